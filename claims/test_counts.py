@@ -1,0 +1,36 @@
+"""How many massive values there are: the study's table 1."""
+
+import pytest
+
+STUDY = "Africa 2026"
+
+
+@pytest.mark.claim("Q1", source=f"{STUDY}, massive values", published="-38.9 %", family="counts")
+def test_query_loses_at_least_30_percent_of_its_massive_values(massive_values, judge):
+    massive_values.need("query", "rope")
+    judge(massive_values.percent_change("query"), unit="% per text").at_most(-30)
+
+
+@pytest.mark.claim("K1", source=f"{STUDY}, massive values", published="-11.0 %", family="counts")
+def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judge):
+    massive_values.need("key", "rope")
+    massive_values.need("query", "rope")
+    key, query = massive_values.percent_change("key"), massive_values.percent_change("query")
+    judge.all_of(
+        judge.part(key, of=2, unit="% per text", label="key").below(0),
+        judge.part(key - query, of=2, unit="points per text", label="key - query").above(0),
+    )
+
+
+@pytest.mark.claim("V1", source=f"{STUDY}, massive values", published="+1.5 %", family="counts")
+def test_value_keeps_its_number_of_massive_values(massive_values, judge):
+    massive_values.need("value", "rope")
+    judge(massive_values.percent_change("value"), unit="% per text").within(-10, 10)
+
+
+@pytest.mark.parametrize("name", ["query", "key"])
+@pytest.mark.claim("A1", source="Jin et al. 2025; Africa 2026", published="8.5 (query), 8.6 (key)", family="counts")
+def test_query_and_key_have_four_times_as_many_as_value(massive_values, judge, name):
+    massive_values.need(name, "rope")
+    surplus = massive_values.totals("rope", name) - 4 * massive_values.totals("rope", "value")
+    judge(surplus, unit=f"{name} - 4 x value").at_least(0)

@@ -1,0 +1,68 @@
+"""What zeroing massive channels does to the loss, against zeroing as many random ones."""
+
+from itertools import permutations
+
+import pytest
+
+from lib.effects import NoSubject
+from lib.estimates import contrast
+
+STUDY = "Africa 2026, disruption"
+EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])
+
+
+@EACH_ARM
+@pytest.mark.claim("D1", source=STUDY, published="7.06 v 0.006 (rope), 2.72 v 0.002 (drope) nats", family="disruption")
+def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disruption, judge, arm):
+    disruption.need(arm)
+    massive, control, controls = disruption.massive(arm), disruption.control(arm), disruption.controls(arm)
+    excess, number = massive - control, controls.shape[1]
+    rank = 1 + int((controls.mean(0) >= massive.mean()).sum())
+    shown = f"nats per token; rank {rank} of {number + 1}, p = {rank / (number + 1):.2g}"
+    parts = [
+        judge.part(excess, of=3 + number, unit=shown, label="massive - control").at_least(0.1),
+        # these two together: excess >= 10 x |control|
+        judge.part(excess - 10 * control, of=3 + number, unit="nats", label="excess - 10 x control").at_least(0),
+        judge.part(excess + 10 * control, of=3 + number, unit="nats", label="excess + 10 x control").at_least(0),
+        *(
+            judge.part(massive - controls[:, i], of=3 + number, unit="nats", label=f"massive - control {i}").above(0)
+            for i in range(number)
+        ),
+    ]
+    judge.all_of(*parts)
+
+
+@EACH_ARM
+@pytest.mark.claim("D2", source=STUDY, published="+0.6 % (rope), +0.2 % (drope)", family="disruption")
+def test_zeroing_random_channels_is_negligible(disruption, judge, arm):
+    disruption.need(arm)
+    judge(disruption.control(arm), unit="nats per token").within(-0.05, 0.05)
+
+
+@pytest.mark.claim("D3", source=STUDY, published="82 x in percent, 2.6 x in nats", family="disruption")
+def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge):
+    disruption.need("rope", "drope")
+    rope, drope = disruption.massive("rope"), disruption.massive("drope")
+    judge.all_of(
+        judge.part(rope - 2 * drope, of=2, unit="nats: rope - 2 x drope", label="ratio >= 2").at_least(0),
+        # without this, no damage at all beside a gain under DroPE would pass for reliance
+        judge.part(rope, of=2, unit="nats per token", label="rope is hurt").above(0),
+    )
+
+
+@EACH_ARM
+@pytest.mark.claim("D4", source=STUDY, published="1.003; stored 4.3 (rope), 23.5 (drope)", family="disruption")
+def test_the_damage_does_not_depend_on_the_kind_of_text(disruption, judge, arm):
+    disruption.need(arm)
+    kinds = disruption.percent_by_kind(arm)
+    pairs = list(permutations(kinds, 2))
+    if not pairs:
+        raise NoSubject("there is only one kind of text, so there is no difference between kinds")
+    judge.all_of(
+        *(
+            judge.part(
+                contrast(kinds[a], kinds[b], 1.5), of=len(pairs), unit="% of perplexity", label=f"{a} - 1.5 x {b}"
+            ).at_most(0)
+            for a, b in pairs
+        )
+    )

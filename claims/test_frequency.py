@@ -1,0 +1,10 @@
+"""Which rotary frequencies massive values belong to."""
+
+import pytest
+
+
+@pytest.mark.parametrize("name", ["query", "key"])
+@pytest.mark.claim("F1", source="Jin et al. 2025", published="nearly all", family="frequency")
+def test_massive_channels_sit_in_the_slow_half_of_the_rotary_pairs(massive_values, judge, name):
+    massive_values.need(name, "rope")
+    judge(massive_values.slow_share("rope", name), unit="% in the slow half").at_least(80)

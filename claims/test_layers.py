@@ -1,0 +1,50 @@
+"""Where massive values come and go: layer by layer."""
+
+import numpy as np
+import pytest
+
+from lib.effects import NoSubject
+
+STUDY = "Africa 2026"
+
+
+@pytest.mark.claim("L1", source=f"{STUDY}, layer analysis", published="2.7 -> 101.3", family="layers")
+def test_layer_1_has_more_massive_query_values_under_drope(massive_values, judge):
+    massive_values.need("query", "rope", "drope", layer=1)
+    gain = massive_values.counts("drope", "query") - massive_values.counts("rope", "query")
+    judge(gain[:, 1], unit="channels of layer 1").above(0)
+
+
+@pytest.mark.claim("L2", source=f"{STUDY}, layer analysis", published="only layer 1", family="layers")
+def test_no_other_layer_has_more_massive_query_values_under_drope(massive_values, judge):
+    massive_values.need("query", "rope", "drope")
+    before, after = massive_values.counts("rope", "query"), massive_values.counts("drope", "query")
+    # a layer without a single massive value in either arm is no evidence for either side
+    layers = [layer for layer in _other_layers(before) if before[:, layer].any() or after[:, layer].any()]
+    if not layers:
+        raise NoSubject("no layer but layer 1 has massive query values")
+    parts = [
+        judge.part(after[:, layer] - before[:, layer], of=len(layers), unit="channels", label=f"layer {layer}")
+        for layer in layers
+    ]
+    judge.all_of(*(part.at_most(1) for part in parts))
+
+
+@pytest.mark.claim("L3", source=f"{STUDY}, layer analysis", published="-17 of 4096 (-0.42 %)", family="layers")
+def test_every_other_layer_loses_a_quarter_percent_of_its_query_channels(massive_values, judge):
+    massive_values.need("query", "rope")
+    change = massive_values.counts("drope", "query") - massive_values.counts("rope", "query")
+    percent = 100 * change[:, _other_layers(change)].mean(-1) / massive_values.channels("query")
+    judge(percent, unit="% of a layer's channels").at_most(-0.25)
+
+
+@pytest.mark.claim(
+    "V2", source="not claimed; Africa 2026's stored data", published="79 % in layers 0-1", family="layers"
+)
+def test_value_keeps_its_massive_values_layer_by_layer(massive_values, judge):
+    massive_values.need("value", "rope", "drope")
+    judge(massive_values.moved_share("value"), unit="% of the count moved").at_most(10)
+
+
+def _other_layers(counts: np.ndarray) -> list[int]:
+    return [layer for layer in range(counts.shape[1]) if layer != 1]

@@ -1,0 +1,13 @@
+"""Whether counts depend on the text."""
+
+import pytest
+
+from lib.estimates import variation
+
+
+@pytest.mark.parametrize("name", ["query", "key", "value"])
+@pytest.mark.parametrize("arm", ["rope", "drope"])
+@pytest.mark.claim("S1", source="Africa 2026, massive values", published="1.5 to 6 %", family="stability")
+def test_counts_hardly_depend_on_the_text(massive_values, judge, arm, name):
+    massive_values.need(name, arm)
+    judge(variation(massive_values.totals(arm, name)), unit="sd / mean over texts").at_most(0.10)

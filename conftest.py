@@ -1,0 +1,9 @@
+"""Registers the fixtures; everything else is in fixtures/."""
+
+pytest_plugins = [
+    "fixtures.options",
+    "fixtures.arms",
+    "fixtures.recording",
+    "fixtures.judging",
+    "fixtures.terminal",
+]

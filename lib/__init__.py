@@ -1,0 +1,1 @@
+"""Reusable measurement code: models, probes, masks, records, verdicts. Knows nothing of pytest."""

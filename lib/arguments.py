@@ -1,0 +1,99 @@
+"""Model arguments as lm-eval writes them: `pretrained=ID,revision=..,dtype=..,load_in_4bit=True`."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+@dataclass(frozen=True)
+class ModelArguments:
+    """How to load one arm. `dtype=None` means bfloat16 on a GPU and float32 on a CPU."""
+
+    pretrained: str
+    revision: str | None = None
+    dtype: str | None = None
+    load_in_4bit: bool = False
+    load_in_8bit: bool = False
+    bnb_4bit_quant_type: str = "nf4"
+    attn_implementation: str | None = None
+    device_map: str | None = None
+    trust_remote_code: bool = False
+
+    def __post_init__(self):
+        if not self.pretrained:
+            raise ValueError("model arguments need pretrained=ID_OR_FOLDER")
+        if self.load_in_4bit and self.load_in_8bit:
+            raise ValueError("load_in_4bit and load_in_8bit exclude each other: give one of them")
+        _one_of("dtype", self.dtype, (None, *DTYPES))
+        _one_of("bnb_4bit_quant_type", self.bnb_4bit_quant_type, ("nf4", "fp4"))
+
+    @property
+    def quantization(self) -> str:
+        """A name for how the weights are stored: `nf4`, `fp4`, `int8` or `none`."""
+        if self.load_in_4bit:
+            return self.bnb_4bit_quant_type
+        return "int8" if self.load_in_8bit else "none"
+
+    def __str__(self) -> str:
+        default = ModelArguments("x")
+        given = {k: v for k, v in asdict(self).items() if v != getattr(default, k)}
+        return ",".join(f"{key}={value}" for key, value in given.items())
+
+
+def parse(args: str | Mapping) -> ModelArguments:
+    """Read model arguments from one string or a mapping.
+
+    A first item without `=` is `pretrained`; hyphens and underscores are the same.
+    Raises ValueError naming what is wrong: an unknown key (and the nearest known one), a key given twice, a bad value.
+    """
+    pairs = args.items() if isinstance(args, Mapping) else _split(args)
+    known = {field.name: field.type for field in fields(ModelArguments)}
+    given = {}
+    for key, value in pairs:
+        name = str(key).strip().replace("-", "_")
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ValueError(f"unknown model argument {key!r}: did you mean {nearest!r}?")
+        if name in given:
+            raise ValueError(f"model argument {name!r} is given twice")
+        given[name] = _boolean(name, value) if known[name] is bool else _text(name, value)
+    if "pretrained" not in given:
+        raise ValueError("model arguments need pretrained=ID_OR_FOLDER")
+    return ModelArguments(**given)
+
+
+def _split(text: str) -> list[tuple[str, str]]:
+    pairs = []
+    for position, item in enumerate(text.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals and position == 0:
+            key, value = "pretrained", item
+        elif not equals:
+            raise ValueError(f"model argument {item.strip()!r} has no value: write key=value, separated by commas")
+        pairs.append((key, value))
+    return pairs
+
+
+def _text(name: str, value) -> str | None:
+    if value is None:
+        return None
+    text = str(value).strip()
+    if not text:
+        raise ValueError(f"model argument {name!r} is empty")
+    return text
+
+
+def _boolean(name: str, value) -> bool:
+    text = str(value).strip().lower()
+    if text not in _TRUE + _FALSE:
+        raise ValueError(f"model argument {name!r} must be True or False, not {value!r}")
+    return text in _TRUE
+
+
+def _one_of(name: str, value, allowed: tuple) -> None:
+    if value not in allowed:
+        names = ", ".join(str(a) for a in allowed if a is not None)
+        raise ValueError(f"model argument {name!r} must be one of {names}, not {value!r}")

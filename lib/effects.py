@@ -1,0 +1,132 @@
+"""What claims are about, computed from records: counts, changes, shares and losses, one number per text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import xarray as xr
+
+from lib.massive import Scope, massive_mask
+from lib.probe import NAMES, Name
+from lib.rope import is_slow
+from lib.verdicts import ClaimInconclusive, undecided
+
+ARMS = ("rope", "drope")
+
+
+class NoSubject(ClaimInconclusive):
+    """What a claim is about is not there: the claim is inconclusive, whatever the arithmetic would say."""
+
+    def __init__(self, reason: str):
+        super().__init__(undecided(reason))
+
+
+@dataclass(frozen=True)
+class MassiveValues:
+    """The massive values of both arms, text by text. Reads the records of experiment 1; needs no model."""
+
+    records: Mapping[str, xr.Dataset]
+    threshold: float = 5.0
+    scope: Scope = "layer"
+
+    @cached_property
+    def masks(self) -> dict[tuple[str, Name], np.ndarray]:
+        """Bool [text, layer, head, dim] for each (arm, name)."""
+        return {
+            (arm, name): massive_mask(
+                torch.from_numpy(self.records[arm][f"{name}_norm"].values), threshold=self.threshold, scope=self.scope
+            ).numpy()
+            for arm in ARMS
+            for name in NAMES
+        }
+
+    def counts(self, arm: str, name: Name) -> np.ndarray:
+        """Number of massive channels [text, layer]."""
+        return self.masks[arm, name].sum((-2, -1))
+
+    def totals(self, arm: str, name: Name) -> np.ndarray:
+        """Number of massive channels over all layers [text]."""
+        return self.counts(arm, name).sum(-1)
+
+    def channels(self, name: Name) -> int:
+        """Channels of one layer."""
+        return int(np.prod(self.masks["rope", name].shape[-2:]))
+
+    def percent_change(self, name: Name) -> np.ndarray:
+        """Change of the total from the RoPE arm to the DroPE arm, in percent of the RoPE arm's, per text."""
+        before, after = self.totals("rope", name), self.totals("drope", name)
+        if not before.all():
+            raise NoSubject(f"a text has no massive {name} value in the RoPE arm, so there is no percent change of it")
+        return 100 * (after - before) / before
+
+    def moved_share(self, name: Name) -> np.ndarray:
+        """Percent of the count that sits in other layers in the DroPE arm than in the RoPE arm, per text.
+
+        Half the sum of absolute differences of the layers' shares (total variation): 0 when every layer keeps its
+        share, 100 when no layer has massive values in both arms.
+        """
+        shares = []
+        for arm in ARMS:
+            counts = self.counts(arm, name)
+            if not counts.any(-1).all():
+                raise NoSubject(f"a text has no massive {name} value in the {arm} arm, so none can have moved")
+            shares.append(counts / counts.sum(-1, keepdims=True))
+        return 50 * np.abs(shares[0] - shares[1]).sum(-1)
+
+    def slow_share(self, arm: str, name: Name) -> np.ndarray:
+        """Percent of the massive channels that belong to the slower half of the rotary pairs, per text."""
+        masks = self.masks[arm, name]
+        slow = masks[..., is_slow(masks.shape[-1]).numpy()].sum((1, 2, 3))
+        totals = self.totals(arm, name)
+        if not totals.all():
+            raise NoSubject(f"a text has no massive {name} value in the {arm} arm, so they have no share anywhere")
+        return 100 * slow / totals
+
+    def need(self, name: Name, *arms: str, layer: int | None = None) -> None:
+        """Raise NoSubject unless one of `arms` has at least one massive value per text on average (in `layer`)."""
+        counts = [self.totals(a, name) if layer is None else self.counts(a, name)[:, layer] for a in arms]
+        if max(c.mean() for c in counts) < 1:
+            where = "" if layer is None else f" at layer {layer}"
+            raise NoSubject(
+                f"the {' and '.join(arms)} arm has {' and '.join(f'{c.mean():.2g}' for c in counts)} massive {name} "
+                f"values per text{where}, fewer than 1: there is nothing to judge"
+            )
+
+
+@dataclass(frozen=True)
+class Disruption:
+    """Losses of both arms with nothing, the massive or random channels zeroed. Reads the records of experiment 2."""
+
+    records: Mapping[str, xr.Dataset]
+
+    def nats(self, arm: str) -> xr.DataArray:
+        """Increase of the loss over the baseline [text, condition], nats per token, without the baseline."""
+        nll = self.records[arm]["nll"]
+        return (nll - nll.sel(condition="baseline")).drop_sel(condition="baseline")
+
+    def massive(self, arm: str) -> np.ndarray:
+        """Increase of the loss with the massive channels zeroed [text], nats per token."""
+        return self.nats(arm).sel(condition="massive").values
+
+    def controls(self, arm: str) -> np.ndarray:
+        """Increase of the loss with random channels zeroed [text, control], nats per token."""
+        return self.nats(arm).drop_sel(condition="massive").values
+
+    def control(self, arm: str) -> np.ndarray:
+        """The controls' mean [text]: every control is a replicate of the control, not of a text."""
+        return self.controls(arm).mean(-1)
+
+    def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
+        """Increase of perplexity in percent with the massive channels zeroed, per text, grouped by kind of text."""
+        percent = 100 * np.expm1(self.massive(arm))
+        kinds = self.records[arm]["kind"].values
+        return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
+
+    def need(self, *arms: str) -> None:
+        """Raise NoSubject unless at least one channel is zeroed in every one of `arms`."""
+        for arm in arms:
+            zeroed = sum(int(self.records[arm][f"{name}_zeroed"].sum()) for name in ("query", "key"))
+            if not zeroed:
+                raise NoSubject(f"the {arm} arm has no massive query or key channel to zero: there is nothing to judge")

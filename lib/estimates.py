@@ -1,0 +1,121 @@
+"""Estimates with one-sided confidence bounds: a mean, a contrast of two groups, a coefficient of variation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy import stats
+
+
+class Estimate(Protocol):
+    """A number from a sample, with confidence bounds."""
+
+    value: float
+    n: int
+    fewest: int
+    """Size of the smallest group of observations that the estimate rests on."""
+    sample: tuple[float, ...]
+
+    @property
+    def constant(self) -> bool:
+        """Did the sample vary at all? A deterministic number repeated is one observation, not many."""
+
+    def lower(self, alpha: float) -> float:
+        """The bound the true value lies above, wrong with probability `alpha` at most."""
+
+    def upper(self, alpha: float) -> float:
+        """The bound the true value lies below, wrong with probability `alpha` at most."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean of independent observations (a linear contrast of group means); bounds from Student's t."""
+
+    value: float
+    error: float
+    freedom: float
+    n: int
+    fewest: int
+    sample: tuple[float, ...] = ()
+
+    @property
+    def constant(self) -> bool:
+        # a spread within rounding of the values is no spread: 0.1 repeated has a standard error of 1e-17
+        return self.error <= 1e-12 * max(abs(self.value), 1e-300)
+
+    def lower(self, alpha: float) -> float:
+        return self.value - self._reach(alpha)
+
+    def upper(self, alpha: float) -> float:
+        return self.value + self._reach(alpha)
+
+    def _reach(self, alpha: float) -> float:
+        return 0.0 if self.constant else float(stats.t.isf(alpha, self.freedom)) * self.error
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Coefficient of variation (standard deviation / mean) of positive observations, assumed normal.
+
+    Bounds by Vangel's modification of McKay's interval. Source: Vangel 1996, The American Statistician 50(1).
+    """
+
+    value: float
+    n: int
+    fewest: int
+    sample: tuple[float, ...] = ()
+
+    @property
+    def constant(self) -> bool:
+        return self.value <= 1e-12
+
+    def lower(self, alpha: float) -> float:
+        return self._bound(float(stats.chi2.isf(alpha, self.n - 1)))
+
+    def upper(self, alpha: float) -> float:
+        return self._bound(float(stats.chi2.ppf(alpha, self.n - 1)))
+
+    def _bound(self, u: float) -> float:
+        squared = ((u + 2) / self.n - 1) * self.value**2 + u / (self.n - 1)
+        return self.value / squared**0.5 if squared > 0 else float("inf")
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """Mean of one observation per text."""
+    sample = finite(values)
+    n = len(sample)
+    error = float(sample.std(ddof=1) / n**0.5) if n > 1 else 0.0
+    return Mean(float(sample.mean()), error, n - 1, n, n, tuple(sample.tolist()))
+
+
+def contrast(first: Sequence[float], second: Sequence[float], weight: float) -> Mean:
+    """Mean of `first` minus `weight` x mean of `second`, two independent groups of texts (Welch's degrees of freedom).
+
+    A ratio of the means compared with `weight` becomes a difference compared with 0: nothing is divided.
+    """
+    a, b = mean(first), mean(second)
+    parts = np.array([a.error, weight * b.error]) ** 2
+    freedom = np.array([max(a.freedom, 1), max(b.freedom, 1)])
+    spread = parts.sum()
+    welch = float(spread**2 / (parts**2 / freedom).sum()) if spread > 0 else float(freedom.sum())
+    return Mean(a.value - weight * b.value, float(spread**0.5), welch, a.n + b.n, min(a.n, b.n), a.sample + b.sample)
+
+
+def variation(values: Sequence[float]) -> Variation:
+    """Coefficient of variation over texts. Raises ValueError when the mean is not positive."""
+    sample = finite(values)
+    if sample.mean() <= 0:
+        raise ValueError("a coefficient of variation needs a positive mean")
+    spread = float(sample.std(ddof=1)) if len(sample) > 1 else 0.0
+    return Variation(spread / float(sample.mean()), len(sample), len(sample), tuple(sample.tolist()))
+
+
+def finite(values: Sequence[float]) -> np.ndarray:
+    """The values as float64. Raises ValueError when there are none or one is not finite: the instrument is broken."""
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1 or not sample.size:
+        raise ValueError(f"judging needs one number per text, got an array of shape {sample.shape}")
+    if not np.isfinite(sample).all():
+        raise ValueError("a value to be judged is not finite: the measurement failed, this is no verdict")
+    return sample

@@ -1,0 +1,120 @@
+"""The experiments: an arm and texts in, a record out. Memory does not grow with the length of a text."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from lib import masks, rope
+from lib.massive import channel_norms
+from lib.models import Arm
+from lib.perplexity import in_batches, nll_per_text, score_conditions
+from lib.probe import NAMES, Geometry, Name, geometry, visiting
+from lib.texts import Text
+
+Progress = Callable[[int], None]
+EDITED: tuple[Name, ...] = ("query", "key")
+"""The states whose massive channels are zeroed. Source: Africa 2026, which disrupts Query and Key."""
+
+
+def measure_norms(
+    arm: Arm, ids: Tensor, texts: Sequence[Text], *, rows: int | None = None, progress: Progress = lambda n: None
+) -> xr.Dataset:
+    """Experiment 1: the norm of every channel of Q, K and V in every layer and text, and the loss of every text.
+
+    `ids` is [text, pos]. One forward pass gives both; hooks reduce the states to norms on the device.
+    Also asks whether the model sees positions at all (`position_change`, `position_noise`).
+    """
+    sizes = geometry(arm.model)
+    ids = ids.to(arm.model.device)
+    norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}
+
+    def run(start: int, stop: int) -> Tensor:
+        loss, found = norms_and_loss(arm.model, ids[start:stop], sizes)
+        for name in NAMES:
+            norms[name][start:stop] = found[name]
+        progress(stop - start)
+        return loss
+
+    nll, _ = in_batches(run, len(texts), rows or rows_that_fit(arm, ids.shape[1]))
+    response = rope.position_response(arm.model, ids[:1])
+    return xr.Dataset(
+        {
+            **{f"{name}_norm": (("text", "layer", _head(name), "dim"), norms[name].numpy()) for name in NAMES},
+            "nll": ("text", nll.numpy(), {"units": "nats per token"}),
+            "position_change": response["change"],
+            "position_noise": response["noise"],
+        },
+        coords=_text_coordinates(texts),
+    )
+
+
+@torch.inference_mode()
+def norms_and_loss(model: torch.nn.Module, ids: Tensor, sizes: Geometry) -> tuple[Tensor, dict[Name, Tensor]]:
+    """One plain forward pass over `ids` [text, pos]: the loss [text] and norms {name: [text, layer, head, dim]}."""
+    found: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
+
+    def visit(name: Name, layer: int, states: Tensor) -> None:
+        found[name].append(channel_norms(states))
+
+    with visiting(model, visit):
+        logits = model(input_ids=ids, use_cache=False).logits
+    return nll_per_text(logits, ids), {name: torch.stack(layers, 1).cpu() for name, layers in found.items()}
+
+
+def measure_disruption(
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    chosen: dict[Name, Tensor],
+    *,
+    controls: int,
+    seed: int,
+    rows: int | None = None,
+    progress: Progress = lambda n: None,
+) -> xr.Dataset:
+    """Experiment 2: the loss of every text with nothing zeroed, the massive channels zeroed, and random ones zeroed.
+
+    `chosen[name]` is bool [layer, head, dim] for query and key, taken from texts other than these. All conditions of
+    a text run as rows of one batch; baseline and massive are deterministic and run once.
+    Raises ValueError unless the baseline equals the plain forward pass: an empty mask must do nothing.
+    """
+    ids = ids.to(arm.model.device)
+    tables = {
+        name: masks.condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
+        for name in EDITED
+    }
+    rows = rows or rows_that_fit(arm, ids.shape[1])
+    losses = []
+    for row in ids:
+        loss, rows = score_conditions(arm.model, row, tables, rows)
+        losses.append(loss)
+        progress(1)
+    return xr.Dataset(
+        {
+            "nll": (("text", "condition"), torch.stack(losses).numpy(), {"units": "nats per token"}),
+            **{f"{name}_zeroed": (("layer", _head(name), "dim"), chosen[name].numpy()) for name in EDITED},
+        },
+        coords={**_text_coordinates(texts), "condition": masks.conditions(controls)},
+    )
+
+
+def rows_that_fit(arm: Arm, tokens: int) -> int:
+    """How many rows of `tokens` tokens to try at once: half of the free memory over an estimate of a row's need.
+
+    An estimate only; a batch that does not fit is halved, and no result depends on the number.
+    """
+    config = arm.model.config.get_text_config()
+    width = config.vocab_size + 4 * getattr(config, "intermediate_size", 4 * config.hidden_size)
+    need = tokens * width * arm.model.dtype.itemsize
+    free = torch.cuda.mem_get_info(arm.model.device)[0] if arm.model.device.type == "cuda" else 4 * 1024**3
+    return max(1, int(free / 2 / need))
+
+
+def _head(name: Name) -> str:
+    return "head" if name == "query" else "kv_head"
+
+
+def _text_coordinates(texts: Sequence[Text]) -> dict:
+    return {"text": [text.name for text in texts], "kind": ("text", [text.kind for text in texts])}

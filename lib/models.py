@@ -1,0 +1,190 @@
+"""Load one arm: revision, dtype, quantization, and DroPE checkpoints without running their remote code."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from lib import provenance, rope
+from lib.arguments import ModelArguments, parse
+
+DROPE_BASES = ("llama", "qwen2")
+"""Architectures DroPE checkpoints exist for; their model_type is the base's with `_drope` added."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A loaded model with its tokenizer and everything needed to say what was measured."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    provenance: dict[str, Any]
+
+
+def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> Arm:
+    """Load a causal LM and its tokenizer for measuring: eval mode, no gradients, safetensors only.
+
+    `args` is lm-eval's syntax, a mapping or parsed arguments. `device` defaults to CUDA where there is one; the
+    default dtype is bfloat16 on a GPU and float32 on a CPU.
+    Raises ValueError, one sentence, for anything wrong with the checkpoint: not found, gated, pickled weights,
+    missing or unexpected weights, no tokenizer, remote code that was not asked for.
+    """
+    args = args if isinstance(args, ModelArguments) else parse(args)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    raw = provenance.read_config(args)
+    _refuse_pickles(args)
+    model = _load_model(args, raw, device)
+    tokenizer = load_tokenizer(args)
+    return Arm(model, tokenizer, describe(args, model, device))
+
+
+def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
+    """The arm's tokenizer without its weights. Raises ValueError, one sentence, when there is none."""
+    raw = provenance.read_config(args)
+    config = _drope_config(args, raw) if is_drope(raw) else None
+    try:
+        return AutoTokenizer.from_pretrained(
+            args.pretrained, revision=args.revision, config=config, trust_remote_code=args.trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, ImportError) as error:
+        raise ValueError(
+            f"{args.pretrained} has no usable tokenizer ({_first_sentence(error)}); save one beside the weights"
+        ) from error
+
+
+def is_drope(raw: Mapping) -> bool:
+    """Does this config.json belong to a DroPE checkpoint (SakanaAI's model type, or the mark `drop_rope` leaves)?"""
+    return raw["model_type"].endswith("_drope") or raw.get("attention_type") in rope.NORMED
+
+
+def describe(args: ModelArguments, model: PreTrainedModel, device: str) -> dict[str, Any]:
+    """What was loaded and how, as plain JSON values."""
+    return {
+        "arguments": asdict(args),
+        "pretrained": args.pretrained,
+        "identity": provenance.identity(args),
+        "class": type(model).__name__,
+        "config": model.config.to_dict(),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "quantization": args.quantization,
+        "attn_implementation": model.config._attn_implementation,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "parameters": model.num_parameters(),
+        "versions": provenance.versions(),
+    }
+
+
+def _load_model(args: ModelArguments, raw: Mapping, device: str) -> PreTrainedModel:
+    dtype = args.dtype or ("float32" if device == "cpu" else "bfloat16")
+    options = {
+        "revision": args.revision,
+        "dtype": dtype,
+        "device_map": args.device_map or {"": device},
+        "attn_implementation": args.attn_implementation,
+        "quantization_config": _quantization(args, dtype),
+        "use_safetensors": True,
+        "output_loading_info": True,
+    }
+    options = {key: value for key, value in options.items() if value is not None}
+    if is_drope(raw):
+        config = _drope_config(args, raw)
+        loader = _drope_class(config).from_pretrained
+        options["config"] = config
+    else:
+        _refuse_remote_code(args, raw)
+        loader = AutoModelForCausalLM.from_pretrained
+        options["trust_remote_code"] = args.trust_remote_code
+    try:
+        model, info = loader(args.pretrained, **options)
+    except (OSError, RuntimeError, ImportError, ValueError) as error:
+        raise ValueError(f"{args.pretrained} cannot be loaded: {_first_sentence(error)}") from error
+    _refuse_incomplete(args, info)
+    if is_drope(raw):
+        rope.apply_norms(model)
+    return model.eval().requires_grad_(False)
+
+
+def _drope_config(args: ModelArguments, raw: Mapping) -> PreTrainedConfig:
+    """The base architecture's config of a DroPE checkpoint, with `attention_type` (and `softmax_scale`) kept."""
+    base = raw["model_type"].removesuffix("_drope")
+    kind = raw.get("attention_type", "nope")
+    if base not in DROPE_BASES:
+        raise ValueError(f"{args.pretrained} is DroPE on {base!r}; only {' and '.join(DROPE_BASES)} are supported")
+    if kind not in rope.NORMED:
+        raise ValueError(f"{args.pretrained} has attention_type {kind!r}; known are {', '.join(rope.NORMED)}")
+    dropped = ("model_type", "auto_map", "architectures", "quantization_config")
+    config = CONFIG_MAPPING[base].from_dict({key: value for key, value in raw.items() if key not in dropped})
+    config.attention_type = kind
+    return config
+
+
+def _drope_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """The base's own class, whose rotation is gone and whose extra norms exist before the weights are read into it."""
+    base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+
+    class DroPE(base):
+        def __init__(self, config: PreTrainedConfig):
+            super().__init__(config)
+            rope.drop_rope(self)
+            if rope.NORMED[config.attention_type]:
+                rope.add_norms(self)
+
+    DroPE.__name__ = f"DroPE{base.__name__}"
+    return DroPE
+
+
+def _quantization(args: ModelArguments, dtype: str) -> BitsAndBytesConfig | None:
+    if args.load_in_4bit:
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=args.bnb_4bit_quant_type,
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=None if dtype == "auto" else dtype,
+        )
+    return BitsAndBytesConfig(load_in_8bit=True) if args.load_in_8bit else None
+
+
+def _refuse_pickles(args: ModelArguments) -> None:
+    folder = Path(args.pretrained)
+    if folder.is_dir() and not list(folder.glob("*.safetensors")):
+        pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in folder.glob(pattern))
+        found = f"only {pickles[0]}, and pickles can run code" if pickles else "no weights"
+        raise ValueError(f"{folder} holds {found}: save the model with save_pretrained, which writes safetensors")
+
+
+def _refuse_remote_code(args: ModelArguments, raw: Mapping) -> None:
+    if raw["model_type"] not in CONFIG_MAPPING and not args.trust_remote_code:
+        raise ValueError(
+            f"{args.pretrained} has model_type {raw['model_type']!r}, which transformers does not know: "
+            "add trust_remote_code=True to run the code that comes with it"
+        )
+
+
+def _refuse_incomplete(args: ModelArguments, info: Mapping) -> None:
+    """A weight that was made up, or left over, means that another model than the checkpoint's would be measured."""
+    unexpected = [key for key in info["unexpected_keys"] if not key.endswith("rotary_emb.inv_freq")]
+    for what, keys in (
+        ("lacks", info["missing_keys"]),
+        ("has unexpected", unexpected),
+        ("has wrongly shaped", info["mismatched_keys"]),
+    ):
+        if keys:
+            names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise ValueError(f"{args.pretrained} {what} weights for its config: {', '.join(names[:3])}{more}")
+
+
+def _first_sentence(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:300] or type(error).__name__

@@ -1,0 +1,100 @@
+"""Where weights came from: the config and commit of a checkpoint before it is loaded, and hashes of weights."""
+
+import hashlib
+import json
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import errors
+from torch import nn, uint8
+
+from lib.arguments import ModelArguments
+
+PACKAGES = ("torch", "transformers", "bitsandbytes", "numpy", "scipy", "xarray")
+
+
+def checkpoint_file(args: ModelArguments, name: str) -> Path:
+    """Path of one file of the checkpoint, downloaded if it is not in the cache.
+
+    Raises ValueError in one sentence when the model does not exist, is gated, or cannot be reached.
+    """
+    model = args.pretrained
+    if Path(model).is_dir():
+        path = Path(model) / name
+        if not path.is_file():
+            raise ValueError(f"{model} holds no {name}: is it a folder made by save_pretrained?")
+        return path
+    try:
+        return Path(huggingface_hub.hf_hub_download(model, name, revision=args.revision))
+    except errors.HFValidationError as error:
+        raise ValueError(f"{model} is neither a folder here nor a model id such as name/model") from error
+    except errors.GatedRepoError as error:
+        raise ValueError(f"{model} is gated: accept its licence on its page and set HF_TOKEN") from error
+    except errors.RevisionNotFoundError as error:
+        raise ValueError(f"{model} has no revision {args.revision!r}") from error
+    except errors.RepositoryNotFoundError as error:
+        raise ValueError(f"there is no model {model!r} on the hub, or it is private and HF_TOKEN is not set") from error
+    except errors.EntryNotFoundError as error:
+        if isinstance(error, errors.LocalEntryNotFoundError):
+            raise ValueError(f"{model} is no folder here, not in the cache, and the hub cannot be reached") from error
+        raise ValueError(f"{model} holds no {name}") from error
+    except (OSError, RuntimeError, errors.HfHubHTTPError) as error:
+        raise ValueError(f"{model} is no folder here, and asking the hub failed ({type(error).__name__})") from error
+
+
+def read_config(args: ModelArguments) -> dict:
+    """The checkpoint's config.json as it is written, before any class interprets it."""
+    path = checkpoint_file(args, "config.json")
+    try:
+        config = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{args.pretrained}: config.json cannot be read ({error})") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise ValueError(f"{args.pretrained}: config.json names no model_type")
+    return config
+
+
+def identity(args: ModelArguments) -> str:
+    """`commit:<sha>` of a hub model, or `sha256:<hash>` of a folder's config and weight files."""
+    if Path(args.pretrained).is_dir():
+        return "sha256:" + _folder_hash(Path(args.pretrained))
+    snapshot = re.search(r"snapshots/([0-9a-f]{40})/", checkpoint_file(args, "config.json").as_posix())
+    if not snapshot:
+        raise ValueError(f"{args.pretrained}: the hub's cache does not tell the commit; give revision=COMMIT")
+    return "commit:" + snapshot.group(1)
+
+
+def _folder_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*config.json"), *folder.glob("tokenizer.json")]):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 of every parameter and buffer a model would save, as they are in memory (quantized or not).
+
+    Taken before and after a measurement: equal fingerprints show that measuring changed no weight.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        if hasattr(tensor, "numel"):  # a quantized layer also saves names
+            digest.update(tensor.detach().contiguous().cpu().reshape(-1).view(uint8).numpy())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

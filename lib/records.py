@@ -1,0 +1,130 @@
+"""Save, load and find records: labelled arrays on disk, never reused under other settings."""
+
+import ast
+import hashlib
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import xarray as xr
+
+_CODE = ("massive", "masks", "measure", "models", "perplexity", "probe", "rope", "texts")
+
+_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)
+_DAMAGED = "the record {} is damaged or cut short: delete it and measure again"
+
+
+class NoRecord(LookupError):
+    """No record of these settings is there."""
+
+
+class BrokenRecord(ValueError):
+    """A record file cannot be read: it was cut short or changed."""
+
+
+@cache
+def code_version() -> str:
+    """A hash of the modules that decide what is measured, comments and layout left out.
+
+    A change of the measuring code makes old records unfit, without anybody having to remember a version number.
+    """
+    digest = hashlib.sha256()
+    for name in _CODE:
+        source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+        digest.update(ast.unparse(ast.parse(source)).encode())
+    return digest.hexdigest()[:16]
+
+
+def path_of(folder: Path, settings: dict) -> Path:
+    """Where the record of these settings belongs: a readable name and a hash of all settings."""
+    model = re.sub(r"[^A-Za-z0-9]+", "-", Path(str(settings["pretrained"])).name).strip("-") or "model"
+    return folder / f"{model}.{settings['experiment']}.{_key(settings)}.nc"
+
+
+def save(folder: Path, settings: dict, provenance: dict, record: xr.Dataset) -> Path:
+    """Write a record and what it was made from, atomically: a reader sees the whole file or none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = path_of(folder, settings)
+    record = record.assign_attrs(settings=json.dumps(settings), provenance=json.dumps(provenance))
+    # The checksum of every block lets a changed byte be noticed when it is read.
+    packed = {name: {"zlib": True, "complevel": 1, "fletcher32": True} for name, v in record.items() if v.ndim}
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        record.to_netcdf(draft, engine="h5netcdf", encoding=packed)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def load(path: Path) -> xr.Dataset:
+    """Read a record whole. Raises NoRecord when it is not there, BrokenRecord when it cannot be read."""
+    if not path.is_file():
+        raise NoRecord(f"there is no record {path}")
+    try:
+        record = xr.load_dataset(path, engine="h5netcdf")
+        json.loads(record.attrs["settings"]), json.loads(record.attrs["provenance"])
+    except _UNREADABLE as error:
+        raise BrokenRecord(_DAMAGED.format(path)) from error
+    return record
+
+
+def find(folder: Path, settings: dict) -> xr.Dataset:
+    """The record of exactly these settings. Raises NoRecord or BrokenRecord."""
+    path = path_of(folder, settings)
+    record = load(path)
+    if _key(settings_of(record)) != _key(settings):
+        raise BrokenRecord(f"the record {path} was made with other settings than its name says: delete it")
+    return record
+
+
+def search(folder: Path, settings: dict) -> xr.Dataset:
+    """The one record that agrees with `settings` wherever they are not None, for replaying without the model.
+
+    Raises NoRecord when none agrees, naming the setting in which the nearest one differs, and when several agree.
+    """
+    candidates = {path: _peek(path) for path in sorted(folder.glob(f"*.{settings['experiment']}.*.nc"))}
+    differences = {path: _differing(settings, found) for path, found in candidates.items()}
+    fitting = [path for path, differing in differences.items() if not differing]
+    where = f"{settings['experiment']} of {settings['pretrained']} in {folder}"
+    if len(fitting) > 1:
+        apart = sorted({key for path in fitting for key in _differing(candidates[fitting[0]], candidates[path])})
+        raise NoRecord(f"{len(fitting)} records fit {where}; they differ in {', '.join(apart)}: say which is meant")
+    if not fitting:
+        nearest = min(differences.values(), key=len, default=[])
+        hint = f"; the nearest one has another {' and '.join(nearest)}" if nearest else ""
+        raise NoRecord(f"there is no record for {where}{hint}: run once without --replay")
+    return load(fitting[0])
+
+
+def settings_of(record: xr.Dataset) -> dict:
+    """The settings a record was made with."""
+    return json.loads(record.attrs["settings"])
+
+
+def provenance_of(record: xr.Dataset) -> dict:
+    """Which weights, code and libraries a record was made with."""
+    return json.loads(record.attrs["provenance"])
+
+
+def _key(settings: dict) -> str:
+    """A hash of all settings but the model's name: its commit or weight hash stands for it."""
+    content = {key: value for key, value in settings.items() if key != "pretrained"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _peek(path: Path) -> dict:
+    """The settings of a record without its arrays."""
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as record:
+            return settings_of(record)
+    except _UNREADABLE as error:
+        raise BrokenRecord(_DAMAGED.format(path)) from error
+
+
+def _differing(wanted: dict, found: dict) -> list[str]:
+    return [key for key, value in wanted.items() if value is not None and found.get(key) != value]
