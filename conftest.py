@@ -3,7 +3,9 @@
 pytest_plugins = [
     "fixtures.options",
     "fixtures.arms",
+    "fixtures.tiny",
     "fixtures.recording",
     "fixtures.judging",
     "fixtures.terminal",
+    "fixtures.report",
 ]

@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import numpy as np
 import pytest
 
 from lib.effects import NoSubject
@@ -18,9 +19,9 @@ def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disrup
     massive, control, controls = disruption.massive(arm), disruption.control(arm), disruption.controls(arm)
     excess, number = massive - control, controls.shape[1]
     rank = 1 + int((controls.mean(0) >= massive.mean()).sum())
-    shown = f"nats per token; rank {rank} of {number + 1}, p = {rank / (number + 1):.2g}"
+    note = f"massive {percent(massive)}, control {percent(control)}; rank {rank} of {number + 1}, p = {rank / (number + 1):.2g}"
     parts = [
-        judge.part(excess, of=3 + number, unit=shown, label="massive - control").at_least(0.1),
+        judge.part(excess, of=3 + number, unit="nats per token", label="massive - control", note=note).at_least(0.1),
         # these two together: excess >= 10 x |control|
         judge.part(excess - 10 * control, of=3 + number, unit="nats", label="excess - 10 x control").at_least(0),
         judge.part(excess + 10 * control, of=3 + number, unit="nats", label="excess + 10 x control").at_least(0),
@@ -36,15 +37,18 @@ def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disrup
 @pytest.mark.claim("D2", source=STUDY, published="+0.6 % (rope), +0.2 % (drope)", family="disruption")
 def test_zeroing_random_channels_is_negligible(disruption, judge, arm):
     disruption.need(arm)
-    judge(disruption.control(arm), unit="nats per token").within(-0.05, 0.05)
+    control = disruption.control(arm)
+    judge(control, unit="nats per token", note=percent(control)).within(-0.05, 0.05)
 
 
 @pytest.mark.claim("D3", source=STUDY, published="82 x in percent, 2.6 x in nats", family="disruption")
 def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge):
     disruption.need("rope", "drope")
     rope, drope = disruption.massive("rope"), disruption.massive("drope")
+    note = f"ratio of the means {ratio(rope.mean(), drope.mean())} in nats"
+    note += f", {ratio(np.expm1(rope.mean()), np.expm1(drope.mean()))} in percent of perplexity"
     judge.all_of(
-        judge.part(rope - 2 * drope, of=2, unit="nats: rope - 2 x drope", label="ratio >= 2").at_least(0),
+        judge.part(rope - 2 * drope, of=2, unit="nats per token", label="rope - 2 x drope", note=note).at_least(0),
         # without this, no damage at all beside a gain under DroPE would pass for reliance
         judge.part(rope, of=2, unit="nats per token", label="rope is hurt").above(0),
     )
@@ -58,11 +62,26 @@ def test_the_damage_does_not_depend_on_the_kind_of_text(disruption, judge, arm):
     pairs = list(permutations(kinds, 2))
     if not pairs:
         raise NoSubject("there is only one kind of text, so there is no difference between kinds")
+    note = "; ".join(f"{kind} {np.log1p(p / 100).mean():+.3g} nats, {p.mean():+.3g} %" for kind, p in kinds.items())
     judge.all_of(
         *(
             judge.part(
-                contrast(kinds[a], kinds[b], 1.5), of=len(pairs), unit="% of perplexity", label=f"{a} - 1.5 x {b}"
+                contrast(kinds[a], kinds[b], 1.5),
+                of=len(pairs),
+                unit="% of perplexity",
+                label=f"{a} - 1.5 x {b}",
+                note=note,
             ).at_most(0)
             for a, b in pairs
         )
     )
+
+
+def percent(nats: np.ndarray) -> str:
+    """The study's scale: what the mean increase of the loss makes of perplexity."""
+    return f"{100 * np.expm1(nats.mean()):+.3g} % perplexity"
+
+
+def ratio(rope: float, drope: float) -> str:
+    """For reading only: verdicts are judged on differences, which need no division."""
+    return f"{rope / drope:.3g}" if drope > 0 else "undefined (nothing lost under DroPE)"

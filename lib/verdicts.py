@@ -25,6 +25,7 @@ class Judgement:
     unit: str = ""
     reason: str = ""
     label: str = ""
+    note: str = ""
     values: tuple[float, ...] = ()
     parts: tuple["Judgement", ...] = ()
 
@@ -69,6 +70,7 @@ class Assessment:
     alpha: float = 0.05
     unit: str = ""
     label: str = ""
+    note: str = ""
     parts: int = 1
     smoke: bool = False
 
@@ -105,7 +107,7 @@ class Assessment:
         return self.estimate.upper(alpha)
 
     def _judge(self, rule: str, supported: Callable[[float], bool], refuted: Callable[[float], bool]) -> Judgement:
-        base = Judgement("inconclusive", rule, n=self.estimate.n, unit=self.unit, label=self.label)
+        base = Judgement("inconclusive", rule, n=self.estimate.n, unit=self.unit, label=self.label, note=self.note)
         base = replace(base, values=self.estimate.sample, estimate=self.estimate.value)
         if self.estimate.fewest < MINIMUM_TEXTS:
             few = f"{self.estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"

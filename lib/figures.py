@@ -1,0 +1,117 @@
+"""The study's four figures, from records, as SVG. Drawn without pyplot: no state, no display."""
+
+import io
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lib.effects import ARMS, Disruption, MassiveValues
+from lib.probe import NAMES
+
+COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
+LABELS = {"rope": "RoPE", "drope": "DroPE"}
+MARKED_LAYER = 1
+"""The layer the study singles out."""
+
+
+def counts(values: MassiveValues) -> str:
+    """Massive values of Q, K and V in both arms: mean over texts, error bars of one standard deviation."""
+    figure, axes = _canvas()
+    for offset, arm in zip((-0.2, 0.2), ARMS, strict=True):
+        totals = [values.totals(arm, name) for name in NAMES]
+        heights = [t.mean() for t in totals]
+        spread = [t.std(ddof=1) if len(t) > 1 else 0.0 for t in totals]
+        bars = axes.bar(
+            np.arange(3) + offset, heights, 0.38, yerr=spread, capsize=4, color=COLOURS[arm], label=LABELS[arm]
+        )
+        axes.bar_label(bars, labels=[f"{h:.4g}" for h in heights], padding=3, fontsize=8)
+    axes.set_xticks(range(3), [name.capitalize() for name in NAMES])
+    axes.margins(y=0.15)
+    axes.set_ylabel("massive values per text")
+    axes.set_title(f"Massive values (n = {len(totals[0])} texts, mean and sd)")
+    axes.legend()
+    return _svg(figure)
+
+
+def query_per_layer(values: MassiveValues) -> str:
+    """Massive Query values layer by layer in both arms, the difference shaded."""
+    figure, axes = _canvas()
+    rope, drope = (values.counts(arm, "query").mean(0) for arm in ARMS)
+    layers = np.arange(len(rope))
+    for arm, line in zip(ARMS, (rope, drope), strict=True):
+        axes.plot(layers, line, marker="o", markersize=3, color=COLOURS[arm], label=LABELS[arm])
+    for where, arm in ((rope >= drope, "rope"), (rope <= drope, "drope")):
+        axes.fill_between(layers, rope, drope, where=where, interpolate=True, color=COLOURS[arm], alpha=0.2)
+    _layer_axis(axes, layers)
+    axes.set_ylabel("massive query values")
+    axes.set_title("Query, layer by layer")
+    axes.legend()
+    return _svg(figure)
+
+
+def change_per_layer(values: MassiveValues) -> str:
+    """Change of the Query count from RoPE to DroPE in every layer, layer 1 marked."""
+    figure, axes = _canvas()
+    change = (values.counts("drope", "query") - values.counts("rope", "query")).astype(float)
+    layers = np.arange(change.shape[1])
+    colours = [COLOURS["drope"] if layer == MARKED_LAYER else "#8899aa" for layer in layers]
+    spread = change.std(0, ddof=1) if len(change) > 1 else np.zeros(len(layers))
+    axes.bar(layers, change.mean(0), yerr=spread, capsize=2, color=colours)
+    axes.axhline(0, color="black", linewidth=0.8)
+    if len(layers) > MARKED_LAYER:
+        tip = (MARKED_LAYER, change.mean(0)[MARKED_LAYER])
+        axes.annotate("layer 1", tip, xytext=(12, 10), textcoords="offset points", arrowprops={"arrowstyle": "->"})
+    _layer_axis(axes, layers)
+    axes.set_ylabel("DroPE minus RoPE, massive query values")
+    axes.set_title("Change of Query per layer")
+    return _svg(figure)
+
+
+def perplexity(disruption: Disruption) -> str:
+    """Perplexity with nothing, random and massive channels zeroed, both arms, on a log scale."""
+    figure, axes = _canvas()
+    names = ("baseline", "random zeroed", "massive zeroed")
+    for offset, arm in zip((-0.2, 0.2), ARMS, strict=True):
+        nll = disruption.records[arm]["nll"]
+        baseline = nll.sel(condition="baseline").values
+        losses = np.stack([baseline, baseline + disruption.control(arm), nll.sel(condition="massive").values])
+        low, middle, high = (np.exp(losses.mean(1) + k * losses.std(1)) for k in (-1, 0, 1))
+        bars = axes.bar(
+            np.arange(3) + offset,
+            middle,
+            0.38,
+            yerr=[middle - low, high - middle],
+            capsize=4,
+            color=COLOURS[arm],
+            label=LABELS[arm],
+        )
+        axes.bar_label(bars, labels=[f"{p:.4g}" for p in middle], padding=3, fontsize=8)
+    axes.set_yscale("log")
+    axes.margins(y=0.15)
+    axes.set_xticks(range(3), names)
+    axes.set_ylabel("perplexity (log scale)")
+    axes.set_title(f"Disruption (n = {losses.shape[1]} held-out texts, geometric mean and sd)")
+    axes.legend()
+    return _svg(figure)
+
+
+def _canvas() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _layer_axis(axes: Axes, layers: np.ndarray) -> None:
+    axes.set_xticks(layers[:: max(1, len(layers) // 16)])
+    axes.set_xlabel("layer")
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as SVG text, the same for the same data."""
+    out = io.StringIO()
+    with rc_context({"svg.hashsalt": "claims", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    return out.getvalue()
