@@ -19,7 +19,8 @@ def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disrup
     massive, control, controls = disruption.massive(arm), disruption.control(arm), disruption.controls(arm)
     excess, number = massive - control, controls.shape[1]
     rank = 1 + int((controls.mean(0) >= massive.mean()).sum())
-    note = f"massive {percent(massive)}, control {percent(control)}; rank {rank} of {number + 1}, p = {rank / (number + 1):.2g}"
+    note = f"massive {percent(massive)}, control {percent(control)}; "
+    note += f"massive has rank {rank} of {number + 1}, p = {rank / (number + 1):.2g}"
     parts = [
         judge.part(excess, of=3 + number, unit="nats per token", label="massive - control", note=note).at_least(0.1),
         # these two together: excess >= 10 x |control|

@@ -42,7 +42,8 @@ class Mean:
     @property
     def constant(self) -> bool:
         # a spread within rounding of the values is no spread: 0.1 repeated has a standard error of 1e-17
-        return self.error <= 1e-12 * max(abs(self.value), 1e-300)
+        scale = max(abs(value) for value in (self.value, *self.sample))
+        return self.error <= 1e-12 * max(scale, 1e-300)
 
     def lower(self, alpha: float) -> float:
         return self.value - self._reach(alpha)

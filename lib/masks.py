@@ -24,7 +24,7 @@ def random_control(massive: Bool[Tensor, "layer head dim"], seed: str) -> Bool[T
     `seed` is any text; it names the draw (tensor and control number), so that no two draws share a stream and adding
     a control changes no other. Raises ValueError where fewer channels are left than are massive.
     """
-    control = torch.zeros_like(massive)
+    control = torch.zeros_like(massive, memory_format=torch.contiguous_format)
     for layer, mask in enumerate(massive):
         others = (~mask).flatten().nonzero().squeeze(1)
         count = int(mask.sum())

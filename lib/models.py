@@ -58,7 +58,7 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(
             args.pretrained, revision=args.revision, config=config, trust_remote_code=args.trust_remote_code
         )
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, ImportError) as error:
+    except Exception as error:  # as below: nearly any
         raise ValueError(
             f"{args.pretrained} has no usable tokenizer ({_first_sentence(error)}); save one beside the weights"
         ) from error
@@ -66,7 +66,7 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
 
 def is_drope(raw: Mapping) -> bool:
     """Does this config.json belong to a DroPE checkpoint (SakanaAI's model type, or the mark `drop_rope` leaves)?"""
-    return raw["model_type"].endswith("_drope") or raw.get("attention_type") in rope.NORMED
+    return raw["model_type"].endswith("_drope") or str(raw.get("attention_type")) in rope.NORMED
 
 
 def describe(args: ModelArguments, model: PreTrainedModel, device: str) -> dict[str, Any]:
@@ -95,6 +95,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> PreTrainedMo
         "attn_implementation": args.attn_implementation,
         "quantization_config": _quantization(args, dtype),
         "use_safetensors": True,
+        "ignore_mismatched_sizes": True,  # so that they are named in what is refused below
         "output_loading_info": True,
     }
     options = {key: value for key, value in options.items() if value is not None}
@@ -108,7 +109,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> PreTrainedMo
         options["trust_remote_code"] = args.trust_remote_code
     try:
         model, info = loader(args.pretrained, **options)
-    except (OSError, RuntimeError, ImportError, ValueError) as error:
+    except Exception as error:  # transformers answers a broken checkpoint with nearly any exception
         raise ValueError(f"{args.pretrained} cannot be loaded: {_first_sentence(error)}") from error
     _refuse_incomplete(args, info)
     if is_drope(raw):
@@ -119,13 +120,16 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> PreTrainedMo
 def _drope_config(args: ModelArguments, raw: Mapping) -> PreTrainedConfig:
     """The base architecture's config of a DroPE checkpoint, with `attention_type` (and `softmax_scale`) kept."""
     base = raw["model_type"].removesuffix("_drope")
-    kind = raw.get("attention_type", "nope")
+    kind = str(raw.get("attention_type", "nope"))
     if base not in DROPE_BASES:
         raise ValueError(f"{args.pretrained} is DroPE on {base!r}; only {' and '.join(DROPE_BASES)} are supported")
     if kind not in rope.NORMED:
         raise ValueError(f"{args.pretrained} has attention_type {kind!r}; known are {', '.join(rope.NORMED)}")
     dropped = ("model_type", "auto_map", "architectures", "quantization_config")
-    config = CONFIG_MAPPING[base].from_dict({key: value for key, value in raw.items() if key not in dropped})
+    try:
+        config = CONFIG_MAPPING[base].from_dict({key: value for key, value in raw.items() if key not in dropped})
+    except Exception as error:
+        raise ValueError(f"{args.pretrained} has a broken config.json: {_first_sentence(error)}") from error
     config.attention_type = kind
     return config
 
@@ -187,4 +191,7 @@ def _refuse_incomplete(args: ModelArguments, info: Mapping) -> None:
 
 
 def _first_sentence(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:300] or type(error).__name__
+    first, *rest = str(error).strip().split("\n")
+    text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
+    bare = not text or isinstance(error, LookupError | ArithmeticError)  # the text alone would say nothing
+    return (f"{type(error).__name__} {text}" if bare else text).strip()[:300]

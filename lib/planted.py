@@ -38,13 +38,14 @@ def norms_record(
     heads: int = 8,
     kv_heads: int = 4,
     dim: int = 256,
-    slow: float = 1.0,
+    slow: float | Sequence[float] = 1.0,
     seed: int = 0,
     position_change: float = 1.0,
 ) -> xr.Dataset:
     """A record of experiment 1 with `counts[name]` [text, layer] massive channels of query, key and value.
 
-    The share `slow` of a layer's massive channels lies in the slower half of the rotary pairs, rounded to a channel.
+    The share `slow` (one number or one per text) of a layer's massive channels lies in the slower half of the rotary
+    pairs, rounded to a channel.
     Raises ValueError for more channels than `FULLEST` of a layer.
     """
     rng = np.random.default_rng(seed)
@@ -102,17 +103,20 @@ def disruption_record(
     )
 
 
-def _norms(counts: np.ndarray, heads: int, dim: int, slow: float, rng: np.random.Generator) -> np.ndarray:
+def _norms(
+    counts: np.ndarray, heads: int, dim: int, slow: float | Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
     """Norms [text, layer, head, dim], float32: around 1, and around 100 in the planted channels."""
     channels = heads * dim
     if (counts < 0).any() or counts.max() > FULLEST * channels:
         raise ValueError(f"between 0 and {FULLEST:.0%} of {channels} channels can be planted, not {counts.max()}")
     # dims d and d + dim/2 form pair d, and the pairs of the second half of d turn slower
     is_slow = np.tile(np.arange(dim) % (dim // 2) >= dim // 4, heads)
+    slow = np.broadcast_to(slow, len(counts))
     halves = {True: np.flatnonzero(is_slow), False: np.flatnonzero(~is_slow)}
     norms = rng.uniform(0.5, 1.5, (*counts.shape, channels)).astype(np.float32)
     for place, count in np.ndenumerate(counts):
-        in_slow = round(slow * count)
+        in_slow = round(slow[place[0]] * count)
         for half, number in ((True, in_slow), (False, count - in_slow)):
             norms[place][rng.permutation(halves[half])[:number]] = rng.uniform(90, 110, number)
     return norms.reshape(*counts.shape, heads, dim)

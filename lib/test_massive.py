@@ -192,20 +192,27 @@ PLANTED = [
 
 
 def second_count(model, ids, name, threshold=5.0):
-    """Massive values [text][layer] from the words of the definition: a list of numbers for each channel, one loop each."""
-    layers = [layer.self_attn.get_submodule(f"{name[0]}_proj") for layer in model.model.layers]
+    """Massive values [text][layer], from the words of the definition and nothing else."""
+    return [
+        [count_massive(states, threshold) for states in text] for text in zip(*captured(model, ids, name), strict=True)
+    ]
+
+
+def captured(model, ids, name):
+    """Outputs of one projection, [layer][text], each [pos, width] in float64."""
     outputs = []
-    hooks = [layer.register_forward_hook(lambda module, given, out: outputs.append(out.numpy())) for layer in layers]
+    keep = lambda module, given, output: outputs.append(output.numpy().astype(np.float64))  # noqa: E731
+    hooks = [
+        layer.self_attn.get_submodule(f"{name[0]}_proj").register_forward_hook(keep) for layer in model.model.layers
+    ]
     with torch.no_grad():
         model(ids)
     for hook in hooks:
         hook.remove()
-    counts = []
-    for text in range(len(ids)):
-        counts.append([])
-        for output in outputs:
-            heads = np.split(output[text].astype(np.float64), output.shape[-1] // DIM, axis=1)
-            norms = [sum(x * x for x in head[:, dim]) ** 0.5 for head in heads for dim in range(DIM)]
-            mean = sum(norms) / len(norms)
-            counts[-1].append(sum(norm > threshold * mean for norm in norms))
-    return counts
+    return outputs
+
+
+def count_massive(states, threshold):
+    heads = np.split(states, states.shape[1] // DIM, axis=1)
+    norms = [sum(x * x for x in head[:, dim]) ** 0.5 for head in heads for dim in range(DIM)]
+    return sum(norm > threshold * sum(norms) / len(norms) for norm in norms)

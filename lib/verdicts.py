@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isinf
 from typing import Literal
 
 from lib.estimates import Estimate, Mean, Variation, mean
@@ -30,9 +31,11 @@ class Judgement:
     parts: tuple["Judgement", ...] = ()
 
     def as_dict(self) -> dict:
-        """Plain JSON values, for the report."""
-        plain = asdict(self)
-        return {**plain, "values": list(self.values), "parts": [part.as_dict() for part in self.parts]}
+        """Plain JSON values, for the report. A bound that is infinite is none."""
+        ends = {
+            name: None if end is None or isinf(end) else end for name, end in (("low", self.low), ("high", self.high))
+        }
+        return {**asdict(self), **ends, "values": list(self.values), "parts": [part.as_dict() for part in self.parts]}
 
     def __str__(self) -> str:
         if self.estimate is None:

@@ -1,0 +1,318 @@
+"""Every claim can win, lose and stay open: planted records on which it must do so."""
+
+import importlib
+import tomllib
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lib.planted as planted
+from fixtures.judging import ClaimJudge
+from fixtures.registry import registered
+from lib.effects import ARMS, Disruption, MassiveValues, NoSubject
+from lib.verdicts import ClaimInconclusive, ClaimRefuted, Judgement
+
+pytestmark = pytest.mark.cpu
+STUDY = tomllib.loads(Path(planted.__file__).with_name("published").joinpath("africa2026.toml").read_text())
+NAMES = ("query", "key", "value")
+LAYERS = {  # mean counts per layer in the RoPE and the DroPE arm of a pair on which every claim about counts holds
+    "query": ([100, 3, 100, 100], [45, 50, 50, 45]),
+    "key": ([100, 100, 100, 100], [89, 89, 89, 89]),
+    "value": ([40, 40, 5, 5], [40, 40, 5, 5]),
+}
+Subject = MassiveValues | Disruption
+
+
+def massive_values(
+    *, spread: float = 0.02, slow: float | Sequence[float] = 0.95, texts: int = 20, **changed: tuple
+) -> MassiveValues:
+    """Planted counts of both arms: those of LAYERS but for the tensors `changed`; totals vary by `spread`."""
+    layers = {**LAYERS, **changed}
+    records = {}
+    for i, arm in enumerate(ARMS):
+        counts = {}
+        for j, name in enumerate(NAMES):
+            totals = sum(layers[name][i]) * (1 + planted.scatter(texts, spread=spread, seed=10 * i + j))
+            counts[name] = planted.layer_counts(layers[name][i], totals, seed=10 * i + j)
+        records[arm] = planted.norms_record(counts, slow=slow, seed=i)
+    return MassiveValues(records)
+
+
+def disruption(**rises: dict) -> Disruption:
+    """Planted losses of both arms; `rises[arm]` are arguments of `planted.losses`, by default the study's damage."""
+    rises = {"rope": {"massive": 7.06}, "drope": {"massive": 2.72}} | rises
+    return Disruption({arm: planted.disruption_record(planted.losses(**rises[arm])) for arm in ARMS})
+
+
+def each_arm(**rise) -> Disruption:
+    """Planted losses, the same in both arms."""
+    return disruption(rope=rise, drope=rise)
+
+
+def by_kind(*percents: float) -> np.ndarray:
+    """Rise in nats of 18 texts of three kinds, from the increase of perplexity in percent of each kind."""
+    return np.log1p(np.repeat(percents, 6) / 100)
+
+
+@cache
+def study_counts() -> MassiveValues:
+    """The study's counts: the stored distribution over layers, the published totals and their spread over texts."""
+    records = {}
+    for i, arm in enumerate(ARMS):
+        counts = {}
+        for j, name in enumerate(NAMES):
+            center, spread = STUDY["text"]["massive_values"][name][arm]
+            totals = center + planted.scatter(20, spread=spread, seed=10 * i + j)
+            counts[name] = planted.layer_counts(STUDY["stored"]["massive_values"][arm][name], totals, seed=10 * i + j)
+        records[arm] = planted.norms_record(counts, heads=32, kv_heads=32, dim=128, seed=i)
+    return MassiveValues(records)
+
+
+def study_losses() -> Disruption:
+    """The study's published perplexities, and its ten stored control runs."""
+    rises = {}
+    for arm in ARMS:
+        said, stored = STUDY["text"]["disruption"][arm], STUDY["stored"]["disruption"][arm]
+        rises[arm] = {
+            "massive": np.log(said["massive"] / said["baseline"]),
+            "controls": np.log(np.divide(stored["random"], stored["baseline"])),
+            "baseline": np.log(said["baseline"]),
+        }
+    return disruption(**rises)
+
+
+def study_kinds(*, stored: bool) -> Disruption:
+    """The study's damage by kind of text: as published, or as stored."""
+    kinds = ("literary", "technical", "repetitive")
+    said, held = STUDY["text"]["disruption_by_text_type"], STUDY["stored"]["disruption_by_text_type"]
+    return disruption(
+        **{
+            arm: {
+                "massive": by_kind(
+                    *(held[arm][kind]["massive_increase_percent"] if stored else said[kind][arm] for kind in kinds)
+                )
+            }
+            for arm in ARMS
+        }
+    )
+
+
+counts, losses = partial(partial, massive_values), partial(partial, each_arm)
+EVERY_QUERY_LAYER = ([90, 90, 90, 90], [45, 50, 50, 45])
+
+# claim: records on which it is supported, refuted, inconclusive
+CASES: dict[str, tuple[Callable[[], Subject], ...]] = {
+    "Q1": (
+        study_counts,
+        counts(query=([100, 3, 100, 100], [80, 50, 80, 80])),
+        counts(query=([100, 3, 100, 100], [54, 50, 54, 54]), spread=0.05),
+    ),
+    "K1": (
+        study_counts,
+        counts(key=([100] * 4, [110] * 4)),
+        counts(key=([100] * 4, [100] * 4), spread=0.05),
+    ),
+    "V1": (
+        study_counts,
+        counts(value=([40, 40, 5, 5], [30, 30, 5, 5])),
+        counts(value=([40, 40, 5, 5], [44, 44, 5.5, 5.5]), spread=0.05),
+    ),
+    "A1[query]": (
+        study_counts,
+        counts(value=([40, 40, 10, 10],) * 2),
+        counts(query=EVERY_QUERY_LAYER, spread=0.05),
+    ),
+    "A1[key]": (
+        study_counts,
+        counts(value=([60, 60, 10, 10],) * 2),
+        counts(key=([90] * 4, [80] * 4), spread=0.05),
+    ),
+    "L1": (
+        study_counts,
+        counts(query=([100, 50, 100, 100], [45, 3, 50, 45])),
+        counts(query=([100, 50, 100, 100], [45, 50, 50, 45]), spread=0.1),
+    ),
+    "L2": (
+        study_counts,
+        counts(query=([100, 3, 100, 20], [45, 50, 50, 45])),
+        counts(query=([100, 3, 100, 45], [45, 50, 50, 46]), spread=0.1),
+    ),
+    "L3": (
+        study_counts,
+        counts(query=([50, 3, 50, 50], [50, 50, 50, 50])),
+        counts(query=([50, 3, 50, 50], [45, 50, 45, 44.6]), spread=0.1),
+    ),
+    # the total is kept, but layers 0 and 1 swap: the study's own counts refute it
+    "V2": (counts(), study_counts, counts(value=([60, 60, 0, 0], [48, 72, 0, 0]))),
+    **{
+        f"S1[{arm}-{name}]": (study_counts, counts(spread=0.2), counts(spread=0.1))
+        for arm, name in product(ARMS, NAMES)
+    },
+    **{
+        f"F1[{name}]": (counts(), counts(slow=0.5), counts(slow=0.8 + planted.scatter(20, spread=0.05, seed=0)))
+        for name in ("query", "key")
+    },
+    **{f"D1[{arm}]": (study_losses, losses(massive=0.05), losses(massive=0.1)) for arm in ARMS},
+    **{
+        f"D2[{arm}]": (
+            study_losses,
+            losses(massive=7, controls=[0.1] * 10),
+            losses(massive=7, controls=[0.05] * 10, control_spread=0.05),
+        )
+        for arm in ARMS
+    },
+    "D3": (
+        study_losses,
+        losses(massive=2.0),
+        partial(disruption, rope={"massive": 4.0}, drope={"massive": 2.0}),
+    ),
+    **{
+        f"D4[{arm}]": (
+            partial(study_kinds, stored=False),
+            partial(study_kinds, stored=True),  # the stored figures are not the published ones
+            losses(massive=by_kind(100, 150, 120), spread=0.05),
+        )
+        for arm in ARMS
+    },
+}
+every_claim = pytest.mark.parametrize("claim", CASES)
+
+
+@cache
+def claim_tests() -> dict[str, tuple[Callable, dict, pytest.Mark]]:
+    """{claim id: (test function, its parameters, its claim marker)} of every test of this folder that is a claim."""
+    found = {}
+    for file in sorted(Path(__file__).parent.glob("test_*.py")):
+        for function in vars(importlib.import_module(f"claims.{file.stem}")).values():
+            marks = [mark for mark in getattr(function, "pytestmark", []) if isinstance(mark, pytest.Mark)]
+            for claim in (mark for mark in marks if mark.name == "claim"):
+                axes = [mark.args for mark in marks if mark.name == "parametrize"]
+                for values in product(*(choices for _, choices in axes)):
+                    arguments = dict(zip((name for name, _ in axes), values, strict=True))
+                    key = f"{claim.args[0]}[{'-'.join(values)}]" if values else claim.args[0]
+                    found[key] = function, arguments, claim
+    return found
+
+
+def run(claim: str, subject: Subject, *, smoke: bool = False) -> Judgement:
+    """Run a claim's own test on planted records, at the claim's registered level; return what it judged."""
+    function, arguments, _ = claim_tests()[claim]
+    judge = ClaimJudge(registered()[claim]["alpha"], smoke)
+    read = {"disruption" if isinstance(subject, Disruption) else "massive_values": subject}
+    function(judge=judge, **read, **arguments)
+    return judge.judgement
+
+
+def test_every_claim_has_its_counterexamples_and_no_other_has():
+    assert set(CASES) == set(registered()) == set(claim_tests())
+
+
+@every_claim
+def test_a_claim_is_supported_where_it_holds(claim):
+    assert run(claim, CASES[claim][0]()).verdict == "supported"
+
+
+@every_claim
+def test_a_claim_is_refuted_where_it_does_not_hold(claim):
+    with pytest.raises(ClaimRefuted):
+        run(claim, CASES[claim][1]())
+
+
+@every_claim
+def test_a_claim_stays_open_where_the_records_do_not_tell(claim):
+    with pytest.raises(ClaimInconclusive, match="the interval holds the threshold"):
+        run(claim, CASES[claim][2]())
+
+
+@every_claim
+def test_a_smoke_run_supports_no_claim(claim):
+    with pytest.raises(ClaimInconclusive, match="smoke"):
+        run(claim, CASES[claim][0](), smoke=True)
+
+
+@every_claim
+def test_two_texts_decide_no_claim(claim):
+    records = CASES[claim][1]().records
+    few = type(CASES[claim][1]())({arm: record.isel(text=[0, -1]) for arm, record in records.items()})
+    with pytest.raises(ClaimInconclusive, match="too few"):
+        run(claim, few)
+
+
+@pytest.mark.parametrize("claim", ["Q1", "K1", "L1", "L3", "D3"])
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_claim_of_a_difference_is_refuted_when_an_arm_is_compared_with_itself(claim, arm):
+    holds = CASES[claim][0]()
+    with pytest.raises(ClaimRefuted):
+        run(claim, type(holds)(dict.fromkeys(ARMS, holds.records[arm])))
+
+
+@pytest.mark.parametrize("claim", ["Q1", "K1", "L1", "L3", "D3"])
+def test_a_claim_of_a_difference_is_refuted_when_the_arms_are_swapped(claim):
+    holds = CASES[claim][0]()
+    with pytest.raises(ClaimRefuted):
+        run(claim, type(holds)(dict(zip(ARMS, reversed(holds.records.values()), strict=True))))
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CASES if claim[0] != "D"])
+def test_without_massive_values_every_claim_about_counts_stays_open(claim):
+    none = massive_values(**dict.fromkeys(NAMES, ([1e-9] * 4,) * 2))
+    with pytest.raises(NoSubject, match="nothing to judge") as caught:
+        run(claim, none)
+    assert caught.value.judgement.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CASES if claim[0] == "D"])
+def test_where_nothing_was_zeroed_every_claim_about_damage_stays_open(claim):
+    nothing = {
+        arm: record.assign(query_zeroed=record.query_zeroed & False, key_zeroed=record.key_zeroed & False)
+        for arm, record in CASES[claim][0]().records.items()
+    }
+    with pytest.raises(NoSubject, match="nothing to judge"):
+        run(claim, Disruption(nothing))
+
+
+@pytest.mark.parametrize("without", [0, 1])
+def test_one_massive_value_per_text_is_a_subject_and_fewer_are_none(without):
+    some = np.array([[1, 0]] * (20 - without) + [[0, 0]] * without)
+    record = planted.norms_record(dict.fromkeys(NAMES, some))
+    found = MassiveValues(dict.fromkeys(ARMS, record))
+    with pytest.raises(NoSubject) if without else nullcontext():
+        found.need("value", *ARMS)
+
+
+def test_massive_values_in_one_arm_are_subject_enough_for_a_claim_of_both():
+    appeared = massive_values(query=([100, 0, 100, 100], [45, 50, 50, 45]))
+    assert run("L1", appeared).verdict == run("L3", appeared).verdict == "supported"
+
+
+def test_planted_counts_are_found_again():
+    counts = {name: planted.layer_counts([40, 0, 7.5], [50, 60, 70, 0], seed=1) for name in NAMES}
+    found = MassiveValues(dict.fromkeys(ARMS, planted.norms_record(counts, slow=0.5)))
+    for name in NAMES:
+        np.testing.assert_array_equal(found.counts("rope", name), counts[name])
+    assert found.counts("rope", "query").sum(-1).tolist() == [50, 60, 70, 0]
+
+
+def test_planting_too_many_channels_to_be_massive_is_an_error():
+    with pytest.raises(ValueError, match="can be planted"):
+        planted.norms_record(dict.fromkeys(NAMES, np.full((3, 2), 10)), heads=1, kv_heads=1, dim=64)
+
+
+def test_planted_losses_are_found_again():
+    found = Disruption({"rope": planted.disruption_record(planted.losses(2.0, [0.01, 0.03], spread=0.1))})
+    assert found.massive("rope").mean() == pytest.approx(2.0)
+    assert found.massive("rope").std(ddof=1) == pytest.approx(0.1)
+    assert found.controls("rope").mean(0) == pytest.approx([0.01, 0.03])
+
+
+def test_the_studys_records_have_the_published_totals_and_spreads():
+    for arm, name in product(ARMS, NAMES):
+        center, spread = STUDY["text"]["massive_values"][name][arm]
+        totals = study_counts().totals(arm, name)
+        assert totals.mean() == pytest.approx(center, abs=0.5)
+        assert totals.std(ddof=1) == pytest.approx(spread, abs=0.5)
