@@ -1,6 +1,7 @@
 """Registers the fixtures; everything else is in fixtures/."""
 
 pytest_plugins = [
+    "pytester",
     "fixtures.options",
     "fixtures.arms",
     "fixtures.tiny",

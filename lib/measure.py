@@ -9,7 +9,7 @@ from torch import Tensor
 from lib import masks, rope
 from lib.massive import channel_norms
 from lib.models import Arm
-from lib.perplexity import in_batches, nll_per_text, score_conditions
+from lib.perplexity import in_batches, nll_per_text, score, score_conditions
 from lib.probe import NAMES, Geometry, Name, geometry, visiting
 from lib.texts import Text
 
@@ -85,6 +85,7 @@ def measure_disruption(
         name: masks.condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
         for name in EDITED
     }
+    _check_that_nothing_zeroed_changes_nothing(arm.model, ids[0], tables)
     rows = rows or rows_that_fit(arm, ids.shape[1])
     losses = []
     for row in ids:
@@ -98,6 +99,13 @@ def measure_disruption(
         },
         coords={**_text_coordinates(texts), "condition": masks.conditions(controls)},
     )
+
+
+def _check_that_nothing_zeroed_changes_nothing(model: torch.nn.Module, row: Tensor, tables: dict[Name, Tensor]) -> None:
+    plain = score(model, row[None])
+    baseline, _ = score_conditions(model, row, {name: table[:1] for name, table in tables.items()}, 1)
+    if not torch.equal(plain, baseline):
+        raise ValueError(f"with nothing zeroed the loss is {baseline.item():.9g}, plain it is {plain.item():.9g}")
 
 
 def rows_that_fit(arm: Arm, tokens: int) -> int:
