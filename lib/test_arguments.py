@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,10 +63,8 @@ def test_wrong_arguments_get_a_sentence(text, sentence):
 
 @given(st.text(max_size=40))
 def test_no_text_makes_the_parser_break(text):
-    try:
+    with suppress(ValueError):  # any other exception fails
         assert parse(text).pretrained
-    except ValueError as error:
-        assert str(error)
 
 
 def test_quantization_has_a_name():

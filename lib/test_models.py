@@ -161,12 +161,15 @@ def test_a_drope_checkpoint_computes_what_the_official_wrapper_does(tmp_path, id
     found = run(arm(tmp_path / "drope", attn_implementation=attention).model, ids)
     by_hand = run(without_rotation(BASES[base](), kind, norms=weights), ids)
     torch.testing.assert_close(found, by_hand, rtol=0, atol=0 if (kind, attention) == ("nope", "eager") else 2e-6)
-    others = (
-        [run(without_rotation(BASES[base](), k, norms=weights), ids) for k in NORMED if k != kind and len(weights)]
-        if kind != "nope"
-        else []
-    )
-    assert all((found - other).abs().max() > 1e-3 for other in others)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NORMED if kind != "nope"])
+def test_every_attention_type_computes_something_else(tmp_path, ids, kind):
+    weights = official(tmp_path / "drope", "Llama", kind)
+    found = run(arm(tmp_path / "drope").model, ids)
+    for other in set(NORMED) - {kind}:
+        by_hand = run(without_rotation(BASES["Llama"](), other, norms=weights), ids)
+        assert (found - by_hand).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -271,7 +274,7 @@ def test_the_frequencies_that_old_checkpoints_store_are_no_unexpected_weight(fol
 
 def test_a_weight_of_another_shape_is_refused(folder):
     edit_weights(folder, lambda weights: weights.update({"model.layers.0.mlp.up_proj.weight": torch.ones(3, 48)}))
-    refused("(cannot be loaded|wrongly shaped)", folder)
+    refused(r"has wrongly shaped weights for its config: model\.layers\.0\.mlp\.up_proj\.weight$", folder)
 
 
 def test_truncated_weights_are_refused(folder):
@@ -302,6 +305,35 @@ def test_code_beside_a_known_architecture_is_not_run(folder, plain, ids):
 def test_a_broken_config_is_refused(folder, content):
     (folder / "config.json").write_text(content, errors="surrogateescape")
     refused("config.json (cannot be read|names no model_type)", folder)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "llama_drope"])
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("hidden_size", "x", "Field 'hidden_size' expected int, got str"),
+        ("hidden_act", "mine", "KeyError 'mine'$"),
+        ("num_key_value_heads", 0, "ZeroDivisionError"),
+        ("num_hidden_layers", 4, "lacks weights for its config"),
+    ],
+)
+def test_a_config_that_fits_no_model_is_refused(folder, model_type, field, value, sentence):
+    edit_config(folder, **{"model_type": model_type, field: value})
+    refused(sentence, folder)
+
+
+@pytest.mark.parametrize("value", [["nope"], None, 3])
+def test_an_attention_type_of_another_kind_is_no_mark_of_drope(folder, plain, ids, value):
+    edit_config(folder, attention_type=value)
+    assert torch.equal(run(arm(folder).model, ids), plain)
+    edit_config(folder, model_type="llama_drope")
+    refused("has attention_type", folder)
+
+
+def test_an_attention_that_does_not_exist_is_refused(folder):
+    refused(
+        "cannot be loaded: Specified `attn_implementation=.mine.` is not supported", folder, attn_implementation="mine"
+    )
 
 
 def test_a_folder_without_a_config_is_refused(folder):

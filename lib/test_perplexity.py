@@ -161,6 +161,14 @@ def test_another_seed_draws_other_controls_for_the_same_baseline(planted, ids, c
     assert (measured[0][:, 2:] != measured[2][:, 2:]).any()
 
 
+def test_an_empty_mask_that_changes_the_loss_is_refused(planted, ids, chosen, monkeypatch):
+    texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
+    broken = lambda masks: lambda name, layer, states: states * 1.01  # noqa: E731
+    monkeypatch.setattr("lib.perplexity.zeroing", broken)
+    with pytest.raises(ValueError, match=r"with nothing zeroed the loss is [\d.]+, plain it is [\d.]+$"):
+        measure_disruption(as_arm(planted), ids, texts, chosen, controls=2, seed=0)
+
+
 def one_loss(model, ids, tables, condition):
     """The study's protocol: one text, one condition, `output[..., channels] = 0` in every projection."""
     hooks = []

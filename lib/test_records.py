@@ -80,7 +80,7 @@ def test_a_search_takes_unknown_settings_from_the_record(tmp_path, saved):
 
 def test_a_search_that_fits_two_records_says_in_what_they_differ(tmp_path, saved, record):
     records.save(tmp_path, {**SETTINGS, "dtype": "bfloat16"}, {}, record)
-    with pytest.raises(records.NoRecord, match="2 records fit.*differ in dtype"):
+    with pytest.raises(records.NoRecord, match=r"2 records fit.*differ in dtype"):
         records.search(tmp_path, {**SETTINGS, "dtype": None})
 
 

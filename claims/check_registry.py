@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from claims.test_counterexamples import by_kind, claim_tests, disruption, each_arm, massive_values, run
+from claims.check_counterexamples import by_kind, claim_tests, disruption, each_arm, massive_values, run
 from fixtures import registry
 from fixtures.registry import registered
 from lib.planted import scatter

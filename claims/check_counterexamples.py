@@ -290,6 +290,15 @@ def test_massive_values_in_one_arm_are_subject_enough_for_a_claim_of_both():
     assert run("L1", appeared).verdict == run("L3", appeared).verdict == "supported"
 
 
+def test_a_layer_where_massive_values_first_appear_under_drope_is_another_exception():
+    with pytest.raises(ClaimRefuted, match="layer 3"):
+        run("L2", massive_values(query=([100, 3, 100, 0], [45, 50, 50, 45])))
+
+
+def test_a_layer_without_massive_values_in_either_arm_does_not_keep_layer_1_from_being_the_only_one():
+    assert run("L2", massive_values(query=([100, 3, 100, 0], [45, 50, 50, 0]))).verdict == "supported"
+
+
 def test_planted_counts_are_found_again():
     counts = {name: planted.layer_counts([40, 0, 7.5], [50, 60, 70, 0], seed=1) for name in NAMES}
     found = MassiveValues(dict.fromkeys(ARMS, planted.norms_record(counts, slow=0.5)))

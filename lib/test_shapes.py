@@ -1,0 +1,83 @@
+"""The shapes in the signatures are true: right ones are accepted and a wrong one is refused."""
+
+from functools import partial
+
+import jaxtyping
+import pytest
+import torch
+from beartype import beartype
+
+from fixtures.tiny import tiny_llama
+from lib import masks, massive, perplexity, rope
+
+pytestmark = pytest.mark.cpu
+
+norms, bools = torch.ones(2, 3, 4, 8), torch.zeros(2, 3, 4, 8, dtype=torch.bool)  # text layer head dim
+ids = torch.zeros(2, 5, dtype=torch.long)
+tables = {"query": torch.zeros(3, 3, 4, 16, dtype=torch.bool)}  # condition layer head dim
+
+RIGHT = {
+    "channel_norms of one text": (massive.channel_norms, torch.ones(5, 4, 8)),
+    "channel_norms of a batch": (massive.channel_norms, torch.ones(2, 5, 4, 8)),
+    "channel_norms of layers of a batch": (massive.channel_norms, torch.ones(2, 3, 5, 4, 8, dtype=torch.bfloat16)),
+    "massive_mask of one layer": (massive.massive_mask, norms[0, 0]),
+    "massive_mask of texts": (partial(massive.massive_mask, threshold=3.0, scope="head"), norms),
+    "pooled_norms": (massive.pooled_norms, norms),
+    "chosen_mask": (masks.chosen_mask, norms),
+    "random_control": (partial(masks.random_control, seed="a"), bools[0]),
+    "condition_masks": (partial(masks.condition_masks, name="query", controls=2, seed=0), bools[0]),
+    "nll_per_text": (partial(perplexity.nll_per_text, ids=ids), torch.zeros(2, 5, 7)),
+    "score": (partial(perplexity.score, tiny_llama()), ids),
+    "score_conditions": (partial(perplexity.score_conditions, tiny_llama(), masks=tables, rows=2), ids[0]),
+    "pair_of_dim": (rope.pair_of_dim, 8),
+}
+WRONG = {
+    "channel_norms without heads": (massive.channel_norms, torch.ones(5, 8)),
+    "channel_norms of integers": (massive.channel_norms, torch.ones(5, 4, 8, dtype=torch.long)),
+    "massive_mask without heads": (massive.massive_mask, torch.ones(8)),
+    "massive_mask of a mask": (massive.massive_mask, bools),
+    "massive_mask of another scope": (partial(massive.massive_mask, scope="model"), norms),
+    "pooled_norms of integers": (massive.pooled_norms, norms.long()),
+    "pooled_norms of a number": (massive.pooled_norms, torch.ones(())),
+    "chosen_mask without texts": (masks.chosen_mask, norms[0]),
+    "random_control of texts": (partial(masks.random_control, seed="a"), bools),
+    "random_control of norms": (partial(masks.random_control, seed="a"), norms[0]),
+    "condition_masks of texts": (partial(masks.condition_masks, name="query", controls=2, seed=0), bools),
+    "nll_per_text of another length": (partial(perplexity.nll_per_text, ids=ids), torch.zeros(2, 4, 7)),
+    "nll_per_text of another batch": (partial(perplexity.nll_per_text, ids=ids), torch.zeros(3, 5, 7)),
+    "score of one text": (partial(perplexity.score, tiny_llama()), ids[0]),
+    "score_conditions of a batch": (partial(perplexity.score_conditions, tiny_llama(), masks=tables, rows=2), ids),
+    "pair_of_dim of a tensor": (rope.pair_of_dim, torch.ones(8)),
+}
+
+
+def checked(call, argument):
+    """Call with the signature enforced."""
+    given = call if isinstance(call, partial) else partial(call)
+    plain = getattr(given.func, "__wrapped__", given.func)
+    return partial(jaxtyping.jaxtyped(plain, typechecker=beartype), *given.args, **given.keywords)(argument)
+
+
+@pytest.mark.parametrize(("call", "argument"), RIGHT.values(), ids=RIGHT)
+def test_a_right_shape_is_accepted(call, argument):
+    with torch.no_grad():
+        assert checked(call, argument) is not None
+
+
+@pytest.mark.parametrize(("call", "argument"), WRONG.values(), ids=WRONG)
+def test_a_wrong_shape_is_refused(call, argument):
+    with pytest.raises(jaxtyping.TypeCheckError):
+        checked(call, argument)
+
+
+def test_every_shape_in_a_signature_is_checked_here():
+    modules = (massive, masks, perplexity, rope)
+    shaped = {
+        name
+        for module in modules
+        for name, call in vars(module).items()
+        if getattr(call, "__module__", "") == module.__name__
+        and "jaxtyping" in str(getattr(call, "__annotations__", ""))
+    }
+    for table in (RIGHT, WRONG):
+        assert shaped == {(call.func if isinstance(call, partial) else call).__name__ for call, _ in table.values()}
