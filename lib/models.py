@@ -64,6 +64,11 @@ def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
         ) from error
 
 
+def default_dtype(device: str) -> str:
+    """bfloat16 on a GPU, where float16 overflows on the large states this is about; float32 on a CPU."""
+    return "float32" if device == "cpu" else "bfloat16"
+
+
 def is_drope(raw: Mapping) -> bool:
     """Does this config.json belong to a DroPE checkpoint (SakanaAI's model type, or the mark `drop_rope` leaves)?"""
     return raw["model_type"].endswith("_drope") or str(raw.get("attention_type")) in rope.NORMED
@@ -87,7 +92,7 @@ def describe(args: ModelArguments, model: PreTrainedModel, device: str) -> dict[
 
 
 def _load_model(args: ModelArguments, raw: Mapping, device: str) -> PreTrainedModel:
-    dtype = args.dtype or ("float32" if device == "cpu" else "bfloat16")
+    dtype = args.dtype or default_dtype(device)
     options = {
         "revision": args.revision,
         "dtype": dtype,

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixtures.tiny import tiny_llama
+from lib.effects import Disruption, MassiveValues, NoSubject
+from lib.rope import is_slow, pair_of_dim
+
+pytestmark = pytest.mark.cpu
+
+
+def arm(*layers, dims=range(32)):
+    """A record of two equal texts with so many massive channels per layer, for query, key and value alike."""
+    norms = np.ones((2, len(layers), 8, 32), dtype=np.float32)
+    for layer, count in enumerate(layers):
+        norms[:, layer, 0, list(dims)[:count]] = 1000
+    tensors = dict.fromkeys(("query_norm", "key_norm", "value_norm"), (("text", "layer", "head", "dim"), norms))
+    return xr.Dataset(tensors)
+
+
+def values(rope, drope):
+    return MassiveValues({"rope": rope, "drope": drope})
+
+
+def test_counts_are_those_that_were_planted():
+    both = values(arm(3, 0, 5), arm(1, 2, 0))
+    assert both.counts("rope", "query").tolist() == [[3, 0, 5]] * 2
+    assert both.totals("drope", "key").tolist() == [3, 3]
+    assert both.channels("value") == 256
+
+
+def test_percent_change_is_from_rope_to_drope():
+    assert values(arm(4, 4), arm(3, 3)).percent_change("query").tolist() == [-25, -25]
+    assert values(arm(3, 3), arm(4, 4)).percent_change("query") == pytest.approx([100 / 3] * 2)
+
+
+def test_a_change_from_nothing_has_no_percent():
+    with pytest.raises(NoSubject, match="no massive query value in the RoPE arm"):
+        values(arm(0, 0), arm(1, 1)).percent_change("query")
+
+
+def test_values_that_swap_layers_have_moved_though_the_total_stays():
+    assert values(arm(6, 2), arm(2, 6)).moved_share("value").tolist() == [50, 50]
+    assert values(arm(6, 0), arm(0, 3)).moved_share("value").tolist() == [100, 100]
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.integers(1, 3))
+def test_nothing_has_moved_where_every_layer_keeps_its_share(layers, factor):
+    grown = arm(*(factor * count for count in layers))
+    assert values(arm(*layers), grown).moved_share("value") == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_the_slow_half_is_found_in_both_halves_of_a_head():
+    fast, slow = [0, 1, 16, 17], [8, 15, 24, 31]
+    assert is_slow(32)[slow].all()
+    assert not is_slow(32)[fast].any()
+    assert values(arm(4, dims=slow), arm(4)).slow_share("rope", "key").tolist() == [100, 100]
+    assert values(arm(4, dims=fast[:3] + slow[:1]), arm(4)).slow_share("rope", "key").tolist() == [25, 25]
+
+
+def test_later_pairs_turn_slower_in_the_models_own_rotation():
+    frequencies = tiny_llama().model.rotary_emb.inv_freq
+    turning = frequencies[pair_of_dim(2 * len(frequencies)).long()]
+    assert (turning.diff()[: len(frequencies) - 1] < 0).all()
+    assert turning[~is_slow(len(turning))].min() > turning[is_slow(len(turning))].max()
+
+
+def test_almost_no_massive_values_are_no_subject():
+    both = values(arm(0, 0), arm(1, 1))
+    both.need("query", "rope", "drope")
+    both.need("query", "drope", layer=1)
+    with pytest.raises(NoSubject, match="rope arm has 0 massive query values per text, fewer than 1"):
+        both.need("query", "rope")
+
+
+def losses(**nll):
+    record = xr.Dataset({"nll": (("text", "condition"), np.array(list(nll.values())).T)})
+    kinds = ["a", "b", "a"]
+    return record.assign_coords(condition=[name.replace("_", " ") for name in nll], kind=("text", kinds))
+
+
+def test_losses_are_increases_over_the_baseline():
+    record = losses(baseline=[1, 2, 3], massive=[2, 4, 6], control_0=[1, 2, 3], control_1=[1, 3, 3])
+    both = Disruption({"rope": record, "drope": record})
+    assert both.massive("rope").tolist() == [1, 2, 3]
+    assert both.controls("rope").tolist() == [[0, 0], [0, 1], [0, 0]]
+    assert both.control("drope").tolist() == [0, 0.5, 0]
+    percents = both.percent_by_kind("rope")
+    assert percents["b"] == pytest.approx([100 * (np.e**2 - 1)])
+    assert list(percents) == ["a", "b"]
