@@ -90,7 +90,7 @@ def search(folder: Path, settings: dict) -> xr.Dataset:
     candidates = {path: _peek(path) for path in sorted(folder.glob(f"*.{settings['experiment']}.*.nc"))}
     differences = {path: _differing(settings, found) for path, found in candidates.items()}
     fitting = [path for path, differing in differences.items() if not differing]
-    where = f"{settings['experiment']} of {settings['pretrained']} in {folder}"
+    where = f"{settings['experiment']} in {folder}"
     if len(fitting) > 1:
         apart = sorted({key for path in fitting for key in _differing(candidates[fitting[0]], candidates[path])})
         raise NoRecord(f"{len(fitting)} records fit {where}; they differ in {', '.join(apart)}: say which is meant")

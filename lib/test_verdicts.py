@@ -111,6 +111,18 @@ def test_a_constant_exactly_at_the_threshold_meets_at_most_and_misses_below(rule
     assert verdict([5.0] * 3, rule, 5.0) == expected
 
 
+@pytest.mark.parametrize("rule", ["at_most", "at_least"])
+def test_a_constant_at_the_threshold_is_held_back_only_because_it_is_constant(rule):
+    assert "counts as n = 1" in getattr(assess([5.0] * 3), rule)(5.0).reason
+
+
+@pytest.mark.parametrize("rule", ["below", "above"])
+def test_a_bound_that_touches_the_threshold_is_neither_below_nor_above_it(rule):
+    estimate = assess([4.0, 5.0, 6.0], alpha=0.1)
+    touched = estimate.estimate.upper(0.1) if rule == "below" else estimate.estimate.lower(0.1)
+    assert getattr(estimate, rule)(touched).verdict == "inconclusive"
+
+
 @pytest.mark.parametrize(("lo", "hi"), [(5.0, 6.0), (4.0, 5.0)])
 def test_the_margins_belong_to_the_interval_of_an_equivalence(lo, hi):
     assert verdict([5.0] * 3, "within", lo, hi) == "inconclusive"
