@@ -136,3 +136,10 @@ def test_a_smaller_alpha_gives_a_wider_interval(values, first, second):
     for estimate in (mean(values), variation(np.abs(values) + 1), contrast(values, values, 2)):
         assert estimate.lower(small) <= estimate.lower(large) + 1e-9
         assert estimate.upper(small) >= estimate.upper(large) - 1e-9
+
+
+def test_the_bounds_of_a_variation_are_vangels_worked_by_hand():
+    # chi-square with 9 degrees of freedom: 5 % lie above 16.919, 5 % below 3.3251
+    estimate = Variation(0.3, 10, 10)
+    assert estimate.lower(0.05) == pytest.approx(0.3 / (0.8919 * 0.09 + 16.919 / 9) ** 0.5, rel=1e-4)
+    assert estimate.upper(0.05) == pytest.approx(0.3 / (-0.46749 * 0.09 + 3.3251 / 9) ** 0.5, rel=1e-4)
