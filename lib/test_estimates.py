@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from lib.estimates import contrast, finite, mean, variation
+from lib.estimates import Variation, contrast, finite, mean, variation
 
 pytestmark = pytest.mark.cpu
 ESTIMATES = {"mean": mean, "variation": variation, "contrast": lambda values: contrast(values, [1.0, 2.0], 1.0)}
