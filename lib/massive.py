@@ -8,6 +8,7 @@ from torch import Tensor
 
 Scope = Literal["layer", "head"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+POSITIONS_AT_ONCE = 128
 
 
 def channel_norms(states: Float[Tensor, "*batch pos head dim"]) -> Float[Tensor, "*batch head dim"]:
@@ -20,7 +21,9 @@ def channel_norms(states: Float[Tensor, "*batch pos head dim"]) -> Float[Tensor,
     """
     if states.shape[-3] == 0:
         raise ValueError("the states have no positions: the text is empty after tokenizing")
-    norms = torch.linalg.vector_norm(states, dim=-3, dtype=torch.float32) / states.shape[-3] ** 0.5
+    # some positions at a time, because widening copies; torch's vector_norm is eight times slower over this dimension
+    squares = sum(part.float().square().sum(-3) for part in states.split(POSITIONS_AT_ONCE, dim=-3))
+    norms = (squares / states.shape[-3]).sqrt()
     if not torch.isfinite(norms).all():
         raise ValueError("a channel norm is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
     return norms
