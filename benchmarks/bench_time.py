@@ -1,0 +1,99 @@
+"""Time of both experiments against plain forward passes of the same work, and against the straightforward way."""
+
+import numpy as np
+import pytest
+import straightforward
+import torch
+from alternate import alternate
+from workload import names, random_ids
+
+from lib import masks
+from lib.massive import massive_mask
+from lib.measure import EDITED, measure_disruption, norms_and_loss, rows_that_fit
+from lib.perplexity import score
+from lib.probe import NAMES, geometry
+
+TOKENS = 256
+COUNTED = random_ids(5, TOKENS)
+SCORED = random_ids(7, TOKENS)[5:]
+CONTROLS, SEED = 10, 0
+CONDITIONS = len(masks.conditions(CONTROLS))
+TOLERANCE = 1e-5
+"""Largest difference of losses, nats per token, that rounding in another order of rows may make."""
+
+
+@pytest.fixture(scope="module")
+def chosen(arm):
+    """The massive channels of texts that are not scored, as experiment 2 takes them."""
+    norms = norms_and_loss(arm.model, COUNTED, geometry(arm.model))[1]
+    return {name: masks.chosen_mask(norms[name]) for name in EDITED}
+
+
+def bench_experiment_1_against_plain_passes(benchmark, report, arm):
+    sizes = geometry(arm.model)
+    ours, _ = alternate(
+        benchmark,
+        lambda: norms_and_loss(arm.model, COUNTED, sizes),
+        lambda: score(arm.model, COUNTED),
+        rounds=24,
+    )
+    what = f"experiment 1 / plain pass ({len(COUNTED)} texts)"
+    report("Time", comparison=what, CPU_time=ours, rounds=ours.rounds, aim="at most 1.05")
+
+
+def bench_experiment_2_against_plain_passes(benchmark, report, arm, chosen):
+    text = SCORED[:1]
+    passes = text.expand(CONDITIONS, -1).split(rows_that_fit(arm, TOKENS))
+    ours, _ = alternate(
+        benchmark,
+        lambda: disruption(arm, text, chosen),
+        lambda: [score(arm.model, rows) for rows in passes],
+        rounds=10,
+    )
+    what = f"experiment 2 / {CONDITIONS} plain rows (1 text)"
+    report("Time", comparison=what, CPU_time=ours, rounds=ours.rounds, aim="none set")
+
+
+def bench_both_experiments_against_the_straightforward_way(benchmark, report, arm, chosen):
+    model, sizes = arm.model, geometry(arm.model)
+    random = {name: condition_masks(chosen, name)[2:] for name in EDITED}
+    found = {}
+
+    def ours():
+        norms = norms_and_loss(model, SCORED, sizes)[1]
+        found["counts"] = {name: massive_mask(norms[name]).sum((-2, -1)) for name in NAMES}
+        found["losses"] = disruption(arm, SCORED, chosen)
+
+    def other():
+        texts = SCORED.split(1)
+        found["other counts"] = [straightforward.count(model, text) for text in texts]
+        found["other losses"] = torch.stack([straightforward.disrupt(model, text, chosen, random) for text in texts])
+
+    _, faster = alternate(benchmark, ours, other, rounds=5)
+    assert_equal_counts(found["counts"], found["other counts"])
+    assert_equal_losses(found["losses"], found["other losses"].numpy())
+    what = f"straightforward way / experiments 1 and 2 ({len(SCORED)} texts)"
+    report("Time", comparison=what, CPU_time=faster, rounds=faster.rounds, aim="at least 2.2")
+
+
+def condition_masks(chosen, name):
+    return masks.condition_masks(chosen[name], name=name, controls=CONTROLS, seed=SEED)
+
+
+def disruption(arm, ids, chosen):
+    return measure_disruption(arm, ids, names(len(ids)), chosen, controls=CONTROLS, seed=SEED)["nll"].values
+
+
+def assert_equal_counts(counts, others):
+    for name in NAMES:
+        assert torch.equal(counts[name], torch.stack([other[name] for other in others])), name
+    assert counts["query"].all()
+    assert counts["key"].all()
+
+
+def assert_equal_losses(losses, others):
+    """`losses` is [text, condition], `others` [text, seed, (baseline, massive, random)]."""
+    assert (others[:, :, :2] == others[:, :1, :2]).all(), "a deterministic pass was repeated and differed"
+    same = np.concatenate([others[:, 0, :2], others[:, :, 2]], axis=1)
+    assert np.abs(losses - same).max() < TOLERANCE
+    assert np.abs(losses[:, 1:] - losses[:, :1]).min() > TOLERANCE, "nothing was zeroed: equal losses prove nothing"

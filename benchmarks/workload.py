@@ -1,0 +1,40 @@
+"""What is measured: a random Llama with planted massive channels, and random texts."""
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from lib.models import Arm
+from lib.texts import Text
+
+LAYERS, HEADS, DIM, VOCABULARY = 8, 8, 64, 8192
+PLANTED = 6
+"""Massive channels planted in every layer of query and of key."""
+
+
+def random_arm() -> Arm:
+    """A Llama of 34 million parameters in float32; nothing here needs its tokenizer."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=HEADS * DIM,
+        intermediate_size=1376,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        head_dim=DIM,
+        initializer_range=0.05,
+    )
+    model = LlamaForCausalLM(config).eval().requires_grad_(False)
+    for layer in model.model.layers:
+        for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
+            projection.weight[torch.randperm(HEADS * DIM)[:PLANTED]] *= 12
+    return Arm(model, None, {"pretrained": "random"})
+
+
+def random_ids(texts: int, tokens: int) -> torch.Tensor:
+    """Token ids [text, pos]."""
+    return torch.randint(VOCABULARY, (texts, tokens), generator=torch.Generator().manual_seed(1))
+
+
+def names(texts: int) -> list[Text]:
+    """Texts that have a name and no content: their token ids are drawn."""
+    return [Text(f"text {i}", "random", "score", "") for i in range(texts)]
