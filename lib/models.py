@@ -1,21 +1,14 @@
 """Load one arm: revision, dtype, quantization, and DroPE checkpoints without running their remote code."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    CONFIG_MAPPING,
-    MODEL_FOR_CAUSAL_LM_MAPPING,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+import transformers  # its classes by their full names: importing them takes seconds, and replaying records needs none
 
 from lib import provenance, rope
 from lib.arguments import ModelArguments, parse
@@ -28,8 +21,8 @@ DROPE_BASES = ("llama", "qwen2")
 class Arm:
     """A loaded model with its tokenizer and everything needed to say what was measured."""
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    model: transformers.PreTrainedModel
+    tokenizer: transformers.PreTrainedTokenizerBase
     provenance: dict[str, Any]
 
 
@@ -50,12 +43,12 @@ def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> 
     return Arm(model, tokenizer, describe(args, model, device))
 
 
-def load_tokenizer(args: ModelArguments) -> PreTrainedTokenizerBase:
+def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
     """The arm's tokenizer without its weights. Raises ValueError, one sentence, when there is none."""
     raw = provenance.read_config(args)
     config = _drope_config(args, raw) if is_drope(raw) else None
     try:
-        return AutoTokenizer.from_pretrained(
+        return transformers.AutoTokenizer.from_pretrained(
             args.pretrained, revision=args.revision, config=config, trust_remote_code=args.trust_remote_code
         )
     except Exception as error:  # as below: nearly any
@@ -74,7 +67,7 @@ def is_drope(raw: Mapping) -> bool:
     return raw["model_type"].endswith("_drope") or str(raw.get("attention_type")) in rope.NORMED
 
 
-def describe(args: ModelArguments, model: PreTrainedModel, device: str) -> dict[str, Any]:
+def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: str) -> dict[str, Any]:
     """What was loaded and how, as plain JSON values."""
     return {
         "arguments": asdict(args),
@@ -91,7 +84,7 @@ def describe(args: ModelArguments, model: PreTrainedModel, device: str) -> dict[
     }
 
 
-def _load_model(args: ModelArguments, raw: Mapping, device: str) -> PreTrainedModel:
+def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers.PreTrainedModel:
     dtype = args.dtype or default_dtype(device)
     options = {
         "revision": args.revision,
@@ -110,7 +103,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> PreTrainedMo
         options["config"] = config
     else:
         _refuse_remote_code(args, raw)
-        loader = AutoModelForCausalLM.from_pretrained
+        loader = transformers.AutoModelForCausalLM.from_pretrained
         options["trust_remote_code"] = args.trust_remote_code
     try:
         model, info = loader(args.pretrained, **options)
@@ -122,7 +115,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> PreTrainedMo
     return model.eval().requires_grad_(False)
 
 
-def _drope_config(args: ModelArguments, raw: Mapping) -> PreTrainedConfig:
+def _drope_config(args: ModelArguments, raw: Mapping) -> transformers.PreTrainedConfig:
     """The base architecture's config of a DroPE checkpoint, with `attention_type` (and `softmax_scale`) kept."""
     base = raw["model_type"].removesuffix("_drope")
     kind = str(raw.get("attention_type", "nope"))
@@ -131,20 +124,21 @@ def _drope_config(args: ModelArguments, raw: Mapping) -> PreTrainedConfig:
     if kind not in rope.NORMED:
         raise ValueError(f"{args.pretrained} has attention_type {kind!r}; known are {', '.join(rope.NORMED)}")
     dropped = ("model_type", "auto_map", "architectures", "quantization_config")
+    kept = {key: value for key, value in raw.items() if key not in dropped}
     try:
-        config = CONFIG_MAPPING[base].from_dict({key: value for key, value in raw.items() if key not in dropped})
+        config = transformers.CONFIG_MAPPING[base].from_dict(kept)
     except Exception as error:
         raise ValueError(f"{args.pretrained} has a broken config.json: {_first_sentence(error)}") from error
     config.attention_type = kind
     return config
 
 
-def _drope_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+def _drope_class(config: transformers.PreTrainedConfig) -> type[transformers.PreTrainedModel]:
     """The base's own class, whose rotation is gone and whose extra norms exist before the weights are read into it."""
-    base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    base = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
 
     class DroPE(base):
-        def __init__(self, config: PreTrainedConfig):
+        def __init__(self, config: transformers.PreTrainedConfig):
             super().__init__(config)
             rope.drop_rope(self)
             if rope.NORMED[config.attention_type]:
@@ -154,15 +148,15 @@ def _drope_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     return DroPE
 
 
-def _quantization(args: ModelArguments, dtype: str) -> BitsAndBytesConfig | None:
+def _quantization(args: ModelArguments, dtype: str) -> transformers.BitsAndBytesConfig | None:
     if args.load_in_4bit:
-        return BitsAndBytesConfig(
+        return transformers.BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type=args.bnb_4bit_quant_type,
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=None if dtype == "auto" else dtype,
         )
-    return BitsAndBytesConfig(load_in_8bit=True) if args.load_in_8bit else None
+    return transformers.BitsAndBytesConfig(load_in_8bit=True) if args.load_in_8bit else None
 
 
 def _refuse_pickles(args: ModelArguments) -> None:
@@ -174,7 +168,7 @@ def _refuse_pickles(args: ModelArguments) -> None:
 
 
 def _refuse_remote_code(args: ModelArguments, raw: Mapping) -> None:
-    if raw["model_type"] not in CONFIG_MAPPING and not args.trust_remote_code:
+    if raw["model_type"] not in transformers.CONFIG_MAPPING and not args.trust_remote_code:
         raise ValueError(
             f"{args.pretrained} has model_type {raw['model_type']!r}, which transformers does not know: "
             "add trust_remote_code=True to run the code that comes with it"
