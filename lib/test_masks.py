@@ -151,3 +151,10 @@ def test_channels_are_chosen_by_the_given_threshold_and_scope():
     assert not chosen_mask(norms).any()
     assert chosen_mask(norms, scope="head").nonzero().tolist() == [[0, 1, 3]]
     assert not chosen_mask(norms, scope="head", threshold=40).any()
+
+
+def test_the_chosen_channels_are_massive_over_all_positions_of_all_texts():
+    norms = torch.ones(2, 1, 1, 100)
+    norms[1, 0, 0, 7] = 8.5  # root mean square over both texts 6.05, above 5 x the mean; plain mean 4.75, below it
+    assert chosen_mask(norms).nonzero().tolist() == [[0, 0, 7]]
+    assert not chosen_mask(norms, threshold=6.0).any()
