@@ -5,6 +5,7 @@ pytest_plugins = [
     "fixtures.options",
     "fixtures.arms",
     "fixtures.tiny",
+    "fixtures.series",
     "fixtures.recording",
     "fixtures.judging",
     "fixtures.terminal",

@@ -30,7 +30,7 @@ def test_value_keeps_its_number_of_massive_values(massive_values, judge):
 
 @pytest.mark.parametrize("name", ["query", "key"])
 @pytest.mark.claim("A1", source="Jin et al. 2025; Africa 2026", published="8.5 (query), 8.6 (key)", family="counts")
-def test_query_and_key_have_four_times_as_many_as_value(massive_values, judge, name):
-    massive_values.need(name, "rope")
-    surplus = massive_values.totals("rope", name) - 4 * massive_values.totals("rope", "value")
+def test_query_and_key_have_four_times_as_many_as_value(rope_values, judge, name):
+    rope_values.need(name, "rope")
+    surplus = rope_values.totals("rope", name) - 4 * rope_values.totals("rope", "value")
     judge(surplus, unit=f"{name} - 4 x value").at_least(0)

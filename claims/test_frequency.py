@@ -5,6 +5,6 @@ import pytest
 
 @pytest.mark.parametrize("name", ["query", "key"])
 @pytest.mark.claim("F1", source="Jin et al. 2025", published="nearly all", family="frequency")
-def test_massive_channels_sit_in_the_slow_half_of_the_rotary_pairs(massive_values, judge, name):
-    massive_values.need(name, "rope")
-    judge(massive_values.slow_share("rope", name), unit="% in the slow half").at_least(80)
+def test_massive_channels_sit_in_the_slow_half_of_the_rotary_pairs(rope_values, judge, name):
+    rope_values.need(name, "rope")
+    judge(rope_values.slow_share("rope", name), unit="% in the slow half").at_least(80)

@@ -21,6 +21,8 @@ class ModelArguments:
     attn_implementation: str | None = None
     device_map: str | None = None
     trust_remote_code: bool = False
+    rope: str | None = None
+    """`off` takes the rotation out of a rotary model without any training."""
 
     def __post_init__(self):
         if not self.pretrained:
@@ -28,6 +30,7 @@ class ModelArguments:
         if self.load_in_4bit and self.load_in_8bit:
             raise ValueError("load_in_4bit and load_in_8bit exclude each other: give one of them")
         _one_of("dtype", self.dtype, (None, *DTYPES))
+        _one_of("rope", self.rope, (None, "off"))
         _one_of("bnb_4bit_quant_type", self.bnb_4bit_quant_type, ("nf4", "fp4"))
 
     @property

@@ -7,7 +7,9 @@ from functools import cached_property
 import numpy as np
 import torch
 import xarray as xr
+from scipy import stats
 
+from lib.concentration import gini
 from lib.massive import Scope, massive_mask
 from lib.probe import NAMES, Name
 from lib.rope import is_slow
@@ -25,7 +27,10 @@ class NoSubject(ClaimInconclusive):
 
 @dataclass(frozen=True)
 class MassiveValues:
-    """The massive values of both arms, text by text. Reads the records of experiment 1; needs no model."""
+    """The massive values of both arms, text by text. Reads the records of experiment 1; needs no model.
+
+    `records` may hold more arms than two (`dropped`, `continued`); what compares arms takes their names.
+    """
 
     records: Mapping[str, xr.Dataset]
     threshold: float = 5.0
@@ -38,7 +43,7 @@ class MassiveValues:
             (arm, name): massive_mask(
                 torch.from_numpy(self.records[arm][f"{name}_norm"].values), threshold=self.threshold, scope=self.scope
             ).numpy()
-            for arm in ARMS
+            for arm in self.records
             for name in NAMES
         }
 
@@ -54,9 +59,9 @@ class MassiveValues:
         """Channels of one layer."""
         return int(np.prod(self.masks["rope", name].shape[-2:]))
 
-    def percent_change(self, name: Name) -> np.ndarray:
-        """Change of the total from the RoPE arm to the DroPE arm, in percent of the RoPE arm's, per text."""
-        before, after = self.totals("rope", name), self.totals("drope", name)
+    def percent_change(self, name: Name, arm: str = "drope") -> np.ndarray:
+        """Change of the total from the RoPE arm to `arm`, in percent of the RoPE arm's, per text."""
+        before, after = self.totals("rope", name), self.totals(arm, name)
         if not before.all():
             raise NoSubject(f"a text has no massive {name} value in the RoPE arm, so there is no percent change of it")
         return 100 * (after - before) / before
@@ -83,6 +88,34 @@ class MassiveValues:
         if not totals.all():
             raise NoSubject(f"a text has no massive {name} value in the {arm} arm, so they have no share anywhere")
         return 100 * slow / totals
+
+    def norms(self, arm: str, name: Name) -> np.ndarray:
+        """Channel norms [text, layer, head x dim]."""
+        return self.records[arm][f"{name}_norm"].values.reshape(*self.masks[arm, name].shape[:2], -1)
+
+    def gini(self, arm: str, name: Name) -> np.ndarray:
+        """Gini coefficient of a layer's channel norms, mean over layers, per text."""
+        return gini(self.norms(arm, name)).mean(-1)
+
+    def rank_agreement(self, arm: str, name: Name) -> np.ndarray:
+        """Spearman's rho of the channels' norms with the norms of the weights' rows, in the median layer, per text."""
+        rows = self.records[arm][f"{name}_row_norm"].values.reshape(self.norms(arm, name).shape[1], -1)
+        ranks = stats.rankdata(rows, axis=-1)
+        if not np.ptp(ranks, axis=-1).all():
+            raise NoSubject(f"all rows of a layer's {name} projection have the same norm, so they rank no channel")
+        rho = stats.pearsonr(ranks, stats.rankdata(self.norms(arm, name), axis=-1), axis=-1).statistic
+        return np.median(rho, axis=-1)
+
+    def overlap(self, name: Name, arm: str = "drope") -> tuple[np.ndarray, np.ndarray]:
+        """Where the RoPE arm's massive channels are in `arm`, layer by layer, all texts together.
+
+        Returns the share of them that are massive in `arm` too, and the Jaccard index (shared / massive in either):
+        both [layer], from 0 to 1, NaN where there is nothing to share.
+        """
+        before, after = self.masks["rope", name], self.masks[arm, name]
+        both, either, first = ((m).sum((0, 2, 3)) for m in (before & after, before | after, before))
+        with np.errstate(invalid="ignore"):
+            return both / first, both / either
 
     def need(self, name: Name, *arms: str, layer: int | None = None) -> None:
         """Raise NoSubject unless one of `arms` has at least one massive value per text on average (in `layer`)."""
@@ -124,9 +157,12 @@ class Disruption:
         kinds = self.records[arm]["kind"].values
         return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
 
+    def zeroed(self, arm: str) -> int:
+        """Number of query and key channels that were taken for massive."""
+        return sum(int(self.records[arm][f"{name}_zeroed"].sum()) for name in ("query", "key"))
+
     def need(self, *arms: str) -> None:
         """Raise NoSubject unless at least one channel is zeroed in every one of `arms`."""
         for arm in arms:
-            zeroed = sum(int(self.records[arm][f"{name}_zeroed"].sum()) for name in ("query", "key"))
-            if not zeroed:
+            if not self.zeroed(arm):
                 raise NoSubject(f"the {arm} arm has no massive query or key channel to zero: there is nothing to judge")

@@ -18,7 +18,7 @@ MARKED_LAYER = 1
 
 def counts(values: MassiveValues) -> str:
     """Massive values of Q, K and V in both arms: mean over texts, error bars of one standard deviation."""
-    figure, axes = _canvas()
+    figure, axes = canvas()
     for offset, arm in zip((-0.2, 0.2), ARMS, strict=True):
         totals = [values.totals(arm, name) for name in NAMES]
         heights = [t.mean() for t in totals]
@@ -32,28 +32,28 @@ def counts(values: MassiveValues) -> str:
     axes.set_ylabel("massive values per text")
     axes.set_title(f"Massive values (n = {len(totals[0])} texts, mean and sd)")
     axes.legend()
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def query_per_layer(values: MassiveValues) -> str:
     """Massive Query values layer by layer in both arms, the difference shaded."""
-    figure, axes = _canvas()
+    figure, axes = canvas()
     rope, drope = (values.counts(arm, "query").mean(0) for arm in ARMS)
     layers = np.arange(len(rope))
     for arm, line in zip(ARMS, (rope, drope), strict=True):
         axes.plot(layers, line, marker="o", markersize=3, color=COLOURS[arm], label=LABELS[arm])
     for where, arm in ((rope >= drope, "rope"), (rope <= drope, "drope")):
         axes.fill_between(layers, rope, drope, where=where, interpolate=True, color=COLOURS[arm], alpha=0.2)
-    _layer_axis(axes, layers)
+    layer_axis(axes, layers)
     axes.set_ylabel("massive query values")
     axes.set_title("Query, layer by layer")
     axes.legend()
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def change_per_layer(values: MassiveValues) -> str:
     """Change of the Query count from RoPE to DroPE in every layer, layer 1 marked."""
-    figure, axes = _canvas()
+    figure, axes = canvas()
     change = (values.counts("drope", "query") - values.counts("rope", "query")).astype(float)
     layers = np.arange(change.shape[1])
     colours = [COLOURS["drope"] if layer == MARKED_LAYER else "#8899aa" for layer in layers]
@@ -63,15 +63,15 @@ def change_per_layer(values: MassiveValues) -> str:
     if len(layers) > MARKED_LAYER:
         tip = (MARKED_LAYER, change.mean(0)[MARKED_LAYER])
         axes.annotate("layer 1", tip, xytext=(12, 10), textcoords="offset points", arrowprops={"arrowstyle": "->"})
-    _layer_axis(axes, layers)
+    layer_axis(axes, layers)
     axes.set_ylabel("DroPE minus RoPE, massive query values")
     axes.set_title("Change of Query per layer")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def perplexity(disruption: Disruption) -> str:
     """Perplexity with nothing, random and massive channels zeroed, both arms, on a log scale."""
-    figure, axes = _canvas()
+    figure, axes = canvas()
     names = ("baseline", "random zeroed", "massive zeroed")
     for offset, arm in zip((-0.2, 0.2), ARMS, strict=True):
         nll = disruption.records[arm]["nll"]
@@ -94,22 +94,28 @@ def perplexity(disruption: Disruption) -> str:
     axes.set_ylabel("perplexity (log scale)")
     axes.set_title(f"Disruption (n = {losses.shape[1]} held-out texts, geometric mean and sd)")
     axes.legend()
-    return _svg(figure)
+    return as_svg(figure)
 
 
-def _canvas() -> tuple[Figure, Axes]:
+def canvas() -> tuple[Figure, Axes]:
+    """A figure of one plot."""
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-    axes = figure.subplots()
+    return figure, clean(figure.subplots())
+
+
+def clean(axes: Axes) -> Axes:
+    """The axes without a frame above and on the right."""
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return axes
 
 
-def _layer_axis(axes: Axes, layers: np.ndarray) -> None:
+def layer_axis(axes: Axes, layers: np.ndarray) -> None:
+    """Layers from left to right, labelled as far as there is room."""
     axes.set_xticks(layers[:: max(1, len(layers) // 16)])
     axes.set_xlabel("layer")
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
     """The figure as SVG text, the same for the same data."""
     out = io.StringIO()
     with rc_context({"svg.hashsalt": "claims", "svg.fonttype": "none", "font.family": "sans-serif"}):

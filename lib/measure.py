@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -10,7 +11,8 @@ from lib import masks, rope
 from lib.massive import channel_norms
 from lib.models import Arm
 from lib.perplexity import in_batches, nll_per_text, score, score_conditions
-from lib.probe import NAMES, Geometry, Name, geometry, visiting
+from lib.probe import NAMES, Geometry, Name, geometry, projections, visiting
+from lib.row_norms import row_norms
 from lib.texts import Text
 
 Progress = Callable[[int], None]
@@ -26,6 +28,7 @@ def measure_norms(
     """Experiment 1: the norm of every channel of Q, K and V in every layer and text, and the loss of every text.
 
     `ids` is [text, pos]. One forward pass gives both; hooks reduce the states to norms on the device.
+    Beside them the norms of the projections' rows, which need no text.
     Also asks whether the model sees positions at all (`position_change`, `position_noise`).
     """
     sizes = geometry(arm.model)
@@ -44,12 +47,21 @@ def measure_norms(
     return xr.Dataset(
         {
             **{f"{name}_norm": (("text", "layer", _head(name), "dim"), norms[name].numpy()) for name in NAMES},
+            **{f"{name}_row_norm": (("layer", _head(name), "dim"), rows) for name, rows in _rows(arm, sizes).items()},
             "nll": ("text", nll.numpy(), {"units": "nats per token"}),
             "position_change": response["change"],
             "position_noise": response["noise"],
         },
         coords=_text_coordinates(texts),
     )
+
+
+def _rows(arm: Arm, sizes: Geometry) -> dict[Name, np.ndarray]:
+    """Norms of the rows of query and key projections [layer, head, dim]."""
+    parts = projections(arm.model, sizes)
+    return {
+        name: torch.stack([row_norms(part[name]).view(sizes.shape(name)) for part in parts]).numpy() for name in EDITED
+    }
 
 
 @torch.inference_mode()

@@ -13,8 +13,8 @@ import transformers  # its classes by their full names: importing them takes sec
 from lib import provenance, rope
 from lib.arguments import ModelArguments, parse
 
-DROPE_BASES = ("llama", "qwen2")
-"""Architectures DroPE checkpoints exist for; their model_type is the base's with `_drope` added."""
+DROPE_BASES = {"llama": "Llama", "qwen2": "Qwen2"}
+"""Architectures DroPE checkpoints exist for, by model_type (theirs has `_drope` added), and their classes' names."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,8 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
     _refuse_incomplete(args, info)
     if is_drope(raw):
         rope.apply_norms(model)
+    if args.rope == "off":
+        rope.drop_rope(model)
     return model.eval().requires_grad_(False)
 
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import platform
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from torch import nn, uint8
 
 from lib.arguments import ModelArguments
 
+SIZES = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "hidden_size", "head_dim")
 PACKAGES = ("torch", "transformers", "bitsandbytes", "numpy", "scipy", "xarray")
 
 
@@ -27,8 +30,25 @@ def checkpoint_file(args: ModelArguments, name: str) -> Path:
         if not path.is_file():
             raise ValueError(f"{model} holds no {name}: is it a folder made by save_pretrained?")
         return path
-    try:
+    with _one_sentence(args, name):
         return Path(huggingface_hub.hf_hub_download(model, name, revision=args.revision))
+
+
+def revisions(args: ModelArguments) -> list[str]:
+    """Names of all branches and tags of a hub's model. Raises ValueError in one sentence when they cannot be had."""
+    if Path(args.pretrained).is_dir():
+        raise ValueError(f"{args.pretrained} is a folder, which has no revisions: give a pattern of folders")
+    with _one_sentence(args, "branches"):
+        refs = huggingface_hub.list_repo_refs(args.pretrained)
+    return [ref.name for ref in (*refs.branches, *refs.tags)]
+
+
+@contextmanager
+def _one_sentence(args: ModelArguments, name: str) -> Iterator[None]:
+    """Within the block, what the hub answers instead of `name` becomes a ValueError in one sentence."""
+    model = args.pretrained
+    try:
+        yield
     except errors.HFValidationError as error:
         raise ValueError(f"{model} is neither a folder here nor a model id such as name/model") from error
     except errors.GatedRepoError as error:
@@ -55,6 +75,21 @@ def read_config(args: ModelArguments) -> dict:
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise ValueError(f"{args.pretrained}: config.json names no model_type")
     return config
+
+
+def sizes(config: Mapping) -> dict[str, int | None]:
+    """What decides the shape of a model's states, from its config.json; what a config leaves out is filled in."""
+    found = {key: config.get(key) for key in SIZES}
+    heads = found["num_attention_heads"]
+    if heads:
+        found["num_key_value_heads"] = found["num_key_value_heads"] or heads
+        found["head_dim"] = found["head_dim"] or (found["hidden_size"] or 0) // heads
+    return found
+
+
+def different_size(one: Mapping, other: Mapping) -> str:
+    """The first size that differs, as `name is a and not b`; empty when none does."""
+    return next((f"{key} is {other[key]} and not {one[key]}" for key in SIZES if one[key] != other[key]), "")
 
 
 def identity(args: ModelArguments) -> str:

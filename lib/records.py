@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xarray as xr
 
-_CODE = ("massive", "masks", "measure", "models", "perplexity", "probe", "rope", "texts")
+_CODE = ("massive", "masks", "measure", "models", "perplexity", "probe", "rope", "row_norms", "texts")
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)
 _DAMAGED = "the record {} is damaged or cut short: delete it and measure again"
@@ -87,7 +87,7 @@ def search(folder: Path, settings: dict) -> xr.Dataset:
 
     Raises NoRecord when none agrees, naming the setting in which the nearest one differs, and when several agree.
     """
-    candidates = {path: _peek(path) for path in sorted(folder.glob(f"*.{settings['experiment']}.*.nc"))}
+    candidates = every(folder, settings["experiment"])
     differences = {path: _differing(settings, found) for path, found in candidates.items()}
     fitting = [path for path, differing in differences.items() if not differing]
     where = f"{settings['experiment']} in {folder}"
@@ -99,6 +99,11 @@ def search(folder: Path, settings: dict) -> xr.Dataset:
         hint = f"; the nearest one has another {' and '.join(nearest)}" if nearest else ""
         raise NoRecord(f"there is no record for {where}{hint}: run once without --replay")
     return load(fitting[0])
+
+
+def every(folder: Path, experiment: str = "*") -> dict[Path, dict]:
+    """The settings of all records of an experiment. Raises BrokenRecord for one that cannot be read."""
+    return {path: _peek(path) for path in sorted(folder.glob(f"*.{experiment}.*.nc"))}
 
 
 def settings_of(record: xr.Dataset) -> dict:

@@ -8,6 +8,10 @@ NORMED = {"nope": "", "qk_norm_nope": "qk", "q_norm_nope": "q", "k_norm_nope": "
 """DroPE's attention types, and which of query and key each puts through an RMSNorm."""
 
 
+class CannotDrop(ValueError):
+    """The architecture keeps its rotation where it cannot be taken out."""
+
+
 class NoRotation(nn.Module):
     """Stands in for a rotary embedding and rotates by nothing: cos = 1, sin = 0."""
 
@@ -26,7 +30,7 @@ def drop_rope(model: nn.Module) -> nn.Module:
     Multiplying by cos = 1 and adding 0 x sin leaves every query and key as it was, so the logits equal those of
     SakanaAI's NoPE wrapper exactly, under any attention implementation, KV cache or quantization.
     The config is marked (`attention_type`), so that a saved copy is recognised as DroPE when loaded again.
-    Raises ValueError for a model whose rotary embedding is not where Llama and Qwen2 keep it.
+    Raises CannotDrop for a model whose rotary embedding is not where Llama and Qwen2 keep it.
     """
     core = getattr(model, getattr(model, "base_model_prefix", ""), None)
     rotary = getattr(core, "rotary_emb", None)
@@ -34,7 +38,7 @@ def drop_rope(model: nn.Module) -> nn.Module:
         return model
     elsewhere = [n for n, m in model.named_modules() if "rotary" in type(m).__name__.lower() and m is not rotary]
     if not isinstance(getattr(rotary, "inv_freq", None), Tensor) or elsewhere:
-        raise ValueError(
+        raise CannotDrop(
             f"cannot drop the rotation of {type(model).__name__}: it has no single rotary embedding beside its layers; "
             "Llama and Qwen2 architectures are supported"
         )

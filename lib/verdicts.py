@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from math import isinf
 from typing import Literal
 
-from lib.estimates import Estimate, Mean, Variation, mean
+from lib.estimates import Estimate, Mean, Trend, Variation, mean
 
 Verdict = Literal["supported", "refuted", "inconclusive"]
 MINIMUM_TEXTS = 3
@@ -159,7 +159,7 @@ def assess(values: Sequence[float] | Estimate, **options) -> Assessment:
     """
     if not 0 < options.get("alpha", 0.05) < 0.5:
         raise ValueError(f"the level alpha must lie between 0 and 0.5, not {options['alpha']}")
-    return Assessment(values if isinstance(values, (Mean, Variation)) else mean(values), **options)
+    return Assessment(values if isinstance(values, (Mean, Variation, Trend)) else mean(values), **options)
 
 
 def judge(values: Sequence[float] | Estimate, **options) -> Judge:

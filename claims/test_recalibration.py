@@ -1,0 +1,47 @@
+"""What recalibration without rotation does to massive values, and how much of that is only more training."""
+
+import pytest
+
+from lib.effects import NoSubject
+from lib.estimates import trend
+
+STUDY = "Africa 2026, discussion"
+UNIT = "rank correlation with the step"
+ONE_RUN = "one training run: the trend is that of this run"
+
+
+@pytest.mark.claim("R1", source=STUDY, published="not measured", family="recalibration")
+def test_query_counts_fall_along_recalibration(trajectory, judge):
+    trajectory.need("query")
+    totals = trajectory.totals("query")
+    judge(found := trend(totals), unit=UNIT, note=_course(trajectory.steps, totals.mean(0), found)).below(0)
+
+
+@pytest.mark.claim("R2", source=STUDY, published="not measured", family="recalibration")
+def test_reliance_on_massive_values_falls_along_recalibration(reliance, judge):
+    reliance.need_zeroed()
+    nats = reliance.reliance()
+    judge(found := trend(nats), unit=UNIT, note=_course(reliance.steps, nats.mean(0), found)).below(0)
+
+
+@pytest.mark.claim("R3", source="control of Africa 2026", published="not measured", family="recalibration")
+def test_query_falls_ten_points_more_than_under_as_much_training_with_rotation(with_continued, judge, trained_steps):
+    with_continued.need("query", "rope")
+    steps = trained_steps["drope"], trained_steps["continued"]
+    if None not in steps and len(set(steps)) > 1:
+        raise NoSubject(f"drope was trained for {steps[0]} steps and continued for {steps[1]}: they do not compare")
+    drope, continued = (with_continued.percent_change("query", arm) for arm in ("drope", "continued"))
+    note = f"drope {drope.mean():+.3g} %, continued {continued.mean():+.3g} %, steps {steps[0] or 'unknown'}"
+    judge(drope - continued, unit="points per text", note=note).at_most(-10)
+
+
+@pytest.mark.claim("R4", source=STUDY, published="not measured", family="recalibration")
+def test_query_norms_are_spread_more_evenly_under_drope(massive_values, judge):
+    before, after = (massive_values.gini(arm, "query") for arm in ("rope", "drope"))
+    note = f"Gini {before.mean():.3g} under RoPE, {after.mean():.3g} under DroPE"
+    judge(after - before, unit="Gini, mean over layers", note=note).at_most(-0.02)
+
+
+def _course(steps, means, found) -> str:
+    course = ", ".join(f"{mean:.3g} at {step}" for step, mean in zip(steps, means, strict=True))
+    return f"{course}; Page's p {found.p_falling:.2g} for falling, {found.p_rising:.2g} for rising; {ONE_RUN}"

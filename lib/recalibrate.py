@@ -1,0 +1,275 @@
+"""Drop the rotation of a Llama or Qwen2 and train it on: `python -m lib.recalibrate --help`.
+
+Training is transformers' Trainer's, and so are most options: precision, schedule, accumulation, `accelerate launch` for
+several GPUs. Every checkpoint is one that `pytest claims/ --drope` reads. The same command again goes on where a killed
+one stopped.
+"""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import transformers
+from torch import nn
+
+from lib import checkpoints, models, provenance, rope, training_texts
+from lib.arguments import parse
+
+PUBLISHED_CODE = "SakanaAI/Llama-2-7b-hf-DroPE--drope"
+"""Where a DroPE config says the wrapper's code is. Never run here; only who asks for remote code gets it."""
+RESUMING = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth")
+DECISIVE = """max_steps num_train_epochs learning_rate lr_scheduler_type lr_scheduler_kwargs warmup_steps optim weight_decay
+    adam_beta1 adam_beta2 adam_epsilon max_grad_norm per_device_train_batch_size gradient_accumulation_steps world_size
+    bf16 fp16 seed data_seed""".split()
+"""Trainer's settings that the weights depend on: a run is only gone on with when they are the same."""
+
+
+@dataclass
+class Recalibration:
+    """What is trained on what."""
+
+    model: str = field(metadata={"help": "checkpoint to start from, written like --rope of pytest claims/"})
+    texts: list[str] = field(
+        metadata={"help": "files (.jsonl, .json, .parquet, .txt) or one dataset of the hub, org/name[:config]"}
+    )
+    tokens: int = field(default=2048, metadata={"help": "tokens of a row"})
+    rotation: str = field(
+        default="drop",
+        metadata={"help": "keep makes the control: as many steps with the rotation on", "choices": ["drop", "keep"]},
+    )
+    attention_type: str = field(
+        default="nope", metadata={"help": "QK-norm variant of DroPE", "choices": list(rope.NORMED)}
+    )
+    groups: str = field(
+        default="{}",
+        metadata={
+            "help": "JSON: optimizer settings of their own for weights whose name matches a regular expression, such as "
+            '{"[qk]_proj": {"lr": 1e-4, "weight_decay": 0.1}}'
+        },
+    )
+    text_field: str = field(default="text", metadata={"help": "field of the texts that holds the text"})
+    split: str = field(default="train", metadata={"help": "split of the dataset"})
+    one_per_row: bool = field(default=False, metadata={"help": "a row is the start of one document, nothing is packed"})
+    streaming: bool = field(default=False, metadata={"help": "read the dataset while training, not before"})
+
+
+@dataclass
+class Training(transformers.TrainingArguments):
+    """transformers' TrainingArguments with defaults for recalibrating."""
+
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "schedule of the learning rate"})
+    warmup_steps: float = field(default=0.02, metadata={"help": "steps of warm-up, or their share of all steps"})
+    learning_rate: float = field(default=1e-4, metadata={"help": "highest learning rate"})
+    weight_decay: float = field(default=0.1, metadata={"help": "weight decay of all but norms and biases"})
+    adam_beta2: float = field(default=0.95, metadata={"help": "AdamW's second beta"})
+    save_steps: float = field(default=100, metadata={"help": "save a checkpoint every so many steps"})
+    logging_steps: float = field(default=10, metadata={"help": "say the loss every so many steps"})
+    seed: int = field(default=0, metadata={"help": "seed of everything drawn at random"})
+    report_to: str | None = field(default="none", metadata={"help": "wandb, tensorboard, .."})
+    use_cache: bool = field(default=True, metadata={"help": "what the checkpoints' config says of generating"})
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.dataloader_pin_memory &= torch.cuda.is_available()  # else it warns in every run
+
+
+class Recalibrator(transformers.Trainer):
+    """Trainer with optimizer settings by name of the weights, saving DroPE checkpoints."""
+
+    def __init__(self, *args, groups: Mapping[str, Mapping], dropped: bool, **options):
+        super().__init__(*args, **options)
+        self.groups, self.dropped = groups, dropped
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        fresh = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if fresh and self.groups:
+            regroup(optimizer, model or self.model, self.groups)
+        return optimizer
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call)
+        if self.dropped and self.args.should_save:
+            mark_as_drope(Path(output_dir or self.args.output_dir))
+
+
+class KeepOneToResume(transformers.TrainerCallback):
+    """Only the newest checkpoint keeps the optimizer, which is twice as large as the weights."""
+
+    def on_save(self, args, state, control, **_):
+        if args.should_save:
+            for folder in Path(args.output_dir).glob("checkpoint-*"):
+                if folder.name != f"checkpoint-{state.global_step}":
+                    for pattern in RESUMING:
+                        for file in folder.glob(pattern):
+                            file.unlink()
+
+
+def regroup(optimizer: torch.optim.Optimizer, model: nn.Module, groups: Mapping[str, Mapping]) -> None:
+    """Give the weights whose name matches a pattern of `groups` settings of their own; the first match counts.
+
+    Raises ValueError for a pattern that matches no weight and a setting that the optimizer does not have.
+    """
+    names = {weight: name for name, weight in model.named_parameters()}
+    used = set()
+    for group in list(optimizer.param_groups):
+        for pattern, changes in groups.items():
+            if unknown := set(changes) - set(optimizer.defaults):
+                raise ValueError(f"--groups: the optimizer has no setting {sorted(unknown)[0]!r}")
+            matching = [weight for weight in group["params"] if re.search(pattern, names[weight])]
+            if matching:
+                used.add(pattern)
+                group["params"] = [weight for weight in group["params"] if not re.search(pattern, names[weight])]
+                optimizer.add_param_group({**group, **changes, "params": matching})
+    if missed := [pattern for pattern in groups if pattern not in used]:
+        raise ValueError(f"--groups: no weight has a name that matches {missed[0]!r}")
+    optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+
+
+def mark_as_drope(folder: Path) -> None:
+    """Write into a saved model's config.json what makes it a DroPE checkpoint, as the published ones have it."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    base = config["model_type"].removesuffix("_drope")
+    name = f"DroPE{models.DROPE_BASES[base]}"
+    config |= {
+        "model_type": f"{base}_drope",
+        "architectures": [f"{name}ForCausalLM"],
+        "attention_type": config.get("attention_type", "nope"),
+        "auto_map": {
+            "AutoConfig": f"{PUBLISHED_CODE}.{name}Config",
+            "AutoModelForCausalLM": f"{PUBLISHED_CODE}.{name}ForCausalLM",
+        },
+    }
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    draft.replace(path)
+
+
+def prepare(settings: Recalibration) -> models.Arm:
+    """The model to train: loaded in full precision, its rotation dropped or kept, its weights trainable."""
+    args = parse(settings.model)
+    raw = provenance.read_config(args)
+    if args.quantization != "none":
+        raise ValueError("quantized weights cannot be trained: leave load_in_4bit and load_in_8bit out of --model")
+    if settings.rotation == "keep" and models.is_drope(raw):
+        raise ValueError(f"{args.pretrained} has no rotation to keep: it is a DroPE checkpoint")
+    if raw["model_type"].removesuffix("_drope") not in models.DROPE_BASES:
+        raise ValueError(f"{args.pretrained} is a {raw['model_type']!r}: Llama and Qwen2 can be recalibrated")
+    arm = models.load(args, device="cpu")
+    arm.model.requires_grad_(True)
+    if settings.rotation == "drop" and not models.is_drope(raw):
+        rope.drop_rope(arm.model)
+        arm.model.config.attention_type = settings.attention_type
+        if used := rope.NORMED[settings.attention_type]:
+            rope.add_norms(arm.model)
+            rope.apply_norms(arm.model)
+            for attention in rope.attention_layers(arm.model):
+                attention.q_norm.requires_grad_("q" in used)
+                attention.k_norm.requires_grad_("k" in used)
+        _prove_that_positions_are_gone(arm.model)
+    return arm
+
+
+def _prove_that_positions_are_gone(model: nn.Module) -> None:
+    response = rope.position_response(model.eval(), torch.arange(16)[None] % model.config.vocab_size)
+    if response["change"] > response["noise"]:
+        raise ValueError(f"{type(model).__name__} still sees positions after its rotation was dropped: {response}")
+
+
+def begun_with(settings: Recalibration, training: Training, rows: training_texts.Rows) -> dict:
+    """Everything that the weights of a run depend on, as plain JSON values."""
+    first = next(iter(rows))["input_ids"]
+    origin = {
+        "weights": provenance.identity(parse(settings.model)),
+        "first row": hashlib.sha256(json.dumps(first).encode()).hexdigest()[:16],
+        "rows": None if settings.streaming else len(rows),
+    }
+    everything = {**origin, **vars(settings), **{key: getattr(training, key) for key in DECISIVE}}
+    return json.loads(json.dumps(everything, default=str))
+
+
+def to_resume_from(folder: Path, begun_with: dict) -> Path | None:
+    """The newest checkpoint that was written to its end, or None for a fresh start.
+
+    Writes down what the run is begun with. Raises ValueError when it was begun with something else.
+    """
+    note = folder / "recalibration.json"
+    if note.is_file():
+        before = json.loads(note.read_text())
+        for key, value in begun_with.items():
+            if before.get(key) != value:
+                raise ValueError(
+                    f"{folder} was begun with {key} {before.get(key)!r}, now it is {value!r}: give another --output_dir"
+                )
+    elif any(folder.glob("checkpoint-*")):
+        raise ValueError(f"{folder} holds checkpoints that were made otherwise: give another --output_dir")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(begun_with, indent=2) + "\n")
+    found = {checkpoints.trained_steps(path): path for path in folder.glob("checkpoint-*")}
+    whole = {n: p for n, p in found.items() if n and not checkpoints.unfinished(p) and (p / "scheduler.pt").is_file()}
+    return whole[max(whole)] if whole else None
+
+
+def run(settings: Recalibration, training: Training) -> Path:
+    """Recalibrate, or go on with it; returns the folder of the last checkpoint."""
+    groups = _groups(settings.groups)
+    arm = prepare(settings)
+    with training.main_process_first(desc="reading texts"):
+        documents, name = training_texts.read(
+            settings.texts, field=settings.text_field, split=settings.split, streaming=settings.streaming
+        )
+        rows = training_texts.rows(documents, name, arm.tokenizer, settings.tokens, one_per_row=settings.one_per_row)
+    if settings.streaming and training.max_steps <= 0:
+        raise ValueError("a dataset that is streamed has no known end: give --max_steps")
+    folder = Path(training.output_dir)
+    newest = to_resume_from(folder, begun_with(settings, training, rows))
+    if newest and checkpoints.finished(newest):
+        return newest
+    trainer = Recalibrator(
+        arm.model,
+        training,
+        train_dataset=rows,
+        data_collator=transformers.default_data_collator,
+        processing_class=arm.tokenizer,
+        callbacks=[KeepOneToResume()],
+        groups=groups,
+        dropped=settings.rotation == "drop",
+    )
+    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    return folder / f"checkpoint-{trainer.state.global_step}"
+
+
+def _groups(text: str) -> dict[str, dict]:
+    try:
+        groups = json.loads(text)
+        for pattern, changes in groups.items():
+            re.compile(pattern)
+            dict(changes)
+    except (ValueError, AttributeError, TypeError, re.error) as error:
+        raise ValueError(f"--groups must be JSON of the form {{pattern: {{setting: number}}}}: {error}") from error
+    return groups
+
+
+def main() -> None:
+    parser = transformers.HfArgumentParser(
+        (Recalibration, Training),
+        prog="python -m lib.recalibrate",
+        usage="%(prog)s --model MODEL --texts FILE.. --output_dir DIR --max_steps N [options]",
+        description=__doc__,
+    )
+    try:
+        settings, training = parser.parse_args_into_dataclasses()
+        print(f"done: {run(settings, training)}")
+    except ValueError as error:
+        sys.exit(f"recalibrate: {error}")
+
+
+if __name__ == "__main__":
+    main()

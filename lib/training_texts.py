@@ -1,0 +1,78 @@
+"""Texts for training, as rows of equally many tokens: from files, or from a dataset of the hub."""
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import datasets
+import transformers
+
+FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".txt": "text"}
+Rows = datasets.Dataset | datasets.IterableDataset
+
+
+def read(
+    texts: Sequence[str], *, field: str = "text", split: str = "train", streaming: bool = False
+) -> tuple[Rows, str]:
+    """The documents of `texts`, one in each row under `field`, and the field's name.
+
+    `texts` are files (.jsonl, .json, .parquet, or .txt, where an empty line ends a document), or one dataset of the
+    hub: `org/name`, or `org/name:config`. Raises ValueError, one sentence, for anything that cannot be read.
+    """
+    files = [Path(text) for text in texts]
+    if Path(texts[0]).suffix in FORMATS:
+        if missing := [str(file) for file in files if not file.is_file()]:
+            raise ValueError(f"there is no file {missing[0]}")
+        kinds = {FORMATS.get(file.suffix) for file in files}
+        if len(kinds) > 1:
+            raise ValueError(f"files of one format are needed, not {' and '.join(sorted(f.suffix for f in files))}")
+        (kind,) = kinds
+        where, options = kind, {"data_files": [str(file) for file in files]}
+        if kind == "text":
+            field, options = "text", {**options, "sample_by": "paragraph"}
+    elif len(texts) == 1:
+        where, _, config = texts[0].partition(":")
+        options = {"name": config or None}
+    else:
+        raise ValueError(f"{texts[0]} is no text file ({', '.join(FORMATS)}), and only one dataset can be named")
+    try:
+        found = datasets.load_dataset(where, split=split, streaming=streaming, **options)
+    except Exception as error:  # the library answers a broken file or a missing dataset with nearly any exception
+        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"the texts {', '.join(texts)} cannot be read: {reason[:200]}") from error
+    if found.column_names and field not in found.column_names:
+        columns = ", ".join(found.column_names)
+        raise ValueError(f"the texts have no field {field!r}, only {columns}: name it with --text_field")
+    return found, field
+
+
+def rows(
+    documents: Rows,
+    field: str,
+    tokenizer: transformers.PreTrainedTokenizerBase,
+    tokens: int,
+    *,
+    one_per_row: bool = False,
+) -> Rows:
+    """Rows of `tokens` tokens, as `input_ids` and `labels` [tokens].
+
+    Documents follow one another without gaps, each with the special tokens that the tokenizer adds and an end-of-text
+    token if there is one. With `one_per_row`, a row is the start of one document, and shorter documents are left out.
+    Raises ValueError when no row can be filled.
+    """
+    end = [] if one_per_row or tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+
+    def cut(batch: dict) -> dict:
+        ids = [found + end for found in tokenizer(batch[field], truncation=False, verbose=False)["input_ids"]]
+        if one_per_row:
+            whole = [found[:tokens] for found in ids if len(found) >= tokens]
+        else:
+            stream = list(chain.from_iterable(ids))
+            whole = [stream[start : start + tokens] for start in range(0, len(stream) - tokens + 1, tokens)]
+        return {"input_ids": whole, "labels": [list(row) for row in whole]}
+
+    found = documents.map(cut, batched=True, remove_columns=documents.column_names or [field])
+    if isinstance(found, datasets.Dataset) and not len(found):
+        what = "no document has" if one_per_row else "the texts together have not"
+        raise ValueError(f"{what} {tokens} tokens, so not one row can be filled: lower --tokens or give more texts")
+    return found
