@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from glob import glob, has_magic
+from itertools import pairwise
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -198,7 +199,7 @@ def _without_doubles(ordered: list[Checkpoint]) -> list[Checkpoint]:
 
 def _order_note(listed: list[Checkpoint]) -> str:
     steps = [c.step for c in listed if c.step is not None]
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         if after < before:
             return f"step {after} is listed after step {before}: the series is judged in the order of its steps"
     return ""

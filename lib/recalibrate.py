@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,13 +18,13 @@ from torch import nn
 
 from lib import checkpoints, models, provenance, rope, training_texts
 from lib.arguments import parse
+from lib.recalibrator import KeepOneToResume, Recalibrator
 
-PUBLISHED_CODE = "SakanaAI/Llama-2-7b-hf-DroPE--drope"
-"""Where a DroPE config says the wrapper's code is. Never run here; only who asks for remote code gets it."""
-RESUMING = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth")
-DECISIVE = """max_steps num_train_epochs learning_rate lr_scheduler_type lr_scheduler_kwargs warmup_steps optim weight_decay
-    adam_beta1 adam_beta2 adam_epsilon max_grad_norm per_device_train_batch_size gradient_accumulation_steps world_size
-    bf16 fp16 seed data_seed""".split()
+DECISIVE = (
+    *("max_steps", "num_train_epochs", "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps"),
+    *("optim", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16", "seed"),
+    *("data_seed", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size"),
+)
 """Trainer's settings that the weights depend on: a run is only gone on with when they are the same."""
 
 
@@ -48,7 +47,7 @@ class Recalibration:
     groups: str = field(
         default="{}",
         metadata={
-            "help": "JSON: optimizer settings of their own for weights whose name matches a regular expression, such as "
+            "help": "JSON: optimizer settings of their own for weights whose names match a regular expression, as in "
             '{"[qk]_proj": {"lr": 1e-4, "weight_decay": 0.1}}'
         },
     )
@@ -78,79 +77,6 @@ class Training(transformers.TrainingArguments):
         self.dataloader_pin_memory &= torch.cuda.is_available()  # else it warns in every run
 
 
-class Recalibrator(transformers.Trainer):
-    """Trainer with optimizer settings by name of the weights, saving DroPE checkpoints."""
-
-    def __init__(self, *args, groups: Mapping[str, Mapping], dropped: bool, **options):
-        super().__init__(*args, **options)
-        self.groups, self.dropped = groups, dropped
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        fresh = self.optimizer is None
-        optimizer = super().create_optimizer(model)
-        if fresh and self.groups:
-            regroup(optimizer, model or self.model, self.groups)
-        return optimizer
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        super().save_model(output_dir, _internal_call)
-        if self.dropped and self.args.should_save:
-            mark_as_drope(Path(output_dir or self.args.output_dir))
-
-
-class KeepOneToResume(transformers.TrainerCallback):
-    """Only the newest checkpoint keeps the optimizer, which is twice as large as the weights."""
-
-    def on_save(self, args, state, control, **_):
-        if args.should_save:
-            for folder in Path(args.output_dir).glob("checkpoint-*"):
-                if folder.name != f"checkpoint-{state.global_step}":
-                    for pattern in RESUMING:
-                        for file in folder.glob(pattern):
-                            file.unlink()
-
-
-def regroup(optimizer: torch.optim.Optimizer, model: nn.Module, groups: Mapping[str, Mapping]) -> None:
-    """Give the weights whose name matches a pattern of `groups` settings of their own; the first match counts.
-
-    Raises ValueError for a pattern that matches no weight and a setting that the optimizer does not have.
-    """
-    names = {weight: name for name, weight in model.named_parameters()}
-    used = set()
-    for group in list(optimizer.param_groups):
-        for pattern, changes in groups.items():
-            if unknown := set(changes) - set(optimizer.defaults):
-                raise ValueError(f"--groups: the optimizer has no setting {sorted(unknown)[0]!r}")
-            matching = [weight for weight in group["params"] if re.search(pattern, names[weight])]
-            if matching:
-                used.add(pattern)
-                group["params"] = [weight for weight in group["params"] if not re.search(pattern, names[weight])]
-                optimizer.add_param_group({**group, **changes, "params": matching})
-    if missed := [pattern for pattern in groups if pattern not in used]:
-        raise ValueError(f"--groups: no weight has a name that matches {missed[0]!r}")
-    optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
-
-
-def mark_as_drope(folder: Path) -> None:
-    """Write into a saved model's config.json what makes it a DroPE checkpoint, as the published ones have it."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    base = config["model_type"].removesuffix("_drope")
-    name = f"DroPE{models.DROPE_BASES[base]}"
-    config |= {
-        "model_type": f"{base}_drope",
-        "architectures": [f"{name}ForCausalLM"],
-        "attention_type": config.get("attention_type", "nope"),
-        "auto_map": {
-            "AutoConfig": f"{PUBLISHED_CODE}.{name}Config",
-            "AutoModelForCausalLM": f"{PUBLISHED_CODE}.{name}ForCausalLM",
-        },
-    }
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    draft.replace(path)
-
-
 def prepare(settings: Recalibration) -> models.Arm:
     """The model to train: loaded in full precision, its rotation dropped or kept, its weights trainable."""
     args = parse(settings.model)
@@ -162,18 +88,22 @@ def prepare(settings: Recalibration) -> models.Arm:
     if raw["model_type"].removesuffix("_drope") not in models.DROPE_BASES:
         raise ValueError(f"{args.pretrained} is a {raw['model_type']!r}: Llama and Qwen2 can be recalibrated")
     arm = models.load(args, device="cpu")
-    arm.model.requires_grad_(True)
     if settings.rotation == "drop" and not models.is_drope(raw):
         rope.drop_rope(arm.model)
         arm.model.config.attention_type = settings.attention_type
-        if used := rope.NORMED[settings.attention_type]:
+        if rope.NORMED[settings.attention_type]:
             rope.add_norms(arm.model)
             rope.apply_norms(arm.model)
-            for attention in rope.attention_layers(arm.model):
-                attention.q_norm.requires_grad_("q" in used)
-                attention.k_norm.requires_grad_("k" in used)
         _prove_that_positions_are_gone(arm.model)
+    for name, weight in arm.model.named_parameters():
+        weight.requires_grad_(not _unused_norm(name, arm.model.config))
     return arm
+
+
+def _unused_norm(name: str, config: transformers.PreTrainedConfig) -> bool:
+    """Checkpoints of a QK-norm variant hold the norms of query and key, even where only one of them acts."""
+    match = re.search(r"self_attn\.([qk])_norm\.", name)
+    return bool(match) and match.group(1) not in rope.NORMED[getattr(config, "attention_type", "nope")]
 
 
 def _prove_that_positions_are_gone(model: nn.Module) -> None:
@@ -220,16 +150,16 @@ def to_resume_from(folder: Path, begun_with: dict) -> Path | None:
 def run(settings: Recalibration, training: Training) -> Path:
     """Recalibrate, or go on with it; returns the folder of the last checkpoint."""
     groups = _groups(settings.groups)
+    if settings.streaming and training.max_steps <= 0:
+        raise ValueError("a dataset that is streamed has no known end: give --max_steps")
     arm = prepare(settings)
+    folder = Path(training.output_dir)
     with training.main_process_first(desc="reading texts"):
         documents, name = training_texts.read(
             settings.texts, field=settings.text_field, split=settings.split, streaming=settings.streaming
         )
         rows = training_texts.rows(documents, name, arm.tokenizer, settings.tokens, one_per_row=settings.one_per_row)
-    if settings.streaming and training.max_steps <= 0:
-        raise ValueError("a dataset that is streamed has no known end: give --max_steps")
-    folder = Path(training.output_dir)
-    newest = to_resume_from(folder, begun_with(settings, training, rows))
+        newest = to_resume_from(folder, begun_with(settings, training, rows))
     if newest and checkpoints.finished(newest):
         return newest
     trainer = Recalibrator(

@@ -3,8 +3,10 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from fixtures.tiny import tiny_llama
+from lib.concentration import gini
 from lib.effects import Disruption, MassiveValues, NoSubject
 from lib.rope import is_slow, pair_of_dim
 
@@ -90,3 +92,59 @@ def test_losses_are_increases_over_the_baseline():
     percents = both.percent_by_kind("rope")
     assert percents["b"] == pytest.approx([100 * (np.e**2 - 1)])
     assert list(percents) == ["a", "b"]
+
+
+def test_a_change_may_be_that_of_another_arm():
+    three = MassiveValues({"rope": arm(4, 4), "drope": arm(3, 3), "continued": arm(8, 4)})
+    assert three.percent_change("query").tolist() == [-25, -25]
+    assert three.percent_change("query", "continued").tolist() == [50, 50]
+
+
+def test_one_arm_alone_can_be_counted():
+    alone = MassiveValues({"rope": arm(4, 4)})
+    alone.need("query", "rope")
+    assert alone.totals("rope", "query").tolist() == [8, 8]
+
+
+def test_the_gini_coefficient_is_that_of_each_layer_and_the_mean_of_layers():
+    both = values(arm(4, 0), arm(1, 1))
+    first, second = (gini(np.sort(both.norms("rope", "query")[0, layer])) for layer in (0, 1))
+    assert second == 0
+    assert both.gini("rope", "query") == pytest.approx([(first + second) / 2] * 2)
+
+
+def ranked(rows):
+    """A record of 3 layers with 8 channels whose norms are 1 to 8, and the given row norms in every layer."""
+    norms = np.tile(np.arange(1.0, 9.0, dtype=np.float32).reshape(1, 1, 2, 4), (2, 3, 1, 1))
+    tensors = dict.fromkeys(("query_norm", "key_norm", "value_norm"), (("text", "layer", "head", "dim"), norms))
+    rows = np.array(rows, dtype=np.float32).reshape(3, 2, 4)
+    return MassiveValues({"rope": xr.Dataset({**tensors, "query_row_norm": (("layer", "head", "dim"), rows)})})
+
+
+def test_rows_in_the_order_of_the_norms_agree_and_the_median_layer_decides():
+    rising, falling = list(range(8)), list(range(8, 0, -1))
+    assert ranked([rising, rising, falling]).rank_agreement("rope", "query") == pytest.approx([1, 1])
+    assert ranked([rising, falling, falling]).rank_agreement("rope", "query") == pytest.approx([-1, -1])
+
+
+def test_the_agreement_is_spearmans_with_ties():
+    rows = [[1, 1, 2, 2, 9, 3, 3, 3], [5, 1, 4, 2, 2, 6, 7, 8], [1, 3, 2, 4, 6, 5, 8, 7]]
+    expected = np.median([stats.spearmanr(row, range(8)).statistic for row in rows])
+    assert ranked(rows).rank_agreement("rope", "query") == pytest.approx([expected] * 2)
+
+
+def test_rows_that_are_all_alike_rank_no_channel():
+    with pytest.raises(NoSubject, match="all rows of a layer's query projection have the same norm"):
+        ranked([list(range(8)), [2] * 8, list(range(8))]).rank_agreement("rope", "query")
+
+
+def test_what_two_arms_share_is_counted_layer_by_layer():
+    both = values(arm(4, 2, 0, 0), arm(2, 4, 3, 0))
+    kept, jaccard = both.overlap("query")
+    np.testing.assert_array_equal(kept, [0.5, 1, np.nan, np.nan])
+    np.testing.assert_array_equal(jaccard, [0.5, 0.5, 0, np.nan])
+
+
+def test_the_number_of_zeroed_channels_is_that_of_query_and_key():
+    masks = {f"{name}_zeroed": (("layer", "head", "dim"), np.ones((2, 3, 4), bool)) for name in ("query", "key")}
+    assert Disruption({"rope": xr.Dataset(masks)}).zeroed("rope") == 48

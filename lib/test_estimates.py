@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from lib.estimates import Variation, contrast, finite, mean, variation
+from lib.estimates import Variation, contrast, finite, mean, trend, variation
 
 pytestmark = pytest.mark.cpu
 ESTIMATES = {"mean": mean, "variation": variation, "contrast": lambda values: contrast(values, [1.0, 2.0], 1.0)}
@@ -143,3 +143,76 @@ def test_the_bounds_of_a_variation_are_vangels_worked_by_hand():
     estimate = Variation(0.3, 10, 10)
     assert estimate.lower(0.05) == pytest.approx(0.3 / (0.8919 * 0.09 + 16.919 / 9) ** 0.5, rel=1e-4)
     assert estimate.upper(0.05) == pytest.approx(0.3 / (-0.46749 * 0.09 + 3.3251 / 9) ** 0.5, rel=1e-4)
+
+
+tables = st.tuples(st.integers(3, 12), st.integers(3, 8)).flatmap(
+    lambda shape: arrays(float, shape, elements=st.integers(0, 9).map(float))
+)
+
+
+@given(tables, alphas)
+def test_a_bound_of_a_trend_is_clear_of_0_exactly_when_pages_test_rejects(table, alpha):
+    found = trend(table)
+    for p, clear in ((found.p_rising, found.lower(alpha) > 0), (found.p_falling, found.upper(alpha) < 0)):
+        if abs(p - alpha) > 1e-9:
+            assert clear == (p < alpha)
+
+
+@given(tables)
+def test_the_p_values_of_a_trend_are_scipys(table):
+    found = trend(table)
+    assert found.p_rising == pytest.approx(stats.page_trend_test(table, method="asymptotic").pvalue)
+    assert found.p_falling == pytest.approx(stats.page_trend_test(-table, method="asymptotic").pvalue)
+
+
+@given(tables)
+def test_pages_l_counted_by_hand_gives_the_same_trend(table):
+    n, k = table.shape
+    ranks = np.array([[sum(b < a for b in row) + (sum(b == a for b in row) + 1) / 2 for a in row] for row in table])
+    page = sum(j * total for j, total in enumerate(ranks.sum(0), start=1))
+    assert trend(table).value == pytest.approx(12 * (page - n * k * (k + 1) ** 2 / 4) / (n * (k**3 - k)), abs=1e-12)
+
+
+def test_without_ties_a_trend_is_the_mean_of_spearmans_rho():
+    table = np.random.default_rng(0).permuted(np.tile(np.arange(6.0), (8, 1)), axis=1)
+    rhos = [stats.spearmanr(row, range(6)).statistic for row in table]
+    assert trend(table).sample == pytest.approx(rhos)
+    assert trend(table).value == pytest.approx(np.mean(rhos))
+
+
+def test_values_that_always_fall_have_a_trend_of_minus_1_and_always_rise_of_1():
+    steps = np.arange(5.0) * np.arange(1, 5)[:, None]
+    assert trend(-steps).value == pytest.approx(-1)
+    assert trend(steps).value == pytest.approx(1)
+
+
+@given(tables)
+def test_a_trend_turned_round_is_its_opposite(table):
+    assert trend(table[:, ::-1]).value == pytest.approx(-trend(table).value, abs=1e-12)
+
+
+@pytest.mark.parametrize("points", [3, 6])
+def test_without_a_trend_pages_test_is_wrong_as_often_as_alpha_says(points):
+    alpha, times = 0.05, 2000
+    rng = np.random.default_rng(points)
+    found = [trend(rng.normal(size=(12, points))) for _ in range(times)]
+    for misses in (sum(t.lower(alpha) > 0 for t in found), sum(t.upper(alpha) < 0 for t in found)):
+        # the normal approximation is a little off at 3 points
+        assert stats.binom.ppf(1e-4, times, 0.8 * alpha) <= misses <= stats.binom.isf(1e-4, times, 1.2 * alpha)
+
+
+def test_equal_values_have_no_trend_and_the_same_row_again_is_one_observation():
+    assert trend(np.ones((4, 5))).value == 0
+    assert trend(np.tile([3.0, 2.0, 1.0], (4, 1))).constant
+    assert not trend(np.array([[3.0, 2.0, 1.0], [6.0, 5.0, 4.0]])).constant
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 5), (4, 2), (0, 3)])
+def test_a_trend_of_too_little_is_an_error(shape):
+    with pytest.raises(ValueError, match="2 texts or more at 3 points or more"):
+        trend(np.ones(shape))
+
+
+def test_a_trend_with_a_value_that_is_not_finite_is_an_error():
+    with pytest.raises(ValueError, match="not finite"):
+        trend(np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0]]))

@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from fixtures.tiny import as_arm, plant, save, tiny_llama
+from lib import models
+from lib.measure import measure_norms
+from lib.row_norms import row_norms
+from lib.test_measure import IDS, TEXTS
+from lib.test_rope import tiny_qwen2
+
+pytestmark = pytest.mark.cpu
+
+
+def test_a_row_norm_is_that_of_the_weights_and_the_bias():
+    layer = torch.nn.Linear(2, 2)
+    layer.weight.data, layer.bias.data = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([12.0, 0.0])
+    assert row_norms(layer).tolist() == [13.0, 2.0]
+
+
+def test_a_layer_without_bias_has_the_norms_of_its_weights():
+    layer = torch.nn.Linear(6, 5, bias=False)
+    torch.testing.assert_close(row_norms(layer), layer.weight.detach().norm(dim=1))
+
+
+def test_the_row_norm_is_the_size_of_a_channel_when_the_input_is_noise():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(64, 8)
+    torch.nn.init.normal_(layer.bias, std=3)
+    found = layer(torch.randn(200_000, 64)).square().mean(0).sqrt()
+    torch.testing.assert_close(found, row_norms(layer), rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize("options", [{"load_in_4bit": True}, {"load_in_8bit": True}, {"dtype": "bfloat16"}])
+def test_quantized_rows_are_read_as_what_they_stand_for(tmp_path, options):
+    model = tiny_qwen2()
+    folder = str(save(model, tmp_path / "model"))
+    layers = [models.load({"pretrained": folder, **o}, device="cpu").model.model.layers for o in (options, {})]
+    quantized, plain = (row_norms(layer[0].self_attn.q_proj) for layer in layers)
+    torch.testing.assert_close(quantized, plain, rtol=0.05, atol=0.02)
+    assert not torch.equal(quantized, plain)
+
+
+def test_a_record_holds_the_row_norms_of_query_and_key():
+    model = tiny_llama(kv_heads=2)
+    plant(model, "key", 1, 1, 5)
+    record = measure_norms(as_arm(model), IDS, TEXTS)
+    assert record["query_row_norm"].dims == ("layer", "head", "dim")
+    assert record["key_row_norm"].shape == (3, 2, 16)
+    assert record["key_row_norm"].argmax(...)["dim"] == 5
+    assert "value_row_norm" not in record
+
+
+def test_rows_that_are_not_finite_are_an_error():
+    layer = torch.nn.Linear(2, 2)
+    layer.weight.data[0, 0] = torch.inf
+    with pytest.raises(ValueError, match="a row of a projection is not finite"):
+        row_norms(layer)
+
+
+def test_weights_that_are_stored_in_an_unknown_way_are_an_error():
+    layer = torch.nn.Linear(2, 3)
+    layer.weight = torch.nn.Parameter(torch.ones(6))
+    with pytest.raises(ValueError, match="Linear holds its weights in a way that cannot be read"):
+        row_norms(layer)
