@@ -1,6 +1,7 @@
 """Every claim can win, lose and stay open: planted records on which it must do so."""
 
 import importlib
+import inspect
 import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ import lib.planted as planted
 from fixtures.judging import ClaimJudge
 from fixtures.registry import registered
 from lib.effects import ARMS, Disruption, MassiveValues, NoSubject
+from lib.trajectory import Trajectory
 from lib.verdicts import ClaimInconclusive, ClaimRefuted, Judgement
 
 pytestmark = pytest.mark.cpu
@@ -25,7 +27,7 @@ LAYERS = {  # mean counts per layer in the RoPE and the DroPE arm of a pair on w
     "key": ([100, 100, 100, 100], [89, 89, 89, 89]),
     "value": ([40, 40, 5, 5], [40, 40, 5, 5]),
 }
-Subject = MassiveValues | Disruption
+Subject = MassiveValues | Disruption | Trajectory
 
 
 def massive_values(
@@ -100,6 +102,61 @@ def study_kinds(*, stored: bool) -> Disruption:
             for arm in ARMS
         }
     )
+
+
+def with_third(arm: str, third_query=(), third_key=(), *, spread: float = 0.02, **changed) -> MassiveValues:
+    """Planted counts of both arms and of a third one, whose query and key counts per layer are given here."""
+    both = massive_values(spread=spread, **changed)
+    third = massive_values(
+        spread=spread, **{"query": (third_query or [100, 3, 100, 100],) * 2, "key": (third_key or [100] * 4,) * 2}
+    )
+    return MassiveValues({**both.records, arm: third.records["drope"]})
+
+
+def ranked(agreement: float | Sequence[float], texts: int = 20) -> MassiveValues:
+    """The RoPE arm with row norms that agree with the norms as far as said, in one text after the other."""
+    found = massive_values(texts=texts).records["rope"]
+    of_texts = np.broadcast_to(agreement, texts)
+    rng = np.random.default_rng(0)
+    for name in ("query", "key"):
+        rows = np.log(found[f"{name}_row_norm"].values)
+        noise = rng.normal(size=(texts, *rows.shape))
+        mixed = [a * rows + (1 - a * a) ** 0.5 * n for a, n in zip(of_texts, noise, strict=True)]
+        # every text has its own norms, whose ranks agree with those of the rows
+        norms = np.sort(found[f"{name}_norm"].values.reshape(texts, rows.shape[0], -1), -1)
+        order = np.stack(mixed).reshape(norms.shape).argsort(-1).argsort(-1)
+        found[f"{name}_norm"].values[:] = np.take_along_axis(norms, order, -1).reshape(found[f"{name}_norm"].shape)
+    return MassiveValues({"rope": found})
+
+
+def uneven(rope: float, drope: float, *, spread: float = 0.0) -> MassiveValues:
+    """Both arms with the same counts, massive channels being so many times as large as the others."""
+    counts = {
+        name: planted.layer_counts([100] * 4, 400 * (1 + planted.scatter(20, spread=spread, seed=3)), seed=1)
+        for name in NAMES
+    }
+    records = {
+        a: planted.norms_record(counts, massive=m, seed=i)
+        for i, (a, m) in enumerate(zip(ARMS, (rope, drope), strict=True))
+    }
+    return MassiveValues(records)
+
+
+def course(*totals: float, spread: float = 0.02) -> Trajectory:
+    """Checkpoints with so many massive query values each; texts and checkpoints vary by `spread`."""
+    values = []
+    for i, total in enumerate(totals):
+        per_text = total * (1 + planted.scatter(20, spread=spread, seed=i))
+        counts = {name: planted.layer_counts([1, 1, 1, 1], per_text, seed=i) for name in NAMES}
+        values.append(MassiveValues(dict.fromkeys(ARMS, planted.norms_record(counts, seed=i))))
+    return Trajectory(range(100, 100 * (len(totals) + 1), 100), values)
+
+
+def worth(*nats: float, spread: float = 0.02) -> Trajectory:
+    """Checkpoints at which the massive channels are worth so many nats each."""
+    rises = [planted.losses(massive=n, spread=spread, seed=20 * i) for i, n in enumerate(nats)]
+    damage = [Disruption(dict.fromkeys(ARMS, planted.disruption_record(nll))) for nll in rises]
+    return Trajectory(range(100, 100 * (len(nats) + 1), 100), (), damage)
 
 
 counts, losses = partial(partial, massive_values), partial(partial, each_arm)
@@ -180,6 +237,39 @@ CASES: dict[str, tuple[Callable[[], Subject], ...]] = {
         for arm in ARMS
     },
 }
+CASES |= {
+    "O1[query]": (
+        partial(with_third, "dropped", [101, 3, 99, 101]),
+        partial(with_third, "dropped", [50, 3, 50, 50]),
+        partial(with_third, "dropped", [110, 3, 110, 111], spread=0.05),
+    ),
+    "O1[key]": (
+        partial(with_third, "dropped", third_key=[101, 99, 101, 99]),
+        partial(with_third, "dropped", third_key=[130] * 4),
+        partial(with_third, "dropped", third_key=[90] * 4, spread=0.05),
+    ),
+    **{
+        f"O2[{name}]": (
+            partial(ranked, 0.9),
+            partial(ranked, 0.1),
+            partial(ranked, 0.52 + planted.scatter(20, spread=0.1, seed=0)),
+        )
+        for name in ("query", "key")
+    },
+    "R1": (
+        partial(course, 200, 150, 120, 110),
+        partial(course, 110, 120, 150, 200),
+        partial(course, *[150] * 4, spread=0.05),
+    ),
+    "R2": (partial(worth, 2.0, 1.5, 1.0, 0.5), partial(worth, 0.5, 1.0, 1.5, 2.0), partial(worth, *[1.0] * 4)),
+    # both arms lose as much: more training did it, whatever was done to the rotation
+    "R3": (
+        partial(with_third, "continued", [95, 3, 95, 95]),
+        partial(with_third, "continued", [45, 50, 50, 45]),
+        partial(with_third, "continued", [72, 3, 72, 73], spread=0.1),
+    ),
+    "R4": (partial(uneven, 100, 20), partial(uneven, 20, 20), partial(uneven, 22, 20, spread=0.1)),
+}
 every_claim = pytest.mark.parametrize("claim", CASES)
 
 
@@ -199,13 +289,29 @@ def claim_tests() -> dict[str, tuple[Callable, dict, pytest.Mark]]:
     return found
 
 
-def run(claim: str, subject: Subject, *, smoke: bool = False) -> Judgement:
-    """Run a claim's own test on planted records, at the claim's registered level; return what it judged."""
+def run(claim: str, subject: Subject, *, smoke: bool = False, **given) -> Judgement:
+    """Run a claim's own test on planted records, at the claim's registered level; return what it judged.
+
+    What it reads goes by another name in every test: it is whatever is neither the judge nor a parameter.
+    """
     function, arguments, _ = claim_tests()[claim]
     judge = ClaimJudge(registered()[claim]["alpha"], smoke)
-    read = {"disruption" if isinstance(subject, Disruption) else "massive_values": subject}
-    function(judge=judge, **read, **arguments)
+    given = {"trained_steps": {"drope": None, "continued": None}, **given}
+    asked = inspect.signature(function).parameters
+    (read,) = [name for name in asked if name not in ("judge", *arguments, *given)]
+    function(judge=judge, **{read: subject}, **arguments, **{k: v for k, v in given.items() if k in asked})
     return judge.judgement
+
+
+def with_texts(subject: Subject, texts: list[int]) -> Subject:
+    """The same records with some texts only."""
+    if isinstance(subject, Trajectory):
+        return Trajectory(
+            subject.steps,
+            [with_texts(values, texts) for values in subject.values],
+            [with_texts(damage, texts) for damage in subject.disruptions],
+        )
+    return type(subject)({arm: record.isel(text=texts) for arm, record in subject.records.items()})
 
 
 def test_every_claim_has_its_counterexamples_and_no_other_has():
@@ -237,13 +343,12 @@ def test_a_smoke_run_supports_no_claim(claim):
 
 @every_claim
 def test_two_texts_decide_no_claim(claim):
-    records = CASES[claim][1]().records
-    few = type(CASES[claim][1]())({arm: record.isel(text=[0, -1]) for arm, record in records.items()})
+    few = with_texts(CASES[claim][1](), [0, -1])
     with pytest.raises(ClaimInconclusive, match="too few"):
         run(claim, few)
 
 
-@pytest.mark.parametrize("claim", ["Q1", "K1", "L1", "L3", "D3"])
+@pytest.mark.parametrize("claim", ["Q1", "K1", "L1", "L3", "D3", "R4"])
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_claim_of_a_difference_is_refuted_when_an_arm_is_compared_with_itself(claim, arm):
     holds = CASES[claim][0]()
@@ -251,16 +356,17 @@ def test_a_claim_of_a_difference_is_refuted_when_an_arm_is_compared_with_itself(
         run(claim, type(holds)(dict.fromkeys(ARMS, holds.records[arm])))
 
 
-@pytest.mark.parametrize("claim", ["Q1", "K1", "L1", "L3", "D3"])
+@pytest.mark.parametrize("claim", ["Q1", "K1", "L1", "L3", "D3", "R4"])
 def test_a_claim_of_a_difference_is_refuted_when_the_arms_are_swapped(claim):
     holds = CASES[claim][0]()
     with pytest.raises(ClaimRefuted):
         run(claim, type(holds)(dict(zip(ARMS, reversed(holds.records.values()), strict=True))))
 
 
-@pytest.mark.parametrize("claim", [claim for claim in CASES if claim[0] != "D"])
+@pytest.mark.parametrize("claim", [claim for claim in CASES if claim[0] not in "DR"])
 def test_without_massive_values_every_claim_about_counts_stays_open(claim):
     none = massive_values(**dict.fromkeys(NAMES, ([1e-9] * 4,) * 2))
+    none = MassiveValues({**none.records, "dropped": none.records["rope"]})
     with pytest.raises(NoSubject, match="nothing to judge") as caught:
         run(claim, none)
     assert caught.value.judgement.verdict == "inconclusive"
@@ -274,6 +380,40 @@ def test_where_nothing_was_zeroed_every_claim_about_damage_stays_open(claim):
     }
     with pytest.raises(NoSubject, match="nothing to judge"):
         run(claim, Disruption(nothing))
+
+
+def test_a_series_without_massive_values_has_no_trend_of_them():
+    with pytest.raises(NoSubject, match="no checkpoint has more than 0 massive query values"):
+        run("R1", course(1e-9, 1e-9, 1e-9))
+
+
+def test_a_series_at_which_nothing_was_zeroed_has_no_trend_of_what_that_costs():
+    nothing = [planted.disruption_record(planted.losses(massive=n), zeroed=0) for n in (3, 2, 1)]
+    with pytest.raises(NoSubject, match="no checkpoint has a massive query or key channel to zero"):
+        run("R2", Trajectory((1, 2, 3), (), [Disruption(dict.fromkeys(ARMS, record)) for record in nothing]))
+
+
+def test_a_fall_that_more_training_explains_has_no_subject_without_massive_values():
+    none = massive_values(query=([1e-9] * 4,) * 2)
+    with pytest.raises(NoSubject, match="nothing to judge"):
+        run("R3", MassiveValues({**none.records, "continued": none.records["rope"]}))
+
+
+@pytest.mark.parametrize(("steps", "judged"), [((900, 900), True), ((900, None), True), ((900, 500), False)])
+def test_a_control_of_another_length_compares_with_nothing(steps, judged):
+    given = {"trained_steps": dict(zip(("drope", "continued"), steps, strict=True))}
+    with nullcontext() if judged else pytest.raises(NoSubject, match="trained for 900 steps and continued for 500"):
+        assert run("R3", CASES["R3"][0](), **given).verdict == "supported"
+
+
+def test_a_flat_series_of_equal_texts_has_no_trend():
+    with pytest.raises(ClaimInconclusive, match="the interval holds the threshold"):
+        run("R1", course(150, 150, 150, spread=0))
+
+
+def test_texts_that_are_copies_of_one_another_support_no_trend():
+    with pytest.raises(ClaimInconclusive, match="every text gives the same number"):
+        run("R1", with_texts(CASES["R1"][0](), [0] * 20))
 
 
 @pytest.mark.parametrize("without", [0, 1])

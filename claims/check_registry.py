@@ -5,7 +5,19 @@ from functools import partial
 
 import pytest
 
-from claims.check_counterexamples import by_kind, claim_tests, disruption, each_arm, massive_values, run
+from claims.check_counterexamples import (
+    by_kind,
+    claim_tests,
+    course,
+    disruption,
+    each_arm,
+    massive_values,
+    ranked,
+    run,
+    uneven,
+    with_third,
+    worth,
+)
 from fixtures import registry
 from fixtures.registry import registered
 from lib.planted import scatter
@@ -26,6 +38,11 @@ def to(total: float) -> list[float]:
 def arms(*, rope: float, drope: float):
     """Rises of the two arms in nats, hardly varying over texts."""
     return disruption(rope={"massive": rope, "spread": 0.001}, drope={"massive": drope, "spread": 0.001})
+
+
+def third(arm: str, third_query: list[float], third_key: list[float] = EVEN, **changed):
+    """Counts of both arms and a third one, hardly varying over texts."""
+    return with_third(arm, third_query, third_key, spread=0.002, **changed)
 
 
 counted, scored, compared = partial(partial, counts), partial(partial, losses), partial(partial, arms)
@@ -128,6 +145,26 @@ THRESHOLDS = {
         scored(massive=by_kind(100, 110, 145)),
         scored(massive=by_kind(100, 110, 155)),
     ),
+    "dropping gains query at most 10 %": (
+        "O1[query]",
+        partial(third, "dropped", to(1090), query=(QUERY, QUERY)),
+        partial(third, "dropped", to(1110), query=(QUERY, QUERY)),
+    ),
+    "dropping loses key at most 10 %": (
+        "O1[key]",
+        partial(third, "dropped", QUERY, to(364), key=(EVEN, EVEN)),
+        partial(third, "dropped", QUERY, to(356), key=(EVEN, EVEN)),
+    ),
+    "row norms of query agree by 0.5": ("O2[query]", partial(ranked, 0.54), partial(ranked, 0.5)),
+    "row norms of key agree by 0.5": ("O2[key]", partial(ranked, 0.54), partial(ranked, 0.5)),
+    "query falls": ("R1", partial(course, 152, 150, 148, spread=0.002), partial(course, 148, 150, 152, spread=0.002)),
+    "reliance falls": ("R2", partial(worth, 1.0, 0.99, 0.98), partial(worth, 0.98, 0.99, 1.0)),
+    "drope loses 10 points more than continued": (
+        "R3",
+        partial(third, "continued", to(805), query=(QUERY, to(695))),
+        partial(third, "continued", to(795), query=(QUERY, to(705))),
+    ),
+    "the Gini coefficient falls by 0.02": ("R4", partial(uneven, 22.6, 20), partial(uneven, 21.5, 20)),
 }
 every_threshold = pytest.mark.parametrize(
     ("claim", "inside", "outside"), list(THRESHOLDS.values()), ids=list(THRESHOLDS)
@@ -168,7 +205,15 @@ def test_a_claim_says_where_it_is_from_and_what_was_published(claim):
 
 def test_the_claims_of_a_family_share_five_percent_equally():
     sizes = Counter(entry["family"] for entry in registered().values())
-    assert sizes == {"counts": 5, "layers": 4, "stability": 6, "frequency": 2, "disruption": 7}
+    assert sizes == {
+        "counts": 5,
+        "layers": 4,
+        "stability": 6,
+        "frequency": 2,
+        "disruption": 7,
+        "origin": 4,
+        "recalibration": 4,
+    }
     for entry in registered().values():
         assert entry["alpha"] == pytest.approx(0.05 / sizes[entry["family"]])
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from lib.masks import conditions
 
@@ -41,19 +42,28 @@ def norms_record(
     slow: float | Sequence[float] = 1.0,
     seed: int = 0,
     position_change: float = 1.0,
+    massive: float = 100.0,
+    agreement: float = 1.0,
 ) -> xr.Dataset:
     """A record of experiment 1 with `counts[name]` [text, layer] massive channels of query, key and value.
 
     The share `slow` (one number or one per text) of a layer's massive channels lies in the slower half of the rotary
-    pairs, rounded to a channel.
+    pairs, rounded to a channel. Massive channels have norms around `massive` x the others'. The norms of the rows of
+    query and key rank the channels like the first text's norms, but for noise: `agreement` is near Spearman's rho.
     Raises ValueError for more channels than `FULLEST` of a layer.
     """
     rng = np.random.default_rng(seed)
     shapes = {"query": ("head", heads), "key": ("kv_head", kv_heads), "value": ("kv_head", kv_heads)}
     norms = {
-        f"{name}_norm": (("text", "layer", head, "dim"), _norms(np.asarray(counts[name]), number, dim, slow, rng))
+        f"{name}_norm": (
+            ("text", "layer", head, "dim"),
+            _norms(np.asarray(counts[name]), number, dim, slow, rng, massive),
+        )
         for name, (head, number) in shapes.items()
     }
+    for name in ("query", "key"):
+        dims, found = norms[f"{name}_norm"]
+        norms[f"{name}_row_norm"] = (dims[1:], _row_norms(found[0], agreement, np.random.default_rng(seed + 1)))
     texts = len(counts["query"])
     measured = {"nll": ("text", rng.normal(3, 0.1, texts)), "position_change": position_change, "position_noise": 0.0}
     return xr.Dataset({**norms, **measured}, coords=_text_coordinates(texts, COUNTED))
@@ -104,9 +114,9 @@ def disruption_record(
 
 
 def _norms(
-    counts: np.ndarray, heads: int, dim: int, slow: float | Sequence[float], rng: np.random.Generator
+    counts: np.ndarray, heads: int, dim: int, slow: float | Sequence[float], rng: np.random.Generator, massive: float
 ) -> np.ndarray:
-    """Norms [text, layer, head, dim], float32: around 1, and around 100 in the planted channels."""
+    """Norms [text, layer, head, dim], float32: around 1, and around `massive` in the planted channels."""
     channels = heads * dim
     if (counts < 0).any() or counts.max() > FULLEST * channels:
         raise ValueError(f"between 0 and {FULLEST:.0%} of {channels} channels can be planted, not {counts.max()}")
@@ -118,8 +128,16 @@ def _norms(
     for place, count in np.ndenumerate(counts):
         in_slow = round(slow[place[0]] * count)
         for half, number in ((True, in_slow), (False, count - in_slow)):
-            norms[place][rng.permutation(halves[half])[:number]] = rng.uniform(90, 110, number)
+            norms[place][rng.permutation(halves[half])[:number]] = massive * rng.uniform(0.9, 1.1, number)
     return norms.reshape(*counts.shape, heads, dim)
+
+
+def _row_norms(norms: np.ndarray, agreement: float, rng: np.random.Generator) -> np.ndarray:
+    """Positive numbers [layer, head, dim] whose ranks agree with those of `norms` as far as `agreement` says."""
+    flat = norms.reshape(len(norms), -1)
+    scores = stats.norm.ppf((stats.rankdata(flat, axis=-1) - 0.5) / flat.shape[-1])
+    noise = rng.normal(size=flat.shape)
+    return np.exp(agreement * scores + (1 - agreement**2) ** 0.5 * noise).reshape(norms.shape)
 
 
 def _text_coordinates(texts: int, kinds: Sequence[str]) -> dict:
