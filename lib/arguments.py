@@ -41,8 +41,8 @@ class ModelArguments:
         return "int8" if self.load_in_8bit else "none"
 
     def __str__(self) -> str:
-        default = ModelArguments("x")
-        given = {k: v for k, v in asdict(self).items() if v != getattr(default, k)}
+        default = ModelArguments(self.pretrained)
+        given = {k: v for k, v in asdict(self).items() if k == "pretrained" or v != getattr(default, k)}
         return ",".join(f"{key}={value}" for key, value in given.items())
 
 

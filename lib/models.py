@@ -114,7 +114,17 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
         rope.apply_norms(model)
     if args.rope == "off":
         rope.drop_rope(model)
+    _keep_four_bits_as_loaded(model)
     return model.eval().requires_grad_(False)
+
+
+def _keep_four_bits_as_loaded(model: transformers.PreTrainedModel) -> None:
+    """On some CPUs bitsandbytes packs 4-bit weights anew at the first pass, with rounded scales and only if their rows
+    are a multiple of 32: what is measured would depend on the machine, and the weights would change while measuring.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _drope_config(args: ModelArguments, raw: Mapping) -> transformers.PreTrainedConfig:

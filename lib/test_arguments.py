@@ -21,6 +21,7 @@ NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_./", min_size=1, max_size
         bnb_4bit_quant_type=st.sampled_from(["nf4", "fp4"]),
         attn_implementation=st.none() | st.just("eager"),
         trust_remote_code=st.booleans(),
+        rope=st.none() | st.just("off"),
     )
 )
 def test_what_is_written_is_read_back(arguments):
@@ -45,6 +46,7 @@ def test_a_mapping_is_read_like_a_string():
     [
         ("pretrained=m,dtyp=float32", "did you mean 'dtype'"),
         ("pretrained=m,load_in_4bits=True", "did you mean 'load_in_4bit'"),
+        ("pretrained=m,rope=on", "'rope' must be one of off"),
         ("pretrained=m,load_in_4bit=maybe", "must be True or False"),
         ("pretrained=m,dtype=int3", "must be one of float32, bfloat16, float16, auto"),
         ("pretrained=m,load_in_4bit=True,bnb_4bit_quant_type=nf5", "must be one of nf4, fp4"),

@@ -13,7 +13,8 @@ from fixtures.tiny import byte_tokenizer, save, tiny_llama
 from lib.measure import norms_and_loss
 from lib.models import load
 from lib.probe import NAMES, geometry
-from lib.rope import NORMED, NoRotation, position_response
+from lib.provenance import fingerprint
+from lib.rope import NORMED, NoRotation, drop_rope, position_response
 from lib.test_rope import run, tiny_qwen2, without_rotation
 
 pytestmark = pytest.mark.cpu
@@ -107,6 +108,18 @@ def test_dtype_auto_is_that_of_the_checkpoint(tmp_path):
     assert arm(folder).model.dtype == torch.float32
 
 
+@pytest.mark.parametrize("options", [{}, {"load_in_4bit": True}])
+def test_the_rotation_can_be_left_out_of_a_rotary_checkpoint(folder, ids, options):
+    dropped, rotating = arm(folder, rope="off", **options).model, arm(folder, **options).model
+    assert position_response(dropped, ids)["change"] == 0
+    assert torch.equal(run(dropped, ids), run(drop_rope(rotating), ids))
+
+
+def test_a_drope_checkpoint_without_rotation_is_what_it_is(tmp_path, ids):
+    official(tmp_path / "m", "Llama", kind="q_norm_nope")
+    assert torch.equal(run(arm(tmp_path / "m", rope="off").model, ids), run(arm(tmp_path / "m").model, ids))
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_the_attention_asked_for_is_loaded(folder, plain, ids, attention):
     loaded = arm(folder, attn_implementation=attention)
@@ -131,6 +144,16 @@ def test_a_quantized_model_is_really_quantized_and_can_be_measured(folder, plain
     assert (logits - plain).norm() < 0.5 * plain.norm()
     _, norms = norms_and_loss(loaded.model, ids, geometry(loaded.model))
     assert [norms[name].shape for name in NAMES] == [(2, 3, 4, 16), (2, 3, 2, 16), (2, 3, 2, 16)]
+
+
+@pytest.mark.parametrize("hidden", [48, 64])
+def test_a_pass_changes_no_four_bit_weight_on_any_processor(tmp_path, ids, hidden):
+    model = arm(save(tiny_llama(hidden_size=hidden), tmp_path / "m"), load_in_4bit=True).model
+    layers = [module for module in model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
+    assert not any(layer.support_avx512bf16_for_cpu for layer in layers)
+    before = fingerprint(model)
+    run(model, ids)
+    assert fingerprint(model) == before
 
 
 def test_four_bits_are_the_kind_asked_for(folder):

@@ -140,3 +140,19 @@ def test_a_folder_goes_before_a_model_of_the_same_name(hub, tiny_folder, monkeyp
     monkeypatch.chdir(tiny_folder("some/model").parents[1])
     assert identity_of("some/model").startswith("sha256:")
     assert hub == []
+
+
+SHAPE = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 48}
+
+
+def test_sizes_that_a_config_leaves_out_follow_from_the_others():
+    assert provenance.sizes(SHAPE)["num_key_value_heads"] == 4
+    assert provenance.sizes(SHAPE)["head_dim"] == 12
+    assert provenance.sizes({**SHAPE, "head_dim": 16, "num_key_value_heads": 1})["head_dim"] == 16
+
+
+@pytest.mark.parametrize("key", provenance.SIZES)
+def test_a_different_size_is_named(key):
+    one = provenance.sizes(SHAPE)
+    assert provenance.different_size(one, {**one, key: 99}) == f"{key} is 99 and not {one[key]}"
+    assert provenance.different_size(one, one) == ""

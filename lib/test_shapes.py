@@ -3,12 +3,13 @@
 from functools import partial
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 from beartype import beartype
 
 from fixtures.tiny import tiny_llama
-from lib import masks, massive, perplexity, rope
+from lib import concentration, masks, massive, perplexity, rope, row_norms
 
 pytestmark = pytest.mark.cpu
 
@@ -30,6 +31,10 @@ RIGHT = {
     "score": (partial(perplexity.score, tiny_llama()), ids),
     "score_conditions": (partial(perplexity.score_conditions, tiny_llama(), masks=tables, rows=2), ids[0]),
     "pair_of_dim": (rope.pair_of_dim, 8),
+    "row_norms": (row_norms.row_norms, torch.nn.Linear(3, 4)),
+    "gini of one layer": (concentration.gini, np.ones(8)),
+    "gini of layers of texts": (concentration.gini, np.ones((2, 3, 8), dtype=np.float32)),
+    "lorenz": (concentration.lorenz, np.ones((2, 3, 8))),
 }
 WRONG = {
     "channel_norms without heads": (massive.channel_norms, torch.ones(5, 8)),
@@ -48,6 +53,9 @@ WRONG = {
     "score of one text": (partial(perplexity.score, tiny_llama()), ids[0]),
     "score_conditions of a batch": (partial(perplexity.score_conditions, tiny_llama(), masks=tables, rows=2), ids),
     "pair_of_dim of a tensor": (rope.pair_of_dim, torch.ones(8)),
+    "row_norms of a weight": (row_norms.row_norms, torch.ones(4, 3)),
+    "gini of integers": (concentration.gini, np.ones(8, dtype=int)),
+    "lorenz of a number": (concentration.lorenz, np.ones(())),
 }
 
 
@@ -71,7 +79,7 @@ def test_a_wrong_shape_is_refused(call, argument):
 
 
 def test_every_shape_in_a_signature_is_checked_here():
-    modules = (massive, masks, perplexity, rope)
+    modules = (massive, masks, perplexity, rope, row_norms, concentration)
     shaped = {
         name
         for module in modules
