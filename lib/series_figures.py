@@ -1,13 +1,13 @@
 """Figures of recalibration and of how massive values move between arms, from records, as SVG."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from lib.concentration import lorenz
 from lib.effects import ARMS, MassiveValues
-from lib.figures import COLOURS, LABELS, as_svg, canvas, clean, layer_axis
-from lib.probe import NAMES
+from lib.figures import COLOURS, LABELS, as_svg, canvas, layer_axis
+from lib.probe import Name
 from lib.trajectory import Trajectory
 
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
@@ -16,36 +16,47 @@ TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
 def counts_over_steps(
     trajectory: Trajectory, dropped: MassiveValues | None = None, continued: MassiveValues | None = None
 ) -> str:
-    """Massive values of Q, K and V at every checkpoint, and the loss beside them.
+    """Massive values of Q, K and V at every checkpoint.
 
     Dashed lines are the RoPE arm. Step 0 is the RoPE arm with its rotation dropped, where it was measured; crosses at
     the last step are the control that was trained on with rotation.
     """
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    left, right = (clean(axes) for axes in figure.subplots(1, 2))
-    steps = list(trajectory.steps)
-    rope = trajectory.values[0]
-    start = [0] if dropped else []
-    for name in NAMES:
-        before = [dropped.totals("dropped", name).mean()] if dropped else []
-        course = [*before, *trajectory.totals(name).mean(0)]
-        left.plot(start + steps, course, marker="o", markersize=3, color=TENSORS[name], label=name)
-        left.axhline(rope.totals("rope", name).mean(), color=TENSORS[name], linestyle="--", linewidth=0.8)
-        if continued:
-            left.plot(steps[-1], continued.totals("continued", name).mean(), marker="x", color=TENSORS[name])
-    left.set_ylabel("massive values per text")
-    left.set_ylim(bottom=0)
-    left.legend()
-    before = [dropped.records["dropped"]["nll"].values.mean()] if dropped else []
-    right.plot(start + steps, [*before, *trajectory.loss().mean(0)], marker="o", markersize=3, color="#444444")
-    right.axhline(rope.records["rope"]["nll"].values.mean(), color="#444444", linestyle="--", linewidth=0.8)
-    if continued:
-        right.plot(steps[-1], continued.records["continued"]["nll"].values.mean(), marker="x", color="#444444")
-    right.set_ylabel("loss, nats per token")
-    for axes in (left, right):
-        axes.set_xlabel("steps of recalibration")
-    figure.suptitle("Along recalibration (dashed: RoPE; cross: trained on with rotation)", fontsize=11)
+    figure, axes = canvas()
+    for name, colour in TENSORS.items():
+        before = dropped.totals("dropped", name).mean() if dropped else None
+        control = continued.totals("continued", name).mean() if continued else None
+        rope = trajectory.values[0].totals("rope", name).mean()
+        _along(axes, trajectory.steps, trajectory.totals(name).mean(0), before, rope, control, colour, name)
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    axes.set_ylabel("massive values per text")
+    axes.set_title("Massive values along recalibration")
     return as_svg(figure)
+
+
+def loss_over_steps(
+    trajectory: Trajectory, dropped: MassiveValues | None = None, continued: MassiveValues | None = None
+) -> str:
+    """Loss of the texts that massive values are counted on at every checkpoint, drawn like the counts."""
+    figure, axes = canvas()
+    before = dropped.records["dropped"]["nll"].values.mean() if dropped else None
+    control = continued.records["continued"]["nll"].values.mean() if continued else None
+    rope = trajectory.values[0].records["rope"]["nll"].values.mean()
+    _along(axes, trajectory.steps, trajectory.loss().mean(0), before, rope, control, "#444444", "loss")
+    axes.set_ylabel("loss, nats per token")
+    axes.set_title("Loss along recalibration")
+    return as_svg(figure)
+
+
+def _along(axes: Axes, steps, course, before, rope, control, colour: str, label: str) -> None:
+    """One line along the steps, from `before` at step 0, with the RoPE arm dashed and the control as a cross."""
+    start = [] if before is None else [0]
+    values = [*([] if before is None else [before]), *course]
+    axes.plot([*start, *steps], values, marker="o", markersize=3, color=colour, label=label)
+    axes.axhline(rope, color=colour, linestyle="--", linewidth=0.8)
+    if control is not None:
+        axes.plot(steps[-1], control, marker="x", markersize=7, color=colour)
+    axes.set_xlabel("steps (dashed: RoPE; cross: trained on with rotation)")
 
 
 def query_heat_map(trajectory: Trajectory) -> str:
@@ -66,37 +77,35 @@ def query_heat_map(trajectory: Trajectory) -> str:
     return as_svg(figure)
 
 
-def lorenz_curves(values: MassiveValues) -> str:
-    """Lorenz curves of Query and Key norms in both arms: mean over layers and texts."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("query", "key"), strict=True):
-        clean(axes).plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-        for arm in ARMS:
-            curve = lorenz(values.norms(arm, name)).mean((0, 1))
-            label = f"{LABELS[arm]}, Gini {values.gini(arm, name).mean():.3f}"
-            points = np.unique(np.linspace(0, len(curve) - 1, 400).astype(int))  # enough for the eye
-            axes.plot(points / (len(curve) - 1), curve[points], color=COLOURS[arm], label=label)
-        axes.set_title(f"{name.capitalize()} norms")
-        axes.set_xlabel("share of channels, smallest first")
-        axes.set_ylabel("share of the sum of norms")
-        axes.legend(loc="upper left")
+def lorenz_curves(values: MassiveValues, name: Name) -> str:
+    """Lorenz curves of the norms of one tensor in both arms: mean over layers and texts."""
+    figure, axes = canvas()
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
+    for arm in ARMS:
+        curve = lorenz(values.norms(arm, name)).mean((0, 1))
+        label = f"{LABELS[arm]}, Gini {values.gini(arm, name).mean():.3f}"
+        points = np.unique(np.linspace(0, len(curve) - 1, 400).astype(int))  # enough for the eye
+        axes.plot(points / (len(curve) - 1), curve[points], color=COLOURS[arm], label=label)
+    axes.set_title(f"How evenly {name} norms are spread (Lorenz curves)")
+    axes.set_xlabel("share of channels, smallest first")
+    axes.set_ylabel("share of the sum of norms")
+    axes.legend(loc="upper left")
     return as_svg(figure)
 
 
-def overlap_per_layer(values: MassiveValues) -> str:
+def overlap_per_layer(values: MassiveValues, name: Name) -> str:
     """Where the massive channels of the RoPE arm are in the DroPE arm: share kept and Jaccard index, per layer."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("query", "key"), strict=True):
-        kept, jaccard = values.overlap(name)
-        layers = np.arange(len(kept))
-        clean(axes).bar(layers - 0.2, np.nan_to_num(kept), 0.38, color="#3b6fb6", label="kept under DroPE")
-        axes.bar(layers + 0.2, np.nan_to_num(jaccard), 0.38, color="#8899aa", label="Jaccard index")
-        for layer in layers[np.isnan(jaccard)] if len(layers) <= 40 else ():
-            axes.text(layer, 0.01, "none", ha="center", va="bottom", fontsize=7, color="#666666", rotation=90)
-        axes.set_ylim(0, 1)
-        axes.set_title(f"{name.capitalize()}: massive channels of RoPE")
-        layer_axis(axes, layers)
-        axes.legend(loc="upper right")
+    figure, axes = canvas()
+    kept, jaccard = values.overlap(name)
+    layers = np.arange(len(kept))
+    axes.bar(layers - 0.2, np.nan_to_num(kept), 0.38, color=COLOURS["rope"], label="kept under DroPE")
+    axes.bar(layers + 0.2, np.nan_to_num(jaccard), 0.38, color="#8899aa", label="Jaccard index")
+    for layer in layers[np.isnan(jaccard)] if len(layers) <= 40 else ():
+        axes.text(layer, 0.01, "none", ha="center", va="bottom", fontsize=7, color="#666666")
+    axes.set_ylim(0, 1)
+    axes.set_title(f"Massive {name} channels of RoPE under DroPE")
+    layer_axis(axes, layers)
+    axes.legend(loc="upper right")
     return as_svg(figure)
 
 
