@@ -54,16 +54,17 @@ def read(given: str | Mapping | Sequence, *, like: ModelArguments | None = None,
     """The checkpoints that `given` names, ordered by step, each looked at as far as that takes no weights.
 
     `given` is model arguments, several of them (a list, or separated by `;`), or a pattern: `runs/checkpoint-*` for
-    folders, `org/model,revision=step-*` for branches and tags. `like` is the arm whose shape all must have; `known`
-    are names that a pattern may also mean when no folder fits (those of stored records).
+    folders, `org/model,revision=step-*` for branches and tags. All must have the shape of `like` (where it is a folder;
+    else that of the first that tells its shape). `known` are names that a pattern may also mean when no folder fits:
+    those of stored records.
     Raises ValueError when nothing fits, no checkpoint tells its step, or none is left.
     """
     found = expand(given, known=known)
     if len(found) == 1:
         return Series((Checkpoint(found[0], _step(found[0])[0]),))
     marked = any(_state(args) is not None for args in found)
-    shape = _shape(like) if like else None
-    listed = [_examined(args, shape or _shape(found[0]), marked) for args in found]
+    shape = next(filter(None, (_shape_or_none(args) for args in ([like] if like else []) + found)), None)
+    listed = [_examined(args, shape, marked) for args in found]
     if all(c.step is None for c in listed):
         raise ValueError(
             f"no checkpoint of the series tells its step: name the folders checkpoint-N, not {listed[0].label}"
@@ -161,7 +162,7 @@ def _examined(args: ModelArguments, shape: dict | None, marked: bool) -> Checkpo
     if not fault and not any((folder / name).is_file() for name in TOKENIZERS):
         fault = f"{folder} has no tokenizer: save the RoPE arm's beside the weights"
     if not fault and shape and (different := provenance.different_size(shape, found)):
-        fault = f"{folder} has another shape than the RoPE arm: {different}"
+        fault = f"{folder} has another shape than the others: {different}"
     return Checkpoint(args, step, fault or doubt)
 
 
@@ -184,6 +185,13 @@ def _state(args: ModelArguments) -> int | None:
 def _shape(args: ModelArguments) -> dict | None:
     """Sizes of a folder's states; None for a hub's model, which is compared when it is loaded."""
     return provenance.sizes(provenance.read_config(args)) if Path(args.pretrained).is_dir() else None
+
+
+def _shape_or_none(args: ModelArguments) -> dict | None:
+    try:
+        return _shape(args)
+    except ValueError:
+        return None
 
 
 def _without_doubles(ordered: list[Checkpoint]) -> list[Checkpoint]:

@@ -50,9 +50,9 @@ def start(tmp_path):
 def train(tmp_path, texts, start):
     """Recalibrates in this process and returns the folder of the run."""
 
-    def go(folder="run", model=None, groups="{}", rotation="drop", attention_type="nope", **training):
+    def go(folder="run", model=None, groups="{}", rotation="drop", attention_type="nope", streaming=False, **training):
         settings = Recalibration(model or start["llama"](), [texts], tokens=24, groups=groups, rotation=rotation)
-        settings.attention_type = attention_type
+        settings.attention_type, settings.streaming = attention_type, streaming
         options = {**SMALL, "disable_tqdm": True, **training}
         recalibrate.run(settings, Training(output_dir=str(tmp_path / folder), **options))
         return tmp_path / folder
@@ -193,6 +193,16 @@ def test_a_folder_with_other_checkpoints_is_refused(train, tmp_path):
 def test_only_the_newest_checkpoint_keeps_its_optimizer(train):
     folder = train()
     assert [path.parent.name for path in folder.rglob("optimizer.pt")] == ["checkpoint-6"]
+
+
+def test_a_dataset_may_be_streamed_while_training(train):
+    folder = train(streaming=True)
+    assert [c.step for c in checkpoints.read(str(folder / "checkpoint-*")).usable] == [2, 4, 6]
+
+
+def test_a_stream_without_a_number_of_steps_is_refused(train):
+    with pytest.raises(ValueError, match="a dataset that is streamed has no known end: give --max_steps"):
+        train(streaming=True, max_steps=-1)
 
 
 def groups_of(model, groups, lr=1.0):
