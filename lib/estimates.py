@@ -140,11 +140,11 @@ def variation(values: Sequence[float]) -> Variation:
 def trend(values: np.ndarray) -> Trend:
     """Trend of values [text, point] over their points, which come in order.
 
-    Raises ValueError for values that are not finite, fewer than 3 points, or fewer than 2 texts.
+    Raises ValueError for values that are not finite, no texts, or fewer than 3 points.
     """
     table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
-        raise ValueError(f"a trend needs 2 texts or more at 3 points or more, got an array of shape {table.shape}")
+    if table.ndim != 2 or not table.shape[0] or table.shape[1] < 3:
+        raise ValueError(f"a trend needs texts at 3 points or more, got an array of shape {table.shape}")
     if not np.isfinite(table).all():
         raise ValueError("a value of a trend is not finite: the measurement failed, this is no verdict")
     texts, points = table.shape
@@ -152,7 +152,7 @@ def trend(values: np.ndarray) -> Trend:
     order = np.arange(points) - (points - 1) / 2
     rho = ranks @ order / (order @ order)
     rising, falling = (
-        float(stats.page_trend_test(t, ranked=True, method="asymptotic").pvalue)
+        float(stats.page_trend_test(t, ranked=True, method="asymptotic").pvalue) if texts > 1 else 1.0
         for t in (ranks + (points + 1) / 2, (points + 1) / 2 - ranks)
     )
     same = bool((table == table[0]).all())
