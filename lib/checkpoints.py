@@ -69,7 +69,7 @@ def read(given: str | Mapping | Sequence, *, like: ModelArguments | None = None,
         raise ValueError(
             f"no checkpoint of the series tells its step: name the folders checkpoint-N, not {listed[0].label}"
         )
-    ordered = _without_doubles(sorted(listed, key=lambda c: (c.step is None, c.step or 0)))
+    ordered = _in_order(listed)
     series = Series(tuple(ordered), _order_note(listed))
     if not series.usable:
         raise ValueError(f"no checkpoint of the series can be measured; the first: {ordered[0].fault}")
@@ -194,14 +194,14 @@ def _shape_or_none(args: ModelArguments) -> dict | None:
         return None
 
 
-def _without_doubles(ordered: list[Checkpoint]) -> list[Checkpoint]:
-    """The same, where two say the same step: which of them is meant is unknown, so neither is measured."""
-    many = {step for step, n in Counter(c.step for c in ordered if not c.fault).items() if n > 1}
-    first = {step: next(c for c in ordered if c.step == step) for step in many}
-    kept = [c for c in ordered if c.step not in many]
-    for step, checkpoint in first.items():
-        others = [c.args.pretrained for c in ordered if c.step == step]
-        kept.append(replace(checkpoint, fault=f"step {step} is claimed by {' and by '.join(others)}: give one of them"))
+def _in_order(listed: list[Checkpoint]) -> list[Checkpoint]:
+    """By step. Where two say the same step, which of them is meant is unknown, so neither is measured."""
+    many = {step for step, n in Counter(c.step for c in listed if not c.fault).items() if n > 1}
+    kept = [c for c in listed if c.step not in many]
+    for step in many:
+        claiming = [c for c in listed if c.step == step]
+        names = " and by ".join(c.args.pretrained for c in claiming)
+        kept.append(replace(claiming[0], fault=f"step {step} is claimed by {names}: give one of them"))
     return sorted(kept, key=lambda c: (c.step is None, c.step or 0))
 
 

@@ -101,10 +101,10 @@ class Trend:
     p_rising: float
 
     def lower(self, alpha: float) -> float:
-        return self.value - float(stats.norm.isf(alpha)) * self.error
+        return max(-1.0, self.value - float(stats.norm.isf(alpha)) * self.error)
 
     def upper(self, alpha: float) -> float:
-        return self.value + float(stats.norm.isf(alpha)) * self.error
+        return min(1.0, self.value + float(stats.norm.isf(alpha)) * self.error)
 
 
 def mean(values: Sequence[float]) -> Mean:

@@ -201,6 +201,12 @@ def test_without_a_trend_pages_test_is_wrong_as_often_as_alpha_says(points):
         assert stats.binom.ppf(1e-4, times, 0.8 * alpha) <= misses <= stats.binom.isf(1e-4, times, 1.2 * alpha)
 
 
+def test_the_bounds_of_a_trend_are_correlations():
+    falling = trend([[3.0, 2.0, 1.0], [6.0, 5.0, 3.0]])
+    assert falling.lower(0.05) == -1
+    assert trend([[1.0, 2.0, 3.0], [3.0, 5.0, 6.0]]).upper(0.05) == 1
+
+
 def test_equal_values_have_no_trend_and_the_same_row_again_is_one_observation():
     assert trend(np.ones((4, 5))).value == 0
     assert trend(np.tile([3.0, 2.0, 1.0], (4, 1))).constant
