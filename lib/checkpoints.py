@@ -77,19 +77,19 @@ def read(given: str | Mapping | Sequence, *, like: ModelArguments | None = None,
 
 
 def expand(given: str | Mapping | Sequence, *, known: Sequence[str] = ()) -> list[ModelArguments]:
-    """All model arguments that `given` stands for, in the order given; what a pattern means comes sorted."""
+    """All model arguments that `given` stands for, in the order given; what a pattern means comes by number."""
     items = given.split(";") if isinstance(given, str) else [given] if isinstance(given, Mapping) else list(given)
     found: list[ModelArguments] = []
     for item in items:
         args = parse(item)
         if has_magic(args.pretrained) and not Path(args.pretrained).is_dir():
-            names = sorted(path for path in glob(args.pretrained) if Path(path).is_dir())
-            names = names or sorted(name for name in known if fnmatch(name, args.pretrained))
+            names = sorted((path for path in glob(args.pretrained) if Path(path).is_dir()), key=_by_number)
+            names = names or sorted((name for name in known if fnmatch(name, args.pretrained)), key=_by_number)
             if not names:
                 raise ValueError(f"no folder fits {args.pretrained!r}")
             found += [replace(args, pretrained=name) for name in names]
         elif args.revision and has_magic(args.revision):
-            names = sorted(name for name in provenance.revisions(args) if fnmatch(name, args.revision))
+            names = sorted((n for n in provenance.revisions(args) if fnmatch(n, args.revision)), key=_by_number)
             if not names:
                 raise ValueError(f"{args.pretrained} has no branch or tag that fits {args.revision!r}")
             found += [replace(args, revision=name) for name in names]
@@ -169,13 +169,23 @@ def _examined(args: ModelArguments, shape: dict | None, marked: bool) -> Checkpo
 def _step(args: ModelArguments) -> tuple[int | None, str]:
     """The step, from Trainer's state or from the name, and what is wrong with it."""
     name = args.revision or Path(args.pretrained).name
-    match = re.search(r"(?:step|checkpoint|iter)[-_]?(\d+)", name, re.IGNORECASE) or re.search(r"(\d+)$", name)
-    named, trained = int(match.group(1)) if match else None, _state(args)
+    named, trained = _number(name), _state(args)
     if named is None and trained is None:
         return None, f"{args.pretrained} tells no step: name its folder checkpoint-N"
     if None not in (named, trained) and named != trained:
         return named, f"{args.pretrained} says in {STATE} that it is step {trained}: its place in the series is unclear"
     return (named if trained is None else trained), ""
+
+
+def _number(name: str) -> int | None:
+    """The step that a name says."""
+    match = re.search(r"(?:step|checkpoint|iter)[-_]?(\d+)", name, re.IGNORECASE) or re.search(r"(\d+)$", name)
+    return int(match.group(1)) if match else None
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    """`checkpoint-500` comes before `checkpoint-1000`."""
+    return _number(Path(name).name) or 0, name
 
 
 def _state(args: ModelArguments) -> int | None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from lib.concentration import lorenz
 from lib.effects import ARMS, MassiveValues
@@ -56,7 +55,13 @@ def _along(axes: Axes, steps, course, before, rope, control, colour: str, label:
     axes.axhline(rope, color=colour, linestyle="--", linewidth=0.8)
     if control is not None:
         axes.plot(steps[-1], control, marker="x", markersize=7, color=colour)
-    axes.set_xlabel("steps (dashed: RoPE; cross: trained on with rotation)")
+    _step_axis(axes, [*start, *steps], "steps (dashed: RoPE; cross: trained on with rotation)")
+
+
+def _step_axis(axes: Axes, steps, label: str) -> None:
+    """Steps from left to right, labelled as far as there is room."""
+    axes.set_xticks(steps[:: max(1, len(steps) // 10)])
+    axes.set_xlabel(label)
 
 
 def query_heat_map(trajectory: Trajectory) -> str:
@@ -117,8 +122,7 @@ def reliance_over_steps(trajectory: Trajectory) -> str:
     axes.plot(trajectory.steps, nats.T, color="#3b6fb6", linewidth=0.5, alpha=0.35)
     axes.plot(trajectory.steps, nats.mean(0), marker="o", markersize=3, color="#3b6fb6", label="mean")
     axes.axhline(rope, color="#444444", linestyle="--", linewidth=0.8, label="RoPE")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("steps of recalibration")
+    _step_axis(axes, trajectory.steps, "steps of recalibration")
     axes.set_ylabel("rise of the loss, nats per token")
     axes.set_title("Reliance on massive values along recalibration")
     axes.legend()
