@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 from fixtures.tiny import save, tiny_llama
 from lib import checkpoints, models, recalibrate, rope
 from lib.recalibrate import Recalibration, Training
-from lib.recalibrator import regroup
 from lib.test_rope import run, tiny_qwen2, without_rotation
 
 pytestmark = pytest.mark.cpu
@@ -203,34 +202,6 @@ def test_a_dataset_may_be_streamed_while_training(train):
 def test_a_stream_without_a_number_of_steps_is_refused(train):
     with pytest.raises(ValueError, match="a dataset that is streamed has no known end: give --max_steps"):
         train(streaming=True, max_steps=-1)
-
-
-def groups_of(model, groups, lr=1.0):
-    optimizer = torch.optim.AdamW([{"params": list(model.parameters()), "weight_decay": 0.1}], lr=lr)
-    regroup(optimizer, model, groups)
-    names = {weight: name for name, weight in model.named_parameters()}
-    return [({names[w] for w in group["params"]}, group) for group in optimizer.param_groups], names
-
-
-def test_weights_get_the_optimizer_settings_of_the_first_pattern_that_matches():
-    found, names = groups_of(tiny_llama(), {"q_proj": {"lr": 3.0}, "[qk]_proj": {"eps": 0.5, "weight_decay": 0.0}})
-    settings = {name: (g["lr"], g["eps"], g["weight_decay"]) for chosen, g in found for name in chosen}
-    assert len(settings) == len(names)
-    assert settings["model.layers.1.self_attn.q_proj.weight"] == (3.0, 1e-8, 0.1)
-    assert settings["model.layers.1.self_attn.k_proj.weight"] == (1.0, 0.5, 0.0)
-    assert settings["model.layers.1.self_attn.v_proj.weight"] == (1.0, 1e-8, 0.1)
-
-
-@pytest.mark.parametrize(
-    ("groups", "sentence"),
-    [
-        ({"r_proj": {"lr": 1}}, "no weight has a name that matches 'r_proj'"),
-        ({"q_proj": {"rate": 1}}, "no setting 'rate'"),
-    ],
-)
-def test_groups_that_mean_nothing_get_a_sentence(groups, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        groups_of(tiny_llama(), groups)
 
 
 def test_groups_change_what_is_trained(train):
