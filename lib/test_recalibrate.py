@@ -151,19 +151,24 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(train, monkeypatch):
         assert same(weights(whole / f"checkpoint-{n}"), weights(cut / f"checkpoint-{n}"))
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", checkpoints.STATE])
-def test_a_half_written_checkpoint_is_not_gone_on_from(train, file):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / checkpoints.STATE).unlink(),
+        lambda folder: (folder / checkpoints.STATE).write_text('{"global_'),
+        lambda folder: (folder / "model.safetensors").write_bytes(b"cut short"),
+        lambda folder: (folder / "scheduler.pt").unlink(),
+    ],
+    ids=["state missing", "state cut short", "weights cut short", "nothing to resume with"],
+)
+def test_a_half_written_checkpoint_is_not_gone_on_from(train, damage):
     folder = train()
-    whole = weights(folder / "checkpoint-6")
-    # as a kill while checkpoint 6 was written leaves it: 4 could still be gone on from
+    # as a kill while checkpoint 6 was written leaves it: 4 can still be gone on from
     for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
         (folder / "checkpoint-4" / name).write_bytes((folder / "checkpoint-6" / name).read_bytes())
-    path = folder / "checkpoint-6" / file
-    path.write_bytes(path.read_bytes()[:100])
-    (folder / "checkpoint-6" / checkpoints.STATE).write_text("{")
-    begun = recalibrate.to_resume_from(folder, json.loads((folder / "recalibration.json").read_text()))
-    assert begun.name == "checkpoint-4"
-    assert whole
+    damage(folder / "checkpoint-6")
+    begun = json.loads((folder / "recalibration.json").read_text())
+    assert recalibrate.to_resume_from(folder, begun) == folder / "checkpoint-4"
 
 
 def test_a_finished_run_is_left_alone(train):
