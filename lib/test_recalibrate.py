@@ -112,6 +112,16 @@ def test_a_qk_norm_variant_stores_both_norms_and_trains_those_in_use(train):
     assert changed == {"q_norm": True, "k_norm": False}
 
 
+@pytest.mark.parametrize(("kind", "trained"), [("nope", ""), ("k_norm_nope", "k"), ("qk_norm_nope", "qk")])
+def test_every_weight_is_trained_but_a_norm_that_does_not_act(start, kind, trained):
+    # several processes wait for the gradient of every weight that is trained
+    settings = Recalibration(start["llama"](), [], attention_type=kind)
+    weights = dict(recalibrate.prepare(settings).model.named_parameters())
+    idle = {name for name, weight in weights.items() if not weight.requires_grad}
+    norms = {name for name in weights if "q_norm" in name or "k_norm" in name}
+    assert idle == {name for name in norms if name.split(".")[-2][0] not in trained}
+
+
 def test_the_control_keeps_its_rotation_and_is_a_plain_checkpoint(train, ids):
     folder = train(rotation="keep") / "checkpoint-6"
     assert json.loads((folder / "config.json").read_text())["model_type"] == "llama"
