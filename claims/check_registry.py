@@ -5,19 +5,8 @@ from functools import partial
 
 import pytest
 
-from claims.check_counterexamples import (
-    by_kind,
-    claim_tests,
-    course,
-    disruption,
-    each_arm,
-    massive_values,
-    ranked,
-    run,
-    uneven,
-    with_third,
-    worth,
-)
+from claims.check_counterexamples import claim_tests, run
+from claims.subjects import by_kind, course, disruption, each_arm, massive_values, ranked, uneven, with_third, worth
 from fixtures import registry
 from fixtures.registry import registered
 from lib.planted import scatter
