@@ -205,8 +205,8 @@ def _shape_or_none(args: ModelArguments) -> dict | None:
 
 
 def _in_order(listed: list[Checkpoint]) -> list[Checkpoint]:
-    """By step. Where two say the same step, which of them is meant is unknown, so neither is measured."""
-    many = {step for step, n in Counter(c.step for c in listed if not c.fault).items() if n > 1}
+    """By step. Where two say the same step, broken or not, which of them is meant is unknown: neither is measured."""
+    many = {step for step, n in Counter(c.step for c in listed if c.step is not None).items() if n > 1}
     kept = [c for c in listed if c.step not in many]
     for step in many:
         claiming = [c for c in listed if c.step == step]

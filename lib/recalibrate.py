@@ -130,18 +130,18 @@ def to_resume_from(folder: Path, begun_with: dict) -> Path | None:
     Writes down what the run is begun with. Raises ValueError when it was begun with something else.
     """
     note = folder / "recalibration.json"
-    if note.is_file():
-        before = json.loads(note.read_text())
-        for key, value in begun_with.items():
-            if before.get(key) != value:
-                raise ValueError(
-                    f"{folder} was begun with {key} {before.get(key)!r}, now it is {value!r}: give another --output_dir"
-                )
-    elif any(folder.glob("checkpoint-*")):
-        raise ValueError(f"{folder} holds checkpoints that were made otherwise: give another --output_dir")
-    else:
+    if not any(folder.glob("checkpoint-*")):  # nothing was trained yet, whatever a run that failed wrote down
         folder.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(begun_with, indent=2) + "\n")
+        return None
+    if not note.is_file():
+        raise ValueError(f"{folder} holds checkpoints that were made otherwise: give another --output_dir")
+    before = json.loads(note.read_text())
+    for key, value in begun_with.items():
+        if before.get(key) != value:
+            raise ValueError(
+                f"{folder} was begun with {key} {before.get(key)!r}, now it is {value!r}: give another --output_dir"
+            )
     found = {checkpoints.trained_steps(path): path for path in folder.glob("checkpoint-*")}
     whole = {n: p for n, p in found.items() if n and not checkpoints.unfinished(p) and (p / "scheduler.pt").is_file()}
     return whole[max(whole)] if whole else None

@@ -151,10 +151,13 @@ def test_a_name_that_contradicts_the_state_is_left_out(series, tmp_path):
     assert "says in trainer_state.json that it is step 9" in the_fault(checkpoints.read(pattern))
 
 
-def test_two_whole_checkpoints_of_one_step_are_both_left_out(series, tmp_path):
+@pytest.mark.parametrize("broken", [False, True])
+def test_two_checkpoints_of_one_step_are_both_left_out_whether_one_is_broken_or_not(series, tmp_path, broken):
     series(1, 2, state=False)
     (tmp_path / "checkpoint-2").rename(tmp_path / "other-2")
     series(2, state=False)
+    if broken:
+        (tmp_path / "other-2" / "model.safetensors").write_bytes(b"cut short")
     found = checkpoints.read([str(tmp_path / name) for name in ("checkpoint-1", "checkpoint-2", "other-2")])
     assert steps(found) == [1]
     assert "step 2 is claimed by " in the_fault(found)

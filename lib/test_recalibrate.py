@@ -198,6 +198,12 @@ def test_a_run_is_not_gone_on_with_under_other_settings(train, change):
         train(**change)
 
 
+def test_a_run_that_failed_before_its_first_checkpoint_may_be_begun_otherwise(train):
+    with pytest.raises(ValueError, match="no weight has a name that matches 'r_proj'"):
+        train(groups='{"r_proj": {"lr": 0.1}}')
+    assert (train(groups='{"q_proj": {"lr": 0.1}}') / "checkpoint-6").is_dir()
+
+
 def test_a_folder_with_other_checkpoints_is_refused(train, tmp_path):
     (tmp_path / "run" / "checkpoint-2").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds checkpoints that were made otherwise"):
