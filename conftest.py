@@ -1,12 +1,9 @@
-"""Registers the fixtures; everything else is in fixtures/."""
+"""Registers what every run needs; what measures models is registered by fixtures/options."""
 
 pytest_plugins = [
     "pytester",
     "fixtures.options",
-    "fixtures.arms",
-    "fixtures.tiny",
-    "fixtures.series",
-    "fixtures.recording",
+    "fixtures.evidence",
     "fixtures.judging",
     "fixtures.terminal",
     "fixtures.report",

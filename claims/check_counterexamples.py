@@ -32,9 +32,9 @@ from claims.subjects import (
 )
 from fixtures.judging import ClaimJudge
 from fixtures.registry import registered
-from lib.effects import ARMS, Disruption, MassiveValues, NoSubject
+from lib.effects import ARMS, Disruption, MassiveValues
 from lib.trajectory import Trajectory
-from lib.verdicts import ClaimInconclusive, ClaimRefuted, Judgement
+from lib.verdicts import ClaimInconclusive, ClaimRefuted, Judgement, NoSubject
 
 pytestmark = pytest.mark.cpu
 counts, losses = partial(partial, massive_values), partial(partial, each_arm)

@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lib.effects import NoSubject
 from lib.estimates import contrast
+from lib.verdicts import NoSubject
 
 STUDY = "Africa 2026, disruption"
 EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.effects import NoSubject
+from lib.verdicts import NoSubject
 
 STUDY = "Africa 2026"
 

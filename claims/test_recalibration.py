@@ -2,8 +2,8 @@
 
 import pytest
 
-from lib.effects import NoSubject
 from lib.estimates import trend
+from lib.verdicts import NoSubject
 
 STUDY = "Africa 2026, discussion"
 UNIT = "rank correlation with the step"

@@ -13,16 +13,9 @@ from lib.concentration import gini
 from lib.massive import Scope, massive_mask
 from lib.probe import NAMES, Name
 from lib.rope import is_slow
-from lib.verdicts import ClaimInconclusive, undecided
+from lib.verdicts import NoSubject
 
 ARMS = ("rope", "drope")
-
-
-class NoSubject(ClaimInconclusive):
-    """What a claim is about is not there: the claim is inconclusive, whatever the arithmetic would say."""
-
-    def __init__(self, reason: str):
-        super().__init__(undecided(reason))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from scipy import stats
 
 from fixtures.tiny import tiny_llama
 from lib.concentration import gini
-from lib.effects import Disruption, MassiveValues, NoSubject
+from lib.effects import Disruption, MassiveValues
 from lib.rope import is_slow, pair_of_dim
+from lib.verdicts import NoSubject
 
 pytestmark = pytest.mark.cpu
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from lib import planted
-from lib.effects import ARMS, Disruption, MassiveValues, NoSubject
+from lib.effects import ARMS, Disruption, MassiveValues
 from lib.trajectory import Trajectory
+from lib.verdicts import NoSubject
 
 pytestmark = pytest.mark.cpu
 

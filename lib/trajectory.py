@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.effects import Disruption, MassiveValues, NoSubject
+from lib.effects import Disruption, MassiveValues
 from lib.probe import Name
+from lib.verdicts import NoSubject
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,13 @@ class ClaimInconclusive(AssertionError):
         self.judgement = judgement
 
 
+class NoSubject(ClaimInconclusive):
+    """What a claim is about is not there: the claim is inconclusive, whatever the arithmetic would say."""
+
+    def __init__(self, reason: str):
+        super().__init__(undecided(reason))
+
+
 @dataclass(frozen=True)
 class Assessment:
     """An estimate waiting for its rule; every rule returns a Judgement and raises nothing.
