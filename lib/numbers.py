@@ -74,7 +74,7 @@ def _disruption(losses: Mapping[str, xr.Dataset], arm: str) -> dict:
 
 
 def _overlap(both: MassiveValues, name) -> dict[str, list]:
-    """Share of the RoPE arm's massive channels that are kept, and Jaccard index, per layer; null where there is none."""
+    """Share of RoPE's massive channels that are kept, and Jaccard index, per layer; null where there is nothing."""
     kept, jaccard = both.overlap(name)
     return {
         "kept": np.where(np.isfinite(kept), kept, None).tolist(),
