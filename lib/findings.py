@@ -6,7 +6,8 @@ number or None) and `sentence`.
 
 from collections.abc import Iterator
 
-from lib.comparison import TOLERANCE, compared, increase, layers_with_more
+from lib.arithmetic import increase, layers_with_more
+from lib.comparison import TOLERANCE, compared
 from lib.published import ARMS, CONDITIONS, NAMES, Column, Published
 from lib.published_effects import GIVES, nats
 
@@ -78,19 +79,17 @@ def _scale(column: Column) -> Iterator[Finding]:
 
 
 def _kinds(columns: dict[str, Column]) -> Iterator[Finding]:
-    """How much the damage differs between kinds of text, in either column."""
+    """How much the damage differs between kinds of text, where text and store do not say the same of it."""
     for arm in ARMS:
-        factors = {name: factor for name, column in columns.items() if (factor := _factor(column, arm))}
-        if not any(_apart(factor, 1) for factor in factors.values()):
-            continue
-        parts = [f"{GIVES[name]} {factor:.4g}-fold" for name, factor in factors.items()]
-        sentence = (
-            f"Between kinds of text the damage under {arm}, in percent of perplexity, differs: {', '.join(parts)} "
-            "between the most and the least damaged kind."
-        )
-        ratio = factors["stored"] / factors["text"] if len(factors) == 2 else None
-        said, held = factors.get("text"), factors.get("stored")
-        yield _finding("kinds", f"damage by kind of text under {arm}", sentence, said=said, held=held, ratio=ratio)
+        factors = [factor for column in columns.values() if (factor := _factor(column, arm))]
+        if len(factors) == 2 and _apart(*factors):
+            said, held = factors
+            sentence = (
+                f"Between the most and the least damaged kind of text, the damage under {arm} in percent of perplexity "
+                f"differs {held:.3g}-fold in the stored results; the text's figures differ {said:.4g}-fold."
+            )
+            what = f"damage by kind of text under {arm}"
+            yield _finding("kinds", what, sentence, said=said, held=held, ratio=held / said)
 
 
 def _factor(column: Column, arm: str) -> float | None:
@@ -124,17 +123,18 @@ def _listed(numbers: dict[str, float]) -> str:
 
 def _other_tensors(column: Column) -> Iterator[Finding]:
     """What is claimed of Query layer by layer (no layer but layer 1 has more under DroPE), asked of every tensor."""
-    found = {name: layers for name in NAMES if (layers := layers_with_more(column, name)) is not None}
-    exceptions = {name: [layer for layer in layers if layer != 1] for name, layers in found.items()}
+    more = {name: layers for name in NAMES if (layers := layers_with_more(column, name)) is not None}
     for name in NAMES[1:]:
+        others = {layer: gain for layer, gain in more.get(name, {}).items() if layer != 1}
         # where it is not true of Query, the claim itself says so
-        if exceptions.get(name) and exceptions.get("query") == []:
+        if others and "query" in more and not set(more["query"]) - {1}:
+            most = max(others, key=others.get)
             sentence = (
-                f"{STARTS[column.name]} more massive values under drope in {len(found[name])} layers of {name} "
-                f"({', '.join(map(str, found[name]))}): that no layer but layer 1 has more is true of query, "
-                f"not of {name}."
+                f"{STARTS[column.name]} more massive values under drope in {len(more[name])} layers of {name} "
+                f"({', '.join(map(str, more[name]))}; but for layer 1, layer {most} has the largest gain, "
+                f"{others[most]:.3g}): that no layer but layer 1 has more is true of query, not of {name}."
             )
-            yield _finding("other tensors", f"layers of {name} with more", sentence, said=1, held=len(found[name]))
+            yield _finding("other tensors", f"layers of {name} with more", sentence, said=1, held=len(more[name]))
 
 
 def _disagreement(row: dict) -> Finding:

@@ -1,7 +1,7 @@
 """What claims ask of records, answered from published figures: stands in for `lib.effects` as far as the figures go.
 
-A figure that is not there raises NotPublished, and the claim that asks for it cannot be decided. Arrays have the text as
-their first dimension, as in `lib.effects`.
+A figure that is not there raises NotPublished, and the claim that asks for it cannot be decided. The first dimension of
+arrays is the text, as in `lib.effects`.
 
 Where a mean and a standard deviation over texts are published, `totals` gives an *equivalent sample*: as many numbers
 as there were texts, with exactly that mean and that standard deviation (n - 1 in its denominator), and with deviations

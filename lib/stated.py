@@ -13,9 +13,7 @@ class Stated(Assessment):
     """An estimate that is one published figure, waiting for its rule: refuted by it as stated, or inconclusive."""
 
     def _judge(self, rule: str, supported: Callable[[float], bool], refuted: Callable[[float], bool]) -> Judgement:
-        found = Judgement(
-            "inconclusive", rule, self.estimate.value, n=1, unit=self.unit, label=self.label, reason=MEETS
-        )
-        found = replace(found, note=self.note, values=self.estimate.sample)
+        found = Judgement("inconclusive", rule, self.estimate.value, n=1, unit=self.unit, label=self.label)
+        found = replace(found, note=self.note, reason=MEETS, values=self.estimate.sample)
         # both bounds of a number without spread are that number
         return replace(found, verdict="refuted", reason=CONTRADICTS) if refuted(self.alpha) else found
