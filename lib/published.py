@@ -65,7 +65,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Published:
-    """A study: what it is about, and its figures by column (`text`, `stored`)."""
+    """A study: what it is about, and its figures by column (`text`, `stored`), without a column that has none."""
 
     study: Mapping[str, str | int | float]
     columns: Mapping[str, Column]
@@ -103,10 +103,10 @@ def published(content: Mapping) -> Published:
     if "study" not in content:
         raise ValueError("[study] is missing: it says what the figures are about")
     study = _study(table_of(content, "study", "study"))
-    columns = {
-        name: column(name, table_of(content, name, name), layers=study["layers"]) for name in COLUMNS if name in content
-    }
-    if not any(column.figures for column in columns.values()):
+    tables = {name: table_of(content, name, name) for name in COLUMNS if name in content}
+    columns = {name: column(name, table, layers=study["layers"]) for name, table in tables.items()}
+    columns = {name: found for name, found in columns.items() if found.figures}
+    if not columns:
         raise ValueError("there is no figure: give [text.*] (what the write-up says) or [stored.*] tables")
     return Published(study, columns)
 

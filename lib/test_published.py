@@ -29,6 +29,11 @@ def test_the_bundled_study_has_both_columns():
     assert [figure.value for figure in found.columns["stored"].series("perplexity", "rope", "massive")] == [1503] * 10
 
 
+def test_a_column_without_a_figure_that_a_claim_reads_is_none():
+    found = parse(f"{STUDY}{QUERY}{{ rope = 1 }}\n[stored.tasks]\ncities = 5")
+    assert list(found.columns) == ["text"]
+
+
 def test_notes_on_disagreements_are_not_read():
     text = (FOLDER / "africa2026.toml").read_text()
     noted, clean = parse(text), parse(text.split("[disagreements]")[0])
