@@ -39,7 +39,7 @@ def _finding(kind: str, what: str, sentence: str, *, said=None, held=None, ratio
 def _replicates(column: Column) -> Iterator[Finding]:
     """A series that is one number repeated, beside one that varies: the trials repeat nothing but the random part."""
     for arm in ARMS:
-        series = {c: f for c in CONDITIONS if (f := column.series("perplexity", arm, c)) and len(f) > 1}
+        series = {c: f for c in CONDITIONS if (f := column.series("perplexity", arm, c))}
         constant = [c for c, f in series.items() if len({figure.value for figure in f}) == 1]
         varying = [c for c in series if c not in constant]
         if not constant or not varying:

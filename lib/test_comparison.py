@@ -119,7 +119,9 @@ RATIO += "drope = {{ massive_increase_percent = 20.0 }}"
         (LOSS.format("[1.20, 1.40]", 1054), True),
         (ONE_KIND.format("200.0"), True),
         (ONE_KIND.format("220.0"), False),
-        (RATIO.format("2.5"), True),
+        (RATIO.format("2.49"), True),
+        (RATIO.format("2.51"), True),
+        (RATIO.format("2.3"), False),
         (RATIO.format("2.7"), False),
     ],
 )
@@ -145,6 +147,13 @@ LAYERS = "[stored.massive_values]\n{}\nrope = {{ query = [9, 9, 9] }}\ndrope = {
 )
 def test_what_is_said_of_layers_follows_from_them(text, agrees):
     assert only(text)["agrees"] is agrees
+
+
+@pytest.mark.parametrize(
+    "text", [CHANGE.replace("1496.8", "0.0").format("-11.0"), RATIO.replace("20.0", "0.0").format(2)]
+)
+def test_nothing_follows_from_a_figure_that_may_be_nothing(text):
+    assert rows(text) == []
 
 
 def test_the_channels_zeroed_are_compared_with_the_counts_of_query_and_key():

@@ -98,7 +98,7 @@ def test_what_is_claimed_of_layers_is_true_of_query_alone():
     key, value = found("other tensors")
     assert (key["held"], value["held"]) == (10, 9)
     assert "in 10 layers of key (1, 21, 22, 23, 24, 25, 27, 28, 29, 30; but for layer 1, layer 25" in key["sentence"]
-    assert "in 9 layers of value (1, 2, 3, 4, 12, 15, 19, 24, 31;" in value["sentence"]
+    assert "in 9 layers of value (1, 2, 3, 4, 12, 15, 19, 24, 31; but for layer 1, layer 2 has" in value["sentence"]
 
 
 def test_where_query_has_other_layers_itself_the_other_tensors_are_no_finding():
@@ -108,6 +108,24 @@ def test_where_query_has_other_layers_itself_the_other_tensors_are_no_finding():
 def test_a_tensor_with_no_other_layer_is_no_finding():
     drope = TEXT[TEXT.index("key = [16.33, 21.67") : TEXT.index("value = [40.67")]
     assert [f["what"] for f in found("other tensors", (drope, f"key = {[1] * 32}\n"))] == ["layers of value with more"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("massive = 22.7, random = 1.49, massive_increase_percent = 1421", "massive_increase_percent = 0")],
+        [("massive = 22.7, random = 1.49, massive_increase_percent = 1421", "massive = 1.49")],
+    ],
+)
+def test_no_damage_under_drope_has_no_ratio(changes):
+    assert [finding["sentence"][:10] for finding in found("scale", *changes)] == ["The stored"]
+
+
+@pytest.mark.parametrize("percent", ["0", "-5"])
+def test_a_kind_that_is_not_damaged_has_no_ratio(percent):
+    changes = ("massive_increase_percent = 12475.4", f"massive_increase_percent = {percent}")
+    assert [finding["what"] for finding in found("kinds", changes)] == ["damage by kind of text under rope"]
+    assert "stored" not in found("reliance by kind", changes)[0]["sentence"]
 
 
 def test_every_disagreement_is_a_finding_with_both_figures():

@@ -29,6 +29,19 @@ def test_the_bundled_study_has_both_columns():
     assert [figure.value for figure in found.columns["stored"].series("perplexity", "rope", "massive")] == [1503] * 10
 
 
+def test_kinds_are_listed_once_whatever_is_published_of_them():
+    kind = "{ massive_increase_percent = 5, random_increase_percent = 1 }"
+    column = parse(f"{STUDY}[text.disruption_by_text_type.rope]\npoems = {kind}").columns["text"]
+    assert column.kinds("rope") == ["poems"]
+
+
+@pytest.mark.parametrize(("said", "number"), [("true", 1), ("false", 0)])
+def test_only_an_exception_that_is_said_is_a_figure(said, number):
+    exception = f"[text.massive_values]\nlayer_1_is_only_exception = {said}\nquery_fewer_per_layer = 1"
+    figures = parse(f"{STUDY}{exception}").columns["text"].figures
+    assert len([what for what in figures if what == ("other layers with more",)]) == number
+
+
 def test_a_column_without_a_figure_that_a_claim_reads_is_none():
     found = parse(f"{STUDY}{QUERY}{{ rope = 1 }}\n[stored.tasks]\ncities = 5")
     assert list(found.columns) == ["text"]

@@ -142,6 +142,11 @@ def test_a_said_percent_stands_in_for_perplexities():
     )
 
 
+def test_a_perplexity_that_falls_to_nothing_has_no_loss():
+    with pytest.raises(NotPublished, match="no perplexity with massive channels zeroed"):
+        damage("[stored.disruption.rope]\nmassive_increase_percent = -100").massive("rope")
+
+
 def test_damage_by_kind_is_one_number_for_each():
     by_kind = damage("[stored.disruption_by_text_type.rope]\npoems = 5\nletters = { massive_increase_percent = 7 }")
     assert {kind: p.tolist() for kind, p in by_kind.percent_by_kind("rope").items()} == {"poems": [5], "letters": [7]}
