@@ -90,7 +90,7 @@ def test_the_judge_sees_the_massive_values_of_every_threshold_and_scope():
     rng = np.random.default_rng(0)
     shape = ("text", "layer", "head", "dim")
     noise = {f"{n}_norm": (shape, rng.lognormal(0, 1, (2, 3, 4, 16)).astype(np.float32)) for n in NAMES}
-    records, seen = dict.fromkeys(ARMS, xr.Dataset(noise)), []
+    records, seen = {"rope": xr.Dataset(noise), "drope": xr.Dataset(noise) ** 2}, []
 
     def judge_at(values):
         seen.append((values.scope, values.threshold))
@@ -102,6 +102,13 @@ def test_the_judge_sees_the_massive_values_of_every_threshold_and_scope():
 
     curve(records, judge_at)
     assert seen == [(scope, threshold) for scope in SCOPES for threshold in THRESHOLDS]
+
+
+def test_counting_makes_no_mask_for_a_claim(records, monkeypatch):
+    monkeypatch.setattr("lib.effects.massive_mask", None)
+    totals = []
+    curve(records, lambda values: totals.append(values.totals("drope", "key").tolist()) or {})
+    assert totals[0] == [3, 3]
 
 
 def test_flips_lie_between_the_thresholds_where_the_verdict_changes(found):
@@ -128,9 +135,10 @@ def test_thresholds_that_do_not_rise_are_no_curve(records, thresholds):
         curve(records, judged, thresholds=thresholds)
 
 
-def test_a_threshold_of_1_or_less_is_an_error(records):
+@pytest.mark.parametrize("thresholds", [(1, 3), (3, np.inf), (3, np.nan)])
+def test_a_threshold_that_is_no_number_above_1_is_an_error(records, thresholds):
     with pytest.raises(ValueError, match="above 1"):
-        curve(records, judged, thresholds=(1, 3))
+        curve(records, judged, thresholds=thresholds)
 
 
 def test_claims_that_come_and_go_are_an_error(records):
@@ -234,6 +242,12 @@ def test_both_arms_and_three_tensors_are_drawn_in_each_panel(found):
         assert sorted(drawn) == [False, False, True, True]
 
 
-def test_one_scope_alone_can_be_drawn(records):
-    svg = draw(curve(records, judged, scopes=("head",)), threshold=5.0, scope="head")
-    assert number(svg, "Q1") == 1
+def test_one_scope_and_one_threshold_alone_can_be_drawn(records):
+    svg = draw(curve(records, judged, scopes=("head",), thresholds=(5,)), threshold=5.0, scope="head")
+    assert (number(svg, "Q1"), number(svg, "R"), number(svg, "S")) == (1, 1, 1)
+
+
+def test_there_is_room_for_the_name_of_a_claim(records):
+    svg = draw(curve(records, lambda _: {"S1[rope-query]": verdict("refuted")}), threshold=5.0, scope="layer")
+    ends = [x for x, _, text in texts(svg) if text == "S1[rope-query]"]
+    assert min(ends) > 14 * 5.5  # in points, from the left edge of the figure
