@@ -1,184 +1,29 @@
 """Every claim can win, lose and stay open: planted records on which it must do so."""
 
-import importlib
-import inspect
-from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cache, partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lib.planted as planted
+from claims.counterexamples import CASES
 from claims.subjects import (
     NAMES,
     STUDY,
-    Subject,
-    by_kind,
     course,
-    disruption,
-    each_arm,
     massive_values,
-    ranked,
     study_counts,
-    study_kinds,
-    study_losses,
-    uneven,
     with_texts,
-    with_third,
-    worth,
 )
-from fixtures.judging import ClaimJudge
 from fixtures.registry import registered
+from fixtures.trial import claim_tests, run
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.trajectory import Trajectory
-from lib.verdicts import ClaimInconclusive, ClaimRefuted, Judgement, NoSubject
+from lib.verdicts import ClaimInconclusive, ClaimRefuted, NoSubject
 
 pytestmark = pytest.mark.cpu
-counts, losses = partial(partial, massive_values), partial(partial, each_arm)
-EVERY_QUERY_LAYER = ([90, 90, 90, 90], [45, 50, 50, 45])
-
-# claim: records on which it is supported, refuted, inconclusive
-CASES: dict[str, tuple[Callable[[], Subject], ...]] = {
-    "Q1": (
-        study_counts,
-        counts(query=([100, 3, 100, 100], [80, 50, 80, 80])),
-        counts(query=([100, 3, 100, 100], [54, 50, 54, 54]), spread=0.05),
-    ),
-    "K1": (
-        study_counts,
-        counts(key=([100] * 4, [110] * 4)),
-        counts(key=([100] * 4, [100] * 4), spread=0.05),
-    ),
-    "V1": (
-        study_counts,
-        counts(value=([40, 40, 5, 5], [30, 30, 5, 5])),
-        counts(value=([40, 40, 5, 5], [44, 44, 5.5, 5.5]), spread=0.05),
-    ),
-    "A1[query]": (
-        study_counts,
-        counts(value=([40, 40, 10, 10],) * 2),
-        counts(query=EVERY_QUERY_LAYER, spread=0.05),
-    ),
-    "A1[key]": (
-        study_counts,
-        counts(value=([60, 60, 10, 10],) * 2),
-        counts(key=([90] * 4, [80] * 4), spread=0.05),
-    ),
-    "L1": (
-        study_counts,
-        counts(query=([100, 50, 100, 100], [45, 3, 50, 45])),
-        counts(query=([100, 50, 100, 100], [45, 50, 50, 45]), spread=0.1),
-    ),
-    "L2": (
-        study_counts,
-        counts(query=([100, 3, 100, 20], [45, 50, 50, 45])),
-        counts(query=([100, 3, 100, 45], [45, 50, 50, 46]), spread=0.1),
-    ),
-    "L3": (
-        study_counts,
-        counts(query=([50, 3, 50, 50], [50, 50, 50, 50])),
-        counts(query=([50, 3, 50, 50], [45, 50, 45, 44.6]), spread=0.1),
-    ),
-    # the total is kept, but layers 0 and 1 swap: the study's own counts refute it
-    "V2": (counts(), study_counts, counts(value=([60, 60, 0, 0], [48, 72, 0, 0]))),
-    **{
-        f"S1[{arm}-{name}]": (study_counts, counts(spread=0.2), counts(spread=0.1))
-        for arm, name in product(ARMS, NAMES)
-    },
-    **{
-        f"F1[{name}]": (counts(), counts(slow=0.5), counts(slow=0.8 + planted.scatter(20, spread=0.05, seed=0)))
-        for name in ("query", "key")
-    },
-    **{f"D1[{arm}]": (study_losses, losses(massive=0.05), losses(massive=0.1)) for arm in ARMS},
-    **{
-        f"D2[{arm}]": (
-            study_losses,
-            losses(massive=7, controls=[0.1] * 10),
-            losses(massive=7, controls=[0.05] * 10, control_spread=0.05),
-        )
-        for arm in ARMS
-    },
-    "D3": (
-        study_losses,
-        losses(massive=2.0),
-        partial(disruption, rope={"massive": 4.0}, drope={"massive": 2.0}),
-    ),
-    **{
-        f"D4[{arm}]": (
-            partial(study_kinds, stored=False),
-            partial(study_kinds, stored=True),  # the stored figures are not the published ones
-            losses(massive=by_kind(100, 150, 120), spread=0.05),
-        )
-        for arm in ARMS
-    },
-}
-CASES |= {
-    "O1[query]": (
-        partial(with_third, "dropped", [101, 3, 99, 101]),
-        partial(with_third, "dropped", [50, 3, 50, 50]),
-        partial(with_third, "dropped", [110, 3, 110, 111], spread=0.05),
-    ),
-    "O1[key]": (
-        partial(with_third, "dropped", third_key=[101, 99, 101, 99]),
-        partial(with_third, "dropped", third_key=[130] * 4),
-        partial(with_third, "dropped", third_key=[90] * 4, spread=0.05),
-    ),
-    **{
-        f"O2[{name}]": (
-            partial(ranked, 0.9),
-            partial(ranked, 0.1),
-            partial(ranked, 0.52 + planted.scatter(20, spread=0.1, seed=0)),
-        )
-        for name in ("query", "key")
-    },
-    "R1": (
-        partial(course, 200, 150, 120, 110),
-        partial(course, 110, 120, 150, 200),
-        partial(course, *[150] * 4, spread=0.05),
-    ),
-    "R2": (partial(worth, 2.0, 1.5, 1.0, 0.5), partial(worth, 0.5, 1.0, 1.5, 2.0), partial(worth, *[1.0] * 4)),
-    # both arms lose as much: more training did it, whatever was done to the rotation
-    "R3": (
-        partial(with_third, "continued", [95, 3, 95, 95]),
-        partial(with_third, "continued", [45, 50, 50, 45]),
-        partial(with_third, "continued", [72, 3, 72, 73], spread=0.1),
-    ),
-    "R4": (partial(uneven, 100, 20), partial(uneven, 20, 20), partial(uneven, 22, 20, spread=0.1)),
-}
 every_claim = pytest.mark.parametrize("claim", CASES)
-
-
-@cache
-def claim_tests() -> dict[str, tuple[Callable, dict, pytest.Mark]]:
-    """{claim id: (test function, its parameters, its claim marker)} of every test of this folder that is a claim."""
-    found = {}
-    for file in sorted(Path(__file__).parent.glob("test_*.py")):
-        for function in vars(importlib.import_module(f"claims.{file.stem}")).values():
-            marks = [mark for mark in getattr(function, "pytestmark", []) if isinstance(mark, pytest.Mark)]
-            for claim in (mark for mark in marks if mark.name == "claim"):
-                axes = [mark.args for mark in marks if mark.name == "parametrize"]
-                for values in product(*(choices for _, choices in axes)):
-                    arguments = dict(zip((name for name, _ in axes), values, strict=True))
-                    key = f"{claim.args[0]}[{'-'.join(values)}]" if values else claim.args[0]
-                    found[key] = function, arguments, claim
-    return found
-
-
-def run(claim: str, subject: Subject, *, smoke: bool = False, **given) -> Judgement:
-    """Run a claim's own test on planted records, at the claim's registered level; return what it judged.
-
-    What it reads goes by another name in every test: it is whatever is neither the judge nor a parameter.
-    """
-    function, arguments, _ = claim_tests()[claim]
-    judge = ClaimJudge(registered()[claim]["alpha"], smoke)
-    given = {"trained_steps": {"drope": None, "continued": None}, **given}
-    asked = inspect.signature(function).parameters
-    (read,) = [name for name in asked if name not in ("judge", *arguments, *given)]
-    function(judge=judge, **{read: subject}, **arguments, **{k: v for k, v in given.items() if k in asked})
-    return judge.judgement
 
 
 def test_every_claim_has_its_counterexamples_and_no_other_has():

@@ -1,14 +1,15 @@
 """The registry says what the claim tests say, and every threshold is where it was set beforehand."""
 
+import inspect
 from collections import Counter
 from functools import partial
 
 import pytest
 
-from claims.check_counterexamples import claim_tests, run
 from claims.subjects import by_kind, course, disruption, each_arm, massive_values, ranked, uneven, with_third, worth
 from fixtures import registry
 from fixtures.registry import registered
+from fixtures.trial import claim_tests, run
 from lib.planted import scatter
 from lib.verdicts import ClaimRefuted
 
@@ -188,8 +189,14 @@ def test_a_claim_is_registered_in_the_family_its_test_names(claim):
 @pytest.mark.parametrize("claim", registered())
 def test_a_claim_says_where_it_is_from_and_what_was_published(claim):
     _, _, marker = claim_tests()[claim]
-    assert set(marker.kwargs) == {"source", "published", "family"}
+    assert set(marker.kwargs) == {"source", "published", "family", "figure"}
     assert all(marker.kwargs.values())
+
+
+@pytest.mark.parametrize("claim", registered())
+def test_a_claim_says_how_it_is_measured(claim):
+    function, _, _ = claim_tests()[claim]
+    assert len(inspect.getdoc(function)) > 60
 
 
 def test_the_claims_of_a_family_share_five_percent_equally():

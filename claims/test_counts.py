@@ -5,14 +5,18 @@ import pytest
 STUDY = "Africa 2026"
 
 
-@pytest.mark.claim("Q1", source=f"{STUDY}, massive values", published="-38.9 %", family="counts")
+@pytest.mark.claim("Q1", source=f"{STUDY}, massive values", published="-38.9 %", family="counts", figure="counts")
 def test_query_loses_at_least_30_percent_of_its_massive_values(massive_values, judge):
+    """Massive Query channels are counted over all layers in both arms; the number of a text is the percent change of
+    its count from RoPE to DroPE.
+    """
     massive_values.need("query", "rope")
     judge(massive_values.percent_change("query"), unit="% per text").at_most(-30)
 
 
-@pytest.mark.claim("K1", source=f"{STUDY}, massive values", published="-11.0 %", family="counts")
+@pytest.mark.claim("K1", source=f"{STUDY}, massive values", published="-11.0 %", family="counts", figure="counts")
 def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judge):
+    """Percent change of the Key count, text by text, and how many points it lies above Query's. Both must hold."""
     massive_values.need("key", "rope")
     massive_values.need("query", "rope")
     key, query = massive_values.percent_change("key"), massive_values.percent_change("query")
@@ -22,15 +26,23 @@ def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judg
     )
 
 
-@pytest.mark.claim("V1", source=f"{STUDY}, massive values", published="+1.5 %", family="counts")
+@pytest.mark.claim("V1", source=f"{STUDY}, massive values", published="+1.5 %", family="counts", figure="counts")
 def test_value_keeps_its_number_of_massive_values(massive_values, judge):
+    """Percent change of the Value count over all layers, text by text, judged as equivalence: both bounds must lie
+    within the margin.
+    """
     massive_values.need("value", "rope")
     judge(massive_values.percent_change("value"), unit="% per text").within(-10, 10)
 
 
 @pytest.mark.parametrize("name", ["query", "key"])
-@pytest.mark.claim("A1", source="Jin et al. 2025; Africa 2026", published="8.5 (query), 8.6 (key)", family="counts")
+@pytest.mark.claim(
+    "A1", source="Jin et al. 2025; Africa 2026", published="8.5 (query), 8.6 (key)", family="counts", figure="counts"
+)
 def test_query_and_key_have_four_times_as_many_as_value(rope_values, judge, name):
+    """Count of this tensor minus four times that of Value in the RoPE arm, text by text: a ratio judged as a
+    difference, so that nothing is divided by zero.
+    """
     rope_values.need(name, "rope")
     surplus = rope_values.totals("rope", name) - 4 * rope_values.totals("rope", "value")
     judge(surplus, unit=f"{name} - 4 x value").at_least(0)

@@ -13,8 +13,17 @@ EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])
 
 
 @EACH_ARM
-@pytest.mark.claim("D1", source=STUDY, published="7.06 v 0.006 (rope), 2.72 v 0.002 (drope) nats", family="disruption")
+@pytest.mark.claim(
+    "D1",
+    source=STUDY,
+    published="7.06 v 0.006 (rope), 2.72 v 0.002 (drope) nats",
+    family="disruption",
+    figure="perplexity",
+)
 def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disruption, judge, arm):
+    """Rise of a held-out text's loss with the massive Query and Key channels zeroed, minus the mean rise with as many
+    random ones zeroed. It must be large, ten times the control's own effect, and above every single control.
+    """
     disruption.need(arm)
     massive, control, controls = disruption.massive(arm), disruption.control(arm), disruption.controls(arm)
     excess, number = massive - control, controls.shape[1]
@@ -35,15 +44,23 @@ def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disrup
 
 
 @EACH_ARM
-@pytest.mark.claim("D2", source=STUDY, published="+0.6 % (rope), +0.2 % (drope)", family="disruption")
+@pytest.mark.claim(
+    "D2", source=STUDY, published="+0.6 % (rope), +0.2 % (drope)", family="disruption", figure="perplexity"
+)
 def test_zeroing_random_channels_is_negligible(disruption, judge, arm):
+    """Rise of a held-out text's loss with random channels zeroed, mean over the controls, judged as equivalence."""
     disruption.need(arm)
     control = disruption.control(arm)
     judge(control, unit="nats per token", note=percent(control)).within(-0.05, 0.05)
 
 
-@pytest.mark.claim("D3", source=STUDY, published="82 x in percent, 2.6 x in nats", family="disruption")
+@pytest.mark.claim(
+    "D3", source=STUDY, published="82 x in percent, 2.6 x in nats", family="disruption", figure="perplexity"
+)
 def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge):
+    """Rise of a held-out text's loss with the massive channels zeroed in the RoPE arm, minus twice that in the DroPE
+    arm; and RoPE must be hurt at all.
+    """
     disruption.need("rope", "drope")
     rope, drope = disruption.massive("rope"), disruption.massive("drope")
     note = f"ratio of the means {ratio(rope.mean(), drope.mean())} in nats"
@@ -56,8 +73,13 @@ def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge)
 
 
 @EACH_ARM
-@pytest.mark.claim("D4", source=STUDY, published="1.003; stored 4.3 (rope), 23.5 (drope)", family="disruption")
+@pytest.mark.claim(
+    "D4", source=STUDY, published="1.003; stored 4.3 (rope), 23.5 (drope)", family="disruption", figure="damage_by_kind"
+)
 def test_the_damage_does_not_depend_on_the_kind_of_text(disruption, judge, arm):
+    """Percent increase of perplexity with the massive channels zeroed, by kind of text: for every two kinds, the mean
+    of one minus 1.5 times that of the other.
+    """
     disruption.need(arm)
     kinds = disruption.percent_by_kind(arm)
     pairs = list(permutations(kinds, 2))

@@ -8,15 +8,23 @@ from lib.verdicts import NoSubject
 STUDY = "Africa 2026"
 
 
-@pytest.mark.claim("L1", source=f"{STUDY}, layer analysis", published="2.7 -> 101.3", family="layers")
+@pytest.mark.claim(
+    "L1", source=f"{STUDY}, layer analysis", published="2.7 -> 101.3", family="layers", figure="change_per_layer"
+)
 def test_layer_1_has_more_massive_query_values_under_drope(massive_values, judge):
+    """Massive Query channels of layer 1 under DroPE minus under RoPE, text by text."""
     massive_values.need("query", "rope", "drope", layer=1)
     gain = massive_values.counts("drope", "query") - massive_values.counts("rope", "query")
     judge(gain[:, 1], unit="channels of layer 1").above(0)
 
 
-@pytest.mark.claim("L2", source=f"{STUDY}, layer analysis", published="only layer 1", family="layers")
+@pytest.mark.claim(
+    "L2", source=f"{STUDY}, layer analysis", published="only layer 1", family="layers", figure="change_per_layer"
+)
 def test_no_other_layer_has_more_massive_query_values_under_drope(massive_values, judge):
+    """The same difference in every other layer that has massive values at all. Supported when no layer can have gained
+    more than one channel, refuted as soon as one layer has.
+    """
     massive_values.need("query", "rope", "drope")
     before, after = massive_values.counts("rope", "query"), massive_values.counts("drope", "query")
     # a layer without a single massive value in either arm is no evidence for either side
@@ -30,8 +38,17 @@ def test_no_other_layer_has_more_massive_query_values_under_drope(massive_values
     judge.all_of(*(part.at_most(1) for part in parts))
 
 
-@pytest.mark.claim("L3", source=f"{STUDY}, layer analysis", published="-17 of 4096 (-0.42 %)", family="layers")
+@pytest.mark.claim(
+    "L3",
+    source=f"{STUDY}, layer analysis",
+    published="-17 of 4096 (-0.42 %)",
+    family="layers",
+    figure="query_per_layer",
+)
 def test_every_other_layer_loses_a_quarter_percent_of_its_query_channels(massive_values, judge):
+    """Change of the Query count in all layers but layer 1, mean over layers, in percent of the channels of a layer,
+    text by text.
+    """
     massive_values.need("query", "rope")
     change = massive_values.counts("drope", "query") - massive_values.counts("rope", "query")
     percent = 100 * change[:, _other_layers(change)].mean(-1) / massive_values.channels("query")
@@ -39,9 +56,16 @@ def test_every_other_layer_loses_a_quarter_percent_of_its_query_channels(massive
 
 
 @pytest.mark.claim(
-    "V2", source="not claimed; Africa 2026's stored data", published="79 % in layers 0-1", family="layers"
+    "V2",
+    source="not claimed; Africa 2026's stored data",
+    published="79 % in layers 0-1",
+    family="layers",
+    figure="value_per_layer",
 )
 def test_value_keeps_its_massive_values_layer_by_layer(massive_values, judge):
+    """Share of the Value count that sits in other layers under DroPE than under RoPE: half the sum of absolute
+    differences between the layers' shares, text by text.
+    """
     massive_values.need("value", "rope", "drope")
     judge(massive_values.moved_share("value"), unit="% of the count moved").at_most(10)
 

@@ -10,22 +10,31 @@ UNIT = "rank correlation with the step"
 ONE_RUN = "one training run: the trend is that of this run"
 
 
-@pytest.mark.claim("R1", source=STUDY, published="not measured", family="recalibration")
+@pytest.mark.claim("R1", source=STUDY, published="not measured", family="recalibration", figure="counts_over_steps")
 def test_query_counts_fall_along_recalibration(trajectory, judge):
+    """Page's trend test of the Query counts over the saved checkpoints: the mean over texts of the rank correlation
+    between count and step.
+    """
     trajectory.need("query")
     totals = trajectory.totals("query")
     judge(found := trend(totals), unit=UNIT, note=_course(trajectory.steps, totals.mean(0), found)).below(0)
 
 
-@pytest.mark.claim("R2", source=STUDY, published="not measured", family="recalibration")
+@pytest.mark.claim("R2", source=STUDY, published="not measured", family="recalibration", figure="reliance_over_steps")
 def test_reliance_on_massive_values_falls_along_recalibration(reliance, judge):
+    """Page's trend test of the rise of the loss with the massive channels zeroed, over the saved checkpoints."""
     reliance.need_zeroed()
     nats = reliance.reliance()
     judge(found := trend(nats), unit=UNIT, note=_course(reliance.steps, nats.mean(0), found)).below(0)
 
 
-@pytest.mark.claim("R3", source="control of Africa 2026", published="not measured", family="recalibration")
+@pytest.mark.claim(
+    "R3", source="control of Africa 2026", published="not measured", family="recalibration", figure="counts_over_steps"
+)
 def test_query_falls_ten_points_more_than_under_as_much_training_with_rotation(with_continued, judge, trained_steps):
+    """Percent change of the Query count under DroPE minus that of the RoPE arm trained on for as many steps with its
+    rotation, text by text.
+    """
     with_continued.need("query", "rope")
     steps = trained_steps["drope"], trained_steps["continued"]
     if None not in steps and len(set(steps)) > 1:
@@ -35,8 +44,9 @@ def test_query_falls_ten_points_more_than_under_as_much_training_with_rotation(w
     judge(drope - continued, unit="points per text", note=note).at_most(-10)
 
 
-@pytest.mark.claim("R4", source=STUDY, published="not measured", family="recalibration")
+@pytest.mark.claim("R4", source=STUDY, published="not measured", family="recalibration", figure="lorenz_query")
 def test_query_norms_are_spread_more_evenly_under_drope(massive_values, judge):
+    """Gini coefficient of a layer's Query norms, mean over layers, under DroPE minus under RoPE, text by text."""
     before, after = (massive_values.gini(arm, "query") for arm in ("rope", "drope"))
     note = f"Gini {before.mean():.3g} under RoPE, {after.mean():.3g} under DroPE"
     judge(after - before, unit="Gini, mean over layers", note=note).at_most(-0.02)

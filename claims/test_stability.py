@@ -7,7 +7,10 @@ from lib.estimates import variation
 
 @pytest.mark.parametrize("name", ["query", "key", "value"])
 @pytest.mark.parametrize("arm", ["rope", "drope"])
-@pytest.mark.claim("S1", source="Africa 2026, massive values", published="1.5 to 6 %", family="stability")
+@pytest.mark.claim(
+    "S1", source="Africa 2026, massive values", published="1.5 to 6 %", family="stability", figure="counts"
+)
 def test_counts_hardly_depend_on_the_text(massive_values, judge, arm, name):
+    """Coefficient of variation over texts of the count of this tensor in this arm, with Vangel's interval."""
     massive_values.need(name, arm)
     judge(variation(massive_values.totals(arm, name)), unit="sd / mean over texts").at_most(0.10)

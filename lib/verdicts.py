@@ -14,10 +14,14 @@ MINIMUM_TEXTS = 3
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and all that led to it. `low` and `high` are one-sided bounds, each wrong with probability `alpha`."""
+    """A verdict and all that led to it. `low` and `high` are one-sided bounds, each wrong with probability `alpha`.
+
+    `limits` are the numbers in `rule`: one threshold, or two that the estimate must lie between.
+    """
 
     verdict: Verdict
     rule: str
+    limits: tuple[float, ...] = ()
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
@@ -35,7 +39,8 @@ class Judgement:
         ends = {
             name: None if end is None or isinf(end) else end for name, end in (("low", self.low), ("high", self.high))
         }
-        return {**asdict(self), **ends, "values": list(self.values), "parts": [part.as_dict() for part in self.parts]}
+        lists = {"values": list(self.values), "limits": list(self.limits)}
+        return {**asdict(self), **ends, **lists, "parts": [part.as_dict() for part in self.parts]}
 
     def __str__(self) -> str:
         if self.estimate is None:
@@ -86,19 +91,19 @@ class Assessment:
 
     def at_most(self, x: float) -> Judgement:
         """Supported when the upper bound is at most `x`; refuted when the lower bound is above it."""
-        return self._judge(f"<= {x:g}", lambda a: self._high(a) <= x, lambda a: self._low(a) > x)
+        return self._judge(f"<= {x:g}", (x,), lambda a: self._high(a) <= x, lambda a: self._low(a) > x)
 
     def at_least(self, x: float) -> Judgement:
         """Supported when the lower bound is at least `x`; refuted when the upper bound is below it."""
-        return self._judge(f">= {x:g}", lambda a: self._low(a) >= x, lambda a: self._high(a) < x)
+        return self._judge(f">= {x:g}", (x,), lambda a: self._low(a) >= x, lambda a: self._high(a) < x)
 
     def below(self, x: float) -> Judgement:
         """Supported when the upper bound is below `x`; refuted when the lower bound is not."""
-        return self._judge(f"< {x:g}", lambda a: self._high(a) < x, lambda a: self._low(a) >= x)
+        return self._judge(f"< {x:g}", (x,), lambda a: self._high(a) < x, lambda a: self._low(a) >= x)
 
     def above(self, x: float) -> Judgement:
         """Supported when the lower bound is above `x`; refuted when the upper bound is not."""
-        return self._judge(f"> {x:g}", lambda a: self._low(a) > x, lambda a: self._high(a) <= x)
+        return self._judge(f"> {x:g}", (x,), lambda a: self._low(a) > x, lambda a: self._high(a) <= x)
 
     def within(self, lo: float, hi: float) -> Judgement:
         """Equivalence by two one-sided tests: supported when both bounds lie in [lo, hi], refuted when both miss it."""
@@ -106,6 +111,7 @@ class Assessment:
             raise ValueError(f"within needs lo < hi, got {lo:g} and {hi:g}")
         return self._judge(
             f"in [{lo:g}, {hi:g}]",
+            (lo, hi),
             lambda a: lo <= self._low(a) and self._high(a) <= hi,
             lambda a: self._low(a) > hi or self._high(a) < lo,
         )
@@ -116,9 +122,15 @@ class Assessment:
     def _high(self, alpha: float) -> float:
         return self.estimate.upper(alpha)
 
-    def _judge(self, rule: str, supported: Callable[[float], bool], refuted: Callable[[float], bool]) -> Judgement:
-        base = Judgement("inconclusive", rule, n=self.estimate.n, unit=self.unit, label=self.label, note=self.note)
-        base = replace(base, values=self.estimate.sample, estimate=self.estimate.value)
+    def _judge(
+        self,
+        rule: str,
+        limits: tuple[float, ...],
+        supported: Callable[[float], bool],
+        refuted: Callable[[float], bool],
+    ) -> Judgement:
+        base = Judgement("inconclusive", rule, limits, n=self.estimate.n, unit=self.unit, label=self.label)
+        base = replace(base, values=self.estimate.sample, estimate=self.estimate.value, note=self.note)
         if self.estimate.fewest < MINIMUM_TEXTS:
             few = f"{self.estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"
             return replace(base, reason=few)
