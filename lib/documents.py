@@ -1,35 +1,83 @@
-"""Read and write the document of a run."""
+"""Reports as JSON documents: written whole or not at all, read back only when they say what the schema promises.
+
+The schema is `lib/report.schema.json`, explained in docs/report.md.
+"""
 
 import json
+import math
 import os
+from functools import cache
 from pathlib import Path
 
+import jsonschema
+
 SCHEMA = 1
-_FIELDS = {"schema", "kind", "finished", "stopped", "faults", "settings", "summary", "claims", "arms"}
-
-
-def read(path: Path) -> dict:
-    """The document in a file. Raises ValueError, one sentence: missing, not JSON, another schema, not valid."""
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: it is no JSON") from error
-    if not isinstance(document, dict) or "schema" not in document:
-        raise ValueError(f"{path} is no report.json of a run")
-    if document["schema"] != SCHEMA:
-        raise ValueError(f"{path} has schema {document['schema']}, this version reads {SCHEMA}: make it again")
-    if missing := _FIELDS - set(document):
-        raise ValueError(f"{path} is not valid: {min(missing)!r} is missing")
-    return document
+"""Version of the documents. It goes up when a field changes its meaning or goes away; readers refuse other versions."""
 
 
 def write(path: Path, document: dict) -> None:
-    """Write a document atomically: a reader sees the whole file or none."""
+    """Write a document atomically: a reader sees the whole file or none.
+
+    Raises ValueError when it does not fit the schema, or holds a number that is not finite.
+    """
+    check(document, str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        draft.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1, allow_nan=False, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict:
+    """Read a document. Raises ValueError, one sentence, when it is missing, damaged or of another version."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_not_a_number)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no report: {error}") from error
+    found = document.get("schema") if isinstance(document, dict) else None
+    if type(found) is not int:
+        raise ValueError(f"{path} is no report: it does not name its schema")
+    if found != SCHEMA:
+        age = "an older" if found < SCHEMA else "a newer"
+        raise ValueError(f"{path} has schema {found}, {age} one than {SCHEMA}: make it again with this version")
+    check(document, str(path))
+    return document
+
+
+def check(document: dict, name: str) -> None:
+    """Raise ValueError naming the first place where a document does not fit the schema or is not finite."""
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(document))
+    if error is not None:
+        where = "/".join(str(step) for step in error.absolute_path) or "its top level"
+        raise ValueError(f"{name} is no report of schema {SCHEMA}: at {where}, {_short(error.message)}")
+    if (place := _not_finite(document)) is not None:
+        raise ValueError(f"{name} holds a number that is not finite at {place}: the measurement failed")
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads(Path(__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _not_finite(value, place: str = "") -> str | None:
+    """Where in a document there is a number that is not finite."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else place
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return next((found for key, item in inside if (found := _not_finite(item, f"{place}/{key}")) is not None), None)
+
+
+def _not_a_number(name: str):
+    raise ValueError(f"{name} is no number")
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= 200 else f"{message[:90]} .. {message[-90:]}"

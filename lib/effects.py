@@ -1,5 +1,6 @@
 """What claims are about, computed from records: counts, changes, shares and losses, one number per text."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,12 +93,21 @@ class MassiveValues:
 
     def rank_agreement(self, arm: str, name: Name) -> np.ndarray:
         """Spearman's rho of the channels' norms with the norms of the weights' rows, in the median layer, per text."""
-        rows = self.records[arm][f"{name}_row_norm"].values.reshape(self.norms(arm, name).shape[1], -1)
-        ranks = stats.rankdata(rows, axis=-1)
-        if not np.ptp(ranks, axis=-1).all():
+        if not np.ptp(self._row_norms(arm, name), axis=-1).all():
             raise NoSubject(f"all rows of a layer's {name} projection have the same norm, so they rank no channel")
-        rho = stats.pearsonr(ranks, stats.rankdata(self.norms(arm, name), axis=-1), axis=-1).statistic
-        return np.median(rho, axis=-1)
+        return np.median(self.rank_agreement_per_layer(arm, name), axis=-1)
+
+    def rank_agreement_per_layer(self, arm: str, name: Name) -> np.ndarray:
+        """Spearman's rho [text, layer] of norms and row norms; NaN where all rows have the same norm."""
+        ranks = stats.rankdata(self._row_norms(arm, name), axis=-1)
+        with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.ConstantInputWarning)
+            return stats.pearsonr(ranks, stats.rankdata(self.norms(arm, name), axis=-1), axis=-1).statistic
+
+    def _row_norms(self, arm: str, name: Name) -> np.ndarray:
+        """Norms of the projection's rows [layer, head x dim]."""
+        rows = self.records[arm][f"{name}_row_norm"].values
+        return rows.reshape(len(rows), -1)
 
     def overlap(self, name: Name, arm: str = "drope") -> tuple[np.ndarray, np.ndarray]:
         """Where the RoPE arm's massive channels are in `arm`, layer by layer, all texts together.

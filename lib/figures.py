@@ -1,4 +1,4 @@
-"""The study's four figures, from records, as SVG. Drawn without pyplot: no state, no display."""
+"""Figures of two arms, from records, as SVG. Drawn without pyplot: no state, no display."""
 
 import io
 
@@ -14,6 +14,8 @@ COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
 LABELS = {"rope": "RoPE", "drope": "DroPE"}
 MARKED_LAYER = 1
 """The layer the study singles out."""
+LEAST_PERCENT = 0.1
+"""The smallest increase of perplexity that is drawn on a log scale."""
 
 
 def counts(values: MassiveValues) -> str:
@@ -93,6 +95,42 @@ def perplexity(disruption: Disruption) -> str:
     axes.set_xticks(range(3), names)
     axes.set_ylabel("perplexity (log scale)")
     axes.set_title(f"Disruption (n = {losses.shape[1]} held-out texts, geometric mean and sd)")
+    axes.legend()
+    return as_svg(figure)
+
+
+def damage_by_kind(disruption: Disruption) -> str:
+    """Increase of perplexity with the massive channels zeroed, on a log scale: a dot is a text, a line a kind's mean.
+
+    A text that loses nothing cannot be shown on a log scale; it is drawn at the bottom.
+    """
+    figure, axes = canvas()
+    for offset, arm in zip((-0.16, 0.16), ARMS, strict=True):
+        kinds = disruption.percent_by_kind(arm)
+        for place, percent in enumerate(kinds.values()):
+            across = place + offset + np.linspace(-0.1, 0.1, len(percent))
+            axes.plot(across, np.maximum(percent, LEAST_PERCENT), ".", color=COLOURS[arm], alpha=0.6)
+            axes.hlines(max(percent.mean(), LEAST_PERCENT), place + offset - 0.14, place + offset + 0.14, COLOURS[arm])
+        axes.plot([], [], ".", color=COLOURS[arm], label=LABELS[arm])
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(kinds)), kinds)
+    axes.set_ylabel("increase of perplexity, % (log scale)")
+    axes.set_title("Damage by kind of text, massive channels zeroed")
+    axes.legend()
+    return as_svg(figure)
+
+
+def rank_agreement(values: MassiveValues) -> str:
+    """Spearman's rho of row norms and measured norms in every layer of the RoPE arm: mean over texts."""
+    figure, axes = canvas()
+    for name, colour in (("query", COLOURS["rope"]), ("key", COLOURS["drope"])):
+        rho = values.rank_agreement_per_layer("rope", name).mean(0)
+        axes.plot(np.arange(len(rho)), rho, marker="o", markersize=3, color=colour, label=name)
+    axes.set_ylim(-1.05, 1.05)
+    axes.axhline(0, color="#999999", linewidth=0.8)
+    layer_axis(axes, np.arange(len(rho)))
+    axes.set_ylabel("Spearman's rho")
+    axes.set_title("Do the weights' row norms rank channels like their norms?")
     axes.legend()
     return as_svg(figure)
 

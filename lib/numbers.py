@@ -1,0 +1,82 @@
+"""The numbers behind the figures of a report, as plain JSON values: what a machine reads instead of the pictures."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from lib.concentration import lorenz
+from lib.effects import ARMS, Disruption, MassiveValues
+from lib.massive import Scope
+from lib.measure import EDITED
+from lib.probe import NAMES
+from lib.rope import pair_of_dim
+
+POINTS = 101
+"""Points of a Lorenz curve that are kept."""
+
+
+def numbers(
+    norms: Mapping[str, xr.Dataset], losses: Mapping[str, xr.Dataset], *, threshold: float, scope: Scope
+) -> dict:
+    """`{arm: {..}}` for every arm with a record of experiment 1, and under "between" what compares the two main arms.
+
+    Of an arm: `counts[tensor]` [text, layer], `loss` [text] (nats per token), and if experiment 2 was made, its
+    `conditions`, `nll` [text, condition] and the number of channels `zeroed`. Of `rope` and `drope` also `gini`
+    [text] and `lorenz` [point] of query and key norms, `rotary_pairs` (massive channels of each rotary pair, fastest
+    first, mean over texts) and `rank_agreement` [layer, text] of weights and norms.
+    """
+    found = {}
+    for arm, record in norms.items():
+        values = MassiveValues({arm: record}, threshold, scope)
+        found[arm] = {
+            "counts": {name: values.counts(arm, name).tolist() for name in NAMES},
+            "loss": record["nll"].values.tolist(),
+            **(_concentration(values, arm) if arm in ARMS else {}),
+            **(_disruption(losses, arm) if arm in losses else {}),
+        }
+    between = {}
+    if all(arm in norms for arm in ARMS):
+        both = MassiveValues({arm: norms[arm] for arm in ARMS}, threshold, scope)
+        between = {name: _overlap(both, name) for name in EDITED}
+    return {"arms": found, "between": between}
+
+
+def _concentration(values: MassiveValues, arm: str) -> dict:
+    """How query and key norms are spread over channels, rotary pairs and rows of the weights."""
+    points = np.linspace(0, 1, POINTS)
+    found: dict[str, dict] = {"gini": {}, "lorenz": {}, "rotary_pairs": {}, "rank_agreement": {}}
+    for name in EDITED:
+        curve = lorenz(values.norms(arm, name)).mean((0, 1))
+        found["gini"][name] = values.gini(arm, name).tolist()
+        found["lorenz"][name] = np.interp(points, np.linspace(0, 1, len(curve)), curve).tolist()
+        found["rotary_pairs"][name] = rotary_pairs(values, arm, name).tolist()
+        ranks = values.rank_agreement_per_layer(arm, name)
+        found["rank_agreement"][name] = np.where(np.isfinite(ranks), ranks, None).tolist()
+    return found
+
+
+def rotary_pairs(values: MassiveValues, arm: str, name) -> np.ndarray:
+    """Massive channels of each rotary pair [pair], fastest first: all layers and heads, mean over texts."""
+    per_dim = values.masks[arm, name].sum((1, 2)).mean(0)
+    return np.bincount(pair_of_dim(len(per_dim)).long().numpy(), per_dim)
+
+
+def _disruption(losses: Mapping[str, xr.Dataset], arm: str) -> dict:
+    nll = losses[arm]["nll"]
+    return {
+        "disruption": {
+            "conditions": nll["condition"].values.tolist(),
+            "nll": nll.values.tolist(),
+            "zeroed": Disruption({arm: losses[arm]}).zeroed(arm),
+        }
+    }
+
+
+def _overlap(both: MassiveValues, name) -> dict[str, list]:
+    """Share of RoPE's massive channels that are kept, and Jaccard index, per layer; null where there is nothing."""
+    kept, jaccard = both.overlap(name)
+    return {
+        "kept": np.where(np.isfinite(kept), kept, None).tolist(),
+        "jaccard": np.where(np.isfinite(jaccard), jaccard, None).tolist(),
+    }
