@@ -33,27 +33,30 @@ def _no_baseline(document: Mapping) -> str:
     return ""
 
 
-def other_settings(old: Mapping, new: Mapping) -> str:
-    """The first setting in which two runs differ so that their estimates do not compare."""
+def other_settings(old: Mapping, new: Mapping, names: tuple[str, str] = ("the baseline", "this run")) -> str:
+    """One sentence on the first setting in which two runs differ so that their estimates do not compare."""
+    one, other = names
     for key in SETTINGS:
         if old[key] != new[key]:
-            return f"it was measured with {key} {plain(old[key])} and this run has {plain(new[key])}"
-    if new["limit"] is not None:
-        return f"this is a smoke run (--limit {new['limit']}), and it is none"
-    return _other_texts(old["texts"], new["texts"])
+            return f"{one} was measured with {key} {plain(old[key])} and {other} with {plain(new[key])}"
+    if old["limit"] != new["limit"]:
+        smoke, limit = (one, old["limit"]) if old["limit"] is not None else (other, new["limit"])
+        return f"{smoke} is a smoke run (--limit {limit})"
+    return _other_texts(old["texts"], new["texts"], one, other)
 
 
-def _other_texts(old: Mapping, new: Mapping) -> str:
+def _other_texts(old: Mapping, new: Mapping, one: str, other: str) -> str:
     """The first text that differs; a file that was moved or renamed holds the same texts."""
-    sources = "" if old["source"] == new["source"] else f" (its texts: {old['source']}, this run's: {new['source']})"
+    sources = (
+        f" (texts of {one}: {old['source']}, of {other}: {new['source']})" if old["source"] != new["source"] else ""
+    )
     for role in ("count", "score"):
         for i in range(max(len(old[role]), len(new[role]))):
             a, b = (texts[role][i] if i < len(texts[role]) else None for texts in (old, new))
             if a is None or b is None:
-                whose = "it lacks" if a is None else "it was measured on, and this run lacks,"
-                return f"{whose} the {role} text {(a or b)['name']!r}{sources}"
+                return f"{one if a is None else other} lacks the {role} text {(a or b)['name']!r}{sources}"
             if (a["hash"], a["kind"]) != (b["hash"], b["kind"]):
-                return f"the {role} text {b['name']!r} is not the one that it was measured on{sources}"
+                return f"the {role} text {b['name']!r} is another one in {one} and in {other}{sources}"
     return ""
 
 

@@ -111,12 +111,12 @@ def _reach(a: Mapping, b: Mapping) -> float:
 def _course(a: Mapping, b: Mapping, tolerance: float) -> str:
     """From where to where an effect drifted, and how far it might have."""
     if a.get("estimate") is None:
-        return f"it had no estimate and has {_interval(b)}"
+        return f"it had no estimate and has {interval(b)}"
     if b.get("estimate") is None:
-        return f"it had {_interval(a)} and has no estimate" + (f" ({b['reason']})" if b.get("reason") else "")
+        return f"it had {interval(a)} and has no estimate" + (f" ({b['reason']})" if b.get("reason") else "")
     allowed = f"{_reach(a, b):.3g}" + (f" and the tolerance {tolerance:g}" if tolerance else "")
     digits = next((d for d in range(4, 17) if f"{a['estimate']:.{d}g}" != f"{b['estimate']:.{d}g}"), 17)
-    return f"it drifted from {_interval(a, digits)} to {_interval(b, digits)}, further than both intervals, {allowed}"
+    return f"it drifted from {interval(a, digits)} to {interval(b, digits)}, further than both intervals, {allowed}"
 
 
 def _one_sided(a: Mapping | None, b: Mapping | None, absent: Mapping | None) -> dict:
@@ -139,10 +139,11 @@ def _item(a: Mapping | None, b: Mapping | None, text: str, one: Mapping | None =
 def _result(entry: Mapping) -> str:
     """`refuted, 11 [5.8, 16] % per text`"""
     judged = entry["judgement"] or {}
-    return entry["verdict"] if judged.get("estimate") is None else f"{entry['verdict']}, {_interval(judged)}"
+    return entry["verdict"] if judged.get("estimate") is None else f"{entry['verdict']}, {interval(judged)}"
 
 
-def _interval(judged: Mapping, digits: int = 4) -> str:
+def interval(judged: Mapping, digits: int = 4) -> str:
+    """`key: 11 [5.8, 16] % per text`: which part is telling, the estimate, its bounds, its unit."""
     ends = ["none" if judged[end] is None else f"{judged[end]:.{digits}g}" for end in ("low", "high")]
     bounds = "" if ends == ["none", "none"] else f" [{', '.join(ends)}]"
     label = f"{judged['label']}: " if judged.get("label") else ""

@@ -268,12 +268,12 @@ def test_the_same_settings_compare():
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("threshold", 6.5, "threshold 5 and this run has 6.5"),
-        ("scope", "head", "scope layer and this run has head"),
-        ("site", "attention", "site projection and this run has attention"),
-        ("max_tokens", 64, "max_tokens 128 and this run has 64"),
-        ("controls", 99, "controls 10 and this run has 99"),
-        ("limit", 2, "this is a smoke run .--limit 2."),
+        ("threshold", 6.5, "threshold 5 and this run with 6.5"),
+        ("scope", "head", "scope layer and this run with head"),
+        ("site", "attention", "site projection and this run with attention"),
+        ("max_tokens", 64, "max_tokens 128 and this run with 64"),
+        ("controls", 99, "controls 10 and this run with 99"),
+        ("limit", 2, "this run is a smoke run .--limit 2."),
     ],
 )
 def test_the_first_setting_that_differs_is_named(key, value, sentence):
@@ -285,10 +285,13 @@ def test_the_first_setting_that_differs_is_named(key, value, sentence):
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        ([{"name": "n", "kind": "k", "hash": "other"}], "the {role} text 'n' is not the one that it was measured on"),
-        ([{"name": "n", "kind": "odd", "hash": None}], "the {role} text 'n' is not the one"),
-        ([], "it was measured on, and this run lacks, the {role} text"),
-        ([None, {"name": "more", "kind": "k", "hash": "h"}], "it lacks the {role} text 'more'"),
+        (
+            [{"name": "n", "kind": "k", "hash": "other"}],
+            "the {role} text 'n' is another one in the baseline and in",
+        ),
+        ([{"name": "n", "kind": "odd", "hash": None}], "the {role} text 'n' is another one"),
+        ([], "this run lacks the {role} text"),
+        ([None, {"name": "more", "kind": "k", "hash": "h"}], "the baseline lacks the {role} text 'more'"),
     ],
 )
 def test_the_first_text_that_differs_is_named(role, texts, sentence):
@@ -297,7 +300,7 @@ def test_the_first_text_that_differs_is_named(role, texts, sentence):
     new = [own if text is None else {**text, "hash": text["hash"] or own["hash"]} for text in texts]
     said = incompatible(document(), {**settings, "texts": {**settings["texts"], role: new, "source": "b"}})
     assert sentence.format(role=role) in said
-    assert said.endswith("(its texts: a.jsonl, this run's: b)")
+    assert said.endswith("(texts of the baseline: a.jsonl, of this run: b)")
 
 
 def test_texts_that_were_moved_or_renamed_are_the_same():
