@@ -111,7 +111,13 @@ def summary(runs: Runs) -> list[str]:
             number = "" if judged["estimate"] is None else f" {interval(judged)}"
             said.append(f"{name} {entry['verdict'] if entry else 'not run'}{number}")
         lines.append(f"{claim}: {'; '.join(said)}")
-    return [*lines, f"{len(different)} of {len(ids)} claims have verdicts that differ in {len(runs)} runs"]
+    last = {entry["id"] for document in runs.values() for entry in document["claims"] if entry["label"] is None}
+    early = len(different - last)
+    more = f", and {early} of their earlier checkpoints" if early else ""
+    return [
+        *lines,
+        f"{len(different & last)} of {len(last)} claims have verdicts that differ in {len(runs)} runs{more}",
+    ]
 
 
 if __name__ == "__main__":

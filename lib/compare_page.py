@@ -23,7 +23,7 @@ h1 { font-size: 22px; margin: 12px 0 4px; }
 """
 """On top of the reports' own style."""
 SETTINGS = ("pair", "threshold", "scope", "site", "max_tokens", "controls", "seed", "limit", "device")
-ORIGIN = ("pretrained", "identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
+ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
 
 
 def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str:
@@ -105,12 +105,13 @@ def _plots(claim: str, entries: Mapping[str, dict | None]) -> str:
 
 def _settings(runs: Runs) -> list[str]:
     """What differs in how the runs were made, as a table; what is the same in all of them, folded away."""
-    made = {name: described(document) for name, document in runs.items()}
+    shared = set.intersection(*(set(document["arms"]) for document in runs.values()))
+    made = {name: described(document, shared) for name, document in runs.items()}
     keys = list(dict.fromkeys(key for values in made.values() for key in values))
-    apart = [key for key in keys if len({values.get(key, "") for values in made.values()}) > 1]
+    apart = [key for key in keys if len({values.get(key, "none") for values in made.values()}) > 1]
     rows = []
     for key in apart:
-        cells = (f'<td data-label="{escape(name)}">{escape(v.get(key, ""))}</td>' for name, v in made.items())
+        cells = (f'<td data-label="{escape(name)}">{escape(v.get(key, "none"))}</td>' for name, v in made.items())
         rows.append(f"<tr><th>{escape(key)}</th>{''.join(cells)}</tr>")
     first = next(iter(made.values()))
     same = "; ".join(f"{key} {first[key]}" for key in keys if key not in apart and first[key])
@@ -121,8 +122,8 @@ def _settings(runs: Runs) -> list[str]:
     ]
 
 
-def described(document: dict) -> dict[str, str]:
-    """How a run was made, as text by name: settings, texts, and of every arm which weights, loaded how."""
+def described(document: dict, arms: Collection[str]) -> dict[str, str]:
+    """How a run was made, as text by name: settings, texts, every arm, and of `arms` which weights, loaded how."""
     settings, summary = document["settings"], document["summary"]
     counts = ", ".join(f"{number} {name}" for name, number in summary.items() if number and name != "registered")
     found = {"finished": document["finished"], "verdicts": f"{counts} of {summary['registered']} registered"}
@@ -132,10 +133,12 @@ def described(document: dict) -> dict[str, str]:
         found[f"texts ({role})"] = f"{len(texts)}, hash {sha256(''.join(texts).encode()).hexdigest()[:8]}"
     found["texts from"] = settings["texts"]["source"]
     for arm, arguments in settings["arms"].items():
-        if "@" not in arm:  # the last checkpoint of a series stands for it
-            found[f"{arm}: arguments"] = arguments
-            origin = document["arms"].get(arm, {})
-            found |= {f"{arm}: {key}": str(origin[key]) for key in ORIGIN if key in origin}
+        if "@" in arm:
+            continue  # the last checkpoint of a series stands for it
+        found[arm] = arguments
+        if arm in arms:
+            origin = document["arms"][arm]
+            found |= {f"{arm}: {key.replace('_', ' ')}": str(origin[key]) for key in ORIGIN if key in origin}
     for origin in document["arms"].values():
         found |= {f"version of {name}": version for name, version in origin["versions"].items()}
     return found
