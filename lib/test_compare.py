@@ -277,6 +277,7 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(saved, tmp_path, capsys, mo
     assert re.search(f"{sentence}[^\n]*\n$", said.err)
     assert said.err.count("\n") == 1
     assert not (tmp_path / "compare.html").exists()
+    assert not [*tmp_path.glob(".*.tmp"), *tmp_path.parent.glob(".*.tmp")]
 
 
 @pytest.mark.parametrize(
