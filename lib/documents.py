@@ -25,7 +25,7 @@ def write(path: Path, document: dict) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, allow_nan=False, ensure_ascii=False)
+            json.dump(document, file, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)

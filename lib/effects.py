@@ -1,7 +1,7 @@
 """What claims are about, computed from records: counts, changes, shares and losses, one number per text."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,15 +31,9 @@ class MassiveValues:
     scope: Scope = "layer"
 
     @cached_property
-    def masks(self) -> dict[tuple[str, Name], np.ndarray]:
-        """Bool [text, layer, head, dim] for each (arm, name)."""
-        return {
-            (arm, name): massive_mask(
-                torch.from_numpy(self.records[arm][f"{name}_norm"].values), threshold=self.threshold, scope=self.scope
-            ).numpy()
-            for arm in self.records
-            for name in NAMES
-        }
+    def masks(self) -> Mapping[tuple[str, Name], np.ndarray]:
+        """Bool [text, layer, head, dim] for each (arm, name), made when it is first asked for."""
+        return _Masks(self)
 
     def counts(self, arm: str, name: Name) -> np.ndarray:
         """Number of massive channels [text, layer]."""
@@ -51,7 +45,7 @@ class MassiveValues:
 
     def channels(self, name: Name) -> int:
         """Channels of one layer."""
-        return int(np.prod(self.masks["rope", name].shape[-2:]))
+        return int(np.prod(self.records["rope"][f"{name}_norm"].shape[-2:]))
 
     def percent_change(self, name: Name, arm: str = "drope") -> np.ndarray:
         """Change of the total from the RoPE arm to `arm`, in percent of the RoPE arm's, per text."""
@@ -85,7 +79,8 @@ class MassiveValues:
 
     def norms(self, arm: str, name: Name) -> np.ndarray:
         """Channel norms [text, layer, head x dim]."""
-        return self.records[arm][f"{name}_norm"].values.reshape(*self.masks[arm, name].shape[:2], -1)
+        found = self.records[arm][f"{name}_norm"].values
+        return found.reshape(*found.shape[:2], -1)
 
     def gini(self, arm: str, name: Name) -> np.ndarray:
         """Gini coefficient of a layer's channel norms, mean over layers, per text."""
@@ -129,6 +124,27 @@ class MassiveValues:
                 f"the {' and '.join(arms)} arm has {' and '.join(f'{c.mean():.2g}' for c in counts)} massive {name} "
                 f"values per text{where}, fewer than 1: there is nothing to judge"
             )
+
+
+class _Masks(Mapping[tuple[str, Name], np.ndarray]):
+    """The masks of all arms and tensors; a claim about one tensor waits for no other."""
+
+    def __init__(self, values: MassiveValues):
+        self.values, self.made = values, {}
+
+    def __getitem__(self, key: tuple[str, Name]) -> np.ndarray:
+        if key not in self.made:
+            arm, name = key
+            norms = torch.from_numpy(self.values.records[arm][f"{name}_norm"].values)
+            mask = massive_mask(norms, threshold=self.values.threshold, scope=self.values.scope)
+            self.made[key] = mask.numpy()
+        return self.made[key]
+
+    def __iter__(self) -> Iterator[tuple[str, Name]]:
+        return ((arm, name) for arm in self.values.records for name in NAMES)
+
+    def __len__(self) -> int:
+        return len(self.values.records) * len(NAMES)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Figures of two arms, from records, as SVG. Drawn without pyplot: no state, no display."""
+"""Figures of counts, layers, rotary pairs and damage, from records, as SVG. Without pyplot: no state, no display."""
 
 import io
 
@@ -8,9 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.effects import ARMS, Disruption, MassiveValues
-from lib.probe import NAMES
+from lib.probe import NAMES, Name
+from lib.rope import is_slow, pair_of_dim
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
+TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
 LABELS = {"rope": "RoPE", "drope": "DroPE"}
 MARKED_LAYER = 1
 """The layer the study singles out."""
@@ -39,16 +41,25 @@ def counts(values: MassiveValues) -> str:
 
 def query_per_layer(values: MassiveValues) -> str:
     """Massive Query values layer by layer in both arms, the difference shaded."""
+    return _per_layer(values, "query")
+
+
+def value_per_layer(values: MassiveValues) -> str:
+    """Massive Value values layer by layer in both arms, drawn like those of Query."""
+    return _per_layer(values, "value")
+
+
+def _per_layer(values: MassiveValues, name: Name) -> str:
     figure, axes = canvas()
-    rope, drope = (values.counts(arm, "query").mean(0) for arm in ARMS)
+    rope, drope = (values.counts(arm, name).mean(0) for arm in ARMS)
     layers = np.arange(len(rope))
     for arm, line in zip(ARMS, (rope, drope), strict=True):
         axes.plot(layers, line, marker="o", markersize=3, color=COLOURS[arm], label=LABELS[arm])
     for where, arm in ((rope >= drope, "rope"), (rope <= drope, "drope")):
         axes.fill_between(layers, rope, drope, where=where, interpolate=True, color=COLOURS[arm], alpha=0.2)
     layer_axis(axes, layers)
-    axes.set_ylabel("massive query values")
-    axes.set_title("Query, layer by layer")
+    axes.set_ylabel(f"massive {name} channels")
+    axes.set_title(f"{name.capitalize()}, layer by layer")
     axes.legend()
     return as_svg(figure)
 
@@ -68,6 +79,30 @@ def change_per_layer(values: MassiveValues) -> str:
     layer_axis(axes, layers)
     axes.set_ylabel("DroPE minus RoPE, massive query values")
     axes.set_title("Change of Query per layer")
+    return as_svg(figure)
+
+
+def slow_share(values: MassiveValues) -> str:
+    """Rotary pairs of the RoPE arm's massive Query and Key channels, fast to slow, the slow half shaded.
+
+    Mean over texts, all layers together; the legend says which share of them lies in the slow half.
+    """
+    figure, axes = canvas()
+    for name in ("query", "key"):
+        per_dim = values.masks["rope", name].sum((1, 2)).mean(0)
+        pairs = np.bincount(pair_of_dim(len(per_dim)).int(), per_dim)
+        slow = per_dim[is_slow(len(per_dim)).numpy()].sum()
+        share = f"{100 * slow / per_dim.sum():.3g} % in the slow half" if per_dim.any() else "none"
+        edges = np.arange(len(pairs) + 1) - 0.5
+        axes.stairs(pairs, edges, color=TENSORS[name], linewidth=1.4, label=f"{name.capitalize()}: {share}")
+        axes.stairs(pairs, edges, color=TENSORS[name], fill=True, alpha=0.15)
+    axes.axvspan(len(per_dim) // 4 - 0.5, len(pairs) - 0.5, color="#8899aa", alpha=0.2, linewidth=0)
+    axes.set_xlim(-0.5, len(pairs) - 0.5)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("rotary pair, from fast to slow (shaded: the slow half)")
+    axes.set_ylabel("massive channels per text")
+    axes.set_title("Where on the rotary pairs RoPE has massive values")
+    axes.legend()
     return as_svg(figure)
 
 
@@ -155,6 +190,12 @@ def layer_axis(axes: Axes, layers: np.ndarray) -> None:
 
 def as_svg(figure: Figure) -> str:
     """The figure as SVG text, the same for the same data."""
+    if layout := figure.get_layout_engine():
+        # its solver's last digits differ from one time to the next, and names within the SVG are made from all digits
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+        for axes in figure.axes:
+            axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
     out = io.StringIO()
     with rc_context({"svg.hashsalt": "claims", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})

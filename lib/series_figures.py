@@ -5,11 +5,9 @@ from matplotlib.axes import Axes
 
 from lib.concentration import lorenz
 from lib.effects import ARMS, MassiveValues
-from lib.figures import COLOURS, LABELS, as_svg, canvas, layer_axis
+from lib.figures import COLOURS, LABELS, TENSORS, as_svg, canvas, layer_axis
 from lib.probe import Name
 from lib.trajectory import Trajectory
-
-TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
 
 
 def counts_over_steps(

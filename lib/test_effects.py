@@ -70,6 +70,24 @@ def test_later_pairs_turn_slower_in_the_models_own_rotation():
     assert turning[~is_slow(len(turning))].min() > turning[is_slow(len(turning))].max()
 
 
+def test_masks_are_those_of_every_arm_and_tensor_and_made_once():
+    both = values(arm(3), arm(1))
+    assert set(both.masks) == {(a, name) for a in ("rope", "drope") for name in ("query", "key", "value")}
+    assert len(both.masks) == 6
+    assert both.masks["drope", "key"].sum() == 2
+    assert both.masks["drope", "key"] is both.masks["drope", "key"]
+
+
+def test_a_tensor_that_is_asked_for_waits_for_no_other():
+    both = values(arm(3)[["query_norm"]], arm(1)[["query_norm"]])
+    assert both.percent_change("query") == pytest.approx([-200 / 3] * 2)
+
+
+def test_a_mask_that_does_not_exist_is_no_mask():
+    with pytest.raises(KeyError, match="dropped"):
+        values(arm(3), arm(1)).masks["dropped", "query"]
+
+
 def test_almost_no_massive_values_are_no_subject():
     both = values(arm(0, 0), arm(1, 1))
     both.need("query", "rope", "drope")

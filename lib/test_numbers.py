@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+
+from lib import planted
+from lib.effects import ARMS, MassiveValues
+from lib.numbers import POINTS, numbers, rotary_pairs
+
+pytestmark = pytest.mark.cpu
+
+COUNTS = {"query": [[3, 0], [5, 2], [4, 1]], "key": [[2, 2], [2, 2], [2, 2]], "value": [[0, 0], [0, 1], [0, 0]]}
+
+
+@pytest.fixture
+def found():
+    norms = {arm: planted.norms_record(COUNTS, seed=i) for i, arm in enumerate((*ARMS, "dropped"))}
+    losses = {arm: planted.disruption_record(planted.losses(2.0, [0.0, 0.1])) for arm in ARMS}
+    return numbers(norms, losses, threshold=5.0, scope="layer")
+
+
+def test_planted_counts_are_the_counts_of_every_arm(found):
+    assert all(entry["counts"] == COUNTS for entry in found["arms"].values())
+
+
+def test_everything_is_plain_json(found):
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_losses_come_with_the_names_of_their_conditions(found):
+    damage = found["arms"]["rope"]["disruption"]
+    assert damage["conditions"] == ["baseline", "massive", "control 0", "control 1"]
+    rise = np.array(damage["nll"])[:, 1] - np.array(damage["nll"])[:, 0]
+    assert rise.mean() == pytest.approx(2.0)
+    assert damage["zeroed"] == 2 * 4 * 2
+    assert "disruption" not in found["arms"]["dropped"]
+
+
+def test_lorenz_curves_go_from_nothing_to_everything(found):
+    curve = found["arms"]["drope"]["lorenz"]["query"]
+    assert len(curve) == POINTS
+    assert (curve[0], curve[-1]) == (0, pytest.approx(1))
+    assert curve == sorted(curve)
+
+
+def test_where_nothing_is_shared_there_is_null():
+    counts = {name: [[0, 3], [0, 3]] for name in COUNTS}
+    norms = {arm: planted.norms_record(counts) for arm in ARMS}
+    shared = numbers(norms, {}, threshold=5.0, scope="layer")["between"]["query"]
+    assert shared == {"kept": [None, 1.0], "jaccard": [None, 1.0]}
+
+
+@pytest.mark.parametrize(("slow", "half"), [(1.0, slice(64, None)), (0.0, slice(None, 64))])
+def test_massive_channels_of_rotary_pairs_add_up_to_all_of_them(slow, half):
+    values = MassiveValues({"rope": planted.norms_record(COUNTS, slow=slow)})
+    pairs = rotary_pairs(values, "rope", "query")
+    assert len(pairs) == 128
+    assert pairs.sum() == pairs[half].sum() == pytest.approx(values.totals("rope", "query").mean())
