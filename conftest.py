@@ -7,4 +7,5 @@ pytest_plugins = [
     "fixtures.judging",
     "fixtures.terminal",
     "fixtures.report",
+    "fixtures.regression",
 ]
