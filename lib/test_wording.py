@@ -35,6 +35,16 @@ def test_the_distance_is_that_to_the_nearest_limit_and_tells_the_verdict(rule, l
     assert found.half_widths == pytest.approx(half_widths, rel=1e-3)
 
 
+@pytest.mark.parametrize(("rule", "end"), [("at_most", "high"), ("at_least", "low")])
+def test_an_estimate_at_its_limit_is_measured_by_the_end_that_misses_it(rule, end):
+    judgement = judged(rule, 10)
+    assert distance(judgement).bound == judgement[end]
+
+
+def test_no_number_of_texts_is_named_that_nobody_has():
+    assert texts_to_decide(judged("at_least", 10 - 1e-4)) is None
+
+
 def test_an_interval_without_an_end_has_no_half_width():
     far = judged("at_most", 8) | {"low": None}
     assert distance(far).half_widths is None
