@@ -66,7 +66,8 @@ def _differences(a: Mapping, b: Mapping, tolerance: float) -> tuple[str, dict | 
     if not moved:
         return "same", None
     _, one, other = max(moved, key=lambda item: item[0])
-    more = f", and {len(moved) - 1} other parts moved as well" if len(moved) > 1 else ""
+    others = len(moved) - 1
+    more = f", and {others} other part{'s' * (others > 1)} moved as well" if others else ""
     text = f"{b['verdict']} as before, but {_course(one, other, tolerance)}{more}"
     return "drifts", _item(a, b, text, one, other)
 
