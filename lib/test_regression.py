@@ -146,7 +146,7 @@ def test_a_claim_of_several_rules_is_compared_part_by_part_when_another_part_is_
 def test_of_several_parts_the_one_that_drifted_most_is_named():
     _, item = found(several("a", a=9, b=4, c=1), several("b", a=2, b=90, c=1))
     assert "from b: 4 [3, 5] % per text to b: 90 [89, 91] % per text" in item["sentence"]
-    assert "and 1 other parts moved as well" in item["sentence"]
+    assert "and 1 other part moved as well" in item["sentence"]
     assert (item["part"], item["old"]["estimate"], item["new"]["estimate"]) == ("b", 4, 90)
 
 
