@@ -21,6 +21,7 @@ def numbers(
 ) -> dict:
     """`{arm: {..}}` for every arm with a record of experiment 1, and under "between" what compares the two main arms.
 
+    What cannot be formed (the Gini coefficient of norms that are all zero) is None: a report is not lost for it.
     Of an arm: `counts[tensor]` [text, layer], `loss` [text] (nats per token), and if experiment 2 was made, its
     `conditions`, `nll` [text, condition] and the number of channels `zeroed`. Of `rope` and `drope` also `gini`
     [text] and `lorenz` [point] of query and key norms, `rotary_pairs` (massive channels of each rotary pair, fastest
@@ -47,12 +48,14 @@ def _concentration(values: MassiveValues, arm: str) -> dict:
     points = np.linspace(0, 1, POINTS)
     found: dict[str, dict] = {"gini": {}, "lorenz": {}, "rotary_pairs": {}, "rank_agreement": {}}
     for name in EDITED:
-        curve = lorenz(values.norms(arm, name)).mean((0, 1))
-        found["gini"][name] = values.gini(arm, name).tolist()
-        found["lorenz"][name] = np.interp(points, np.linspace(0, 1, len(curve)), curve).tolist()
+        try:
+            curve = lorenz(values.norms(arm, name)).mean((0, 1))
+            found["gini"][name] = plain(values.gini(arm, name))
+            found["lorenz"][name] = plain(np.interp(points, np.linspace(0, 1, len(curve)), curve))
+        except ValueError:
+            found["gini"][name] = found["lorenz"][name] = None  # norms that are all zero are spread in no way
         found["rotary_pairs"][name] = rotary_pairs(values, arm, name).tolist()
-        ranks = values.rank_agreement_per_layer(arm, name)
-        found["rank_agreement"][name] = np.where(np.isfinite(ranks), ranks, None).tolist()
+        found["rank_agreement"][name] = plain(values.rank_agreement_per_layer(arm, name))
     return found
 
 
@@ -76,7 +79,9 @@ def _disruption(losses: Mapping[str, xr.Dataset], arm: str) -> dict:
 def _overlap(both: MassiveValues, name) -> dict[str, list]:
     """Share of RoPE's massive channels that are kept, and Jaccard index, per layer; null where there is nothing."""
     kept, jaccard = both.overlap(name)
-    return {
-        "kept": np.where(np.isfinite(kept), kept, None).tolist(),
-        "jaccard": np.where(np.isfinite(jaccard), jaccard, None).tolist(),
-    }
+    return {"kept": plain(kept), "jaccard": plain(jaccard)}
+
+
+def plain(numbers_found: np.ndarray) -> list:
+    """Lists of numbers; None where there is none."""
+    return np.where(np.isfinite(numbers_found), numbers_found, None).tolist()

@@ -50,6 +50,18 @@ def test_where_nothing_is_shared_there_is_null():
     assert shared == {"kept": [None, 1.0], "jaccard": [None, 1.0]}
 
 
+def test_a_layer_of_zeros_is_no_reason_to_lose_the_report():
+    norms = {arm: planted.norms_record(COUNTS) for arm in ARMS}
+    for record in norms.values():
+        record["query_norm"].values[:, 0] = 0
+        record["query_row_norm"].values[0] = 0
+    found = numbers(norms, {}, threshold=5.0, scope="layer")
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["arms"]["rope"]["rank_agreement"]["query"][0][0] is None
+    assert found["arms"]["rope"]["gini"]["query"] is None
+    assert found["arms"]["rope"]["gini"]["key"] is not None
+
+
 @pytest.mark.parametrize(("slow", "half"), [(1.0, slice(64, None)), (0.0, slice(None, 64))])
 def test_massive_channels_of_rotary_pairs_add_up_to_all_of_them(slow, half):
     values = MassiveValues({"rope": planted.norms_record(COUNTS, slow=slow)})
