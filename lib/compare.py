@@ -1,7 +1,6 @@
 """Runs side by side: `python -m lib.compare A.json B.json [C.json ..] --out compare.html` makes one page of them."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -53,14 +52,10 @@ def read(files: Sequence[Path]) -> dict[str, dict]:
 
 def write(path: Path, text: str) -> None:
     """Write the page whole or not at all. Raises ValueError when it cannot be written."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
+        documents.write_whole(path, text)
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def warnings(runs: Runs) -> list[str]:

@@ -22,10 +22,15 @@ def write(path: Path, document: dict) -> None:
     """
     check(document, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or what was there before."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("w", encoding="utf-8") as file:
-            json.dump(document, file, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)

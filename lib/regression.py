@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import hypot, inf, isclose
 
 from lib.comparable import check_numbers, finite, incompatible, plain
+from lib.wording import measured
 
 __all__ = ["compare", "incompatible"]
 
@@ -145,7 +146,5 @@ def _result(entry: Mapping) -> str:
 
 def interval(judged: Mapping, digits: int = 4) -> str:
     """`key: 11 [5.8, 16] % per text`: which part is telling, the estimate, its bounds, its unit."""
-    ends = ["none" if judged[end] is None else f"{judged[end]:.{digits}g}" for end in ("low", "high")]
-    bounds = "" if ends == ["none", "none"] else f" [{', '.join(ends)}]"
     label = f"{judged['label']}: " if judged.get("label") else ""
-    return f"{label}{judged['estimate']:.{digits}g}{bounds} {judged['unit']}".rstrip()
+    return f"{label}{measured(judged, digits)} {judged['unit']}".rstrip()

@@ -13,13 +13,8 @@ class Stated(Assessment):
     """An estimate that is one published figure, waiting for its rule: refuted by it as stated, or inconclusive."""
 
     def _judge(
-        self,
-        rule: str,
-        limits: tuple[float, ...],
-        supported: Callable[[float], bool],
-        refuted: Callable[[float], bool],
+        self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
     ) -> Judgement:
-        found = Judgement("inconclusive", rule, limits, self.estimate.value, n=1, unit=self.unit, label=self.label)
-        found = replace(found, note=self.note, reason=MEETS, values=self.estimate.sample)
+        found = replace(base, n=1, reason=MEETS)
         # both bounds of a number without spread are that number
         return replace(found, verdict="refuted", reason=CONTRADICTS) if refuted(self.alpha) else found

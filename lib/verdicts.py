@@ -91,27 +91,26 @@ class Assessment:
 
     def at_most(self, x: float) -> Judgement:
         """Supported when the upper bound is at most `x`; refuted when the lower bound is above it."""
-        return self._judge(f"<= {x:g}", (x,), lambda a: self._high(a) <= x, lambda a: self._low(a) > x)
+        return self._judge(self._asked(f"<= {x:g}", x), lambda a: self._high(a) <= x, lambda a: self._low(a) > x)
 
     def at_least(self, x: float) -> Judgement:
         """Supported when the lower bound is at least `x`; refuted when the upper bound is below it."""
-        return self._judge(f">= {x:g}", (x,), lambda a: self._low(a) >= x, lambda a: self._high(a) < x)
+        return self._judge(self._asked(f">= {x:g}", x), lambda a: self._low(a) >= x, lambda a: self._high(a) < x)
 
     def below(self, x: float) -> Judgement:
         """Supported when the upper bound is below `x`; refuted when the lower bound is not."""
-        return self._judge(f"< {x:g}", (x,), lambda a: self._high(a) < x, lambda a: self._low(a) >= x)
+        return self._judge(self._asked(f"< {x:g}", x), lambda a: self._high(a) < x, lambda a: self._low(a) >= x)
 
     def above(self, x: float) -> Judgement:
         """Supported when the lower bound is above `x`; refuted when the upper bound is not."""
-        return self._judge(f"> {x:g}", (x,), lambda a: self._low(a) > x, lambda a: self._high(a) <= x)
+        return self._judge(self._asked(f"> {x:g}", x), lambda a: self._low(a) > x, lambda a: self._high(a) <= x)
 
     def within(self, lo: float, hi: float) -> Judgement:
         """Equivalence by two one-sided tests: supported when both bounds lie in [lo, hi], refuted when both miss it."""
         if not lo < hi:
             raise ValueError(f"within needs lo < hi, got {lo:g} and {hi:g}")
         return self._judge(
-            f"in [{lo:g}, {hi:g}]",
-            (lo, hi),
+            self._asked(f"in [{lo:g}, {hi:g}]", lo, hi),
             lambda a: lo <= self._low(a) and self._high(a) <= hi,
             lambda a: self._low(a) > hi or self._high(a) < lo,
         )
@@ -122,15 +121,14 @@ class Assessment:
     def _high(self, alpha: float) -> float:
         return self.estimate.upper(alpha)
 
-    def _judge(
-        self,
-        rule: str,
-        limits: tuple[float, ...],
-        supported: Callable[[float], bool],
-        refuted: Callable[[float], bool],
-    ) -> Judgement:
+    def _asked(self, rule: str, *limits: float) -> Judgement:
+        """The estimate and what is asked of it, not judged yet."""
         base = Judgement("inconclusive", rule, limits, n=self.estimate.n, unit=self.unit, label=self.label)
-        base = replace(base, values=self.estimate.sample, estimate=self.estimate.value, note=self.note)
+        return replace(base, values=self.estimate.sample, estimate=self.estimate.value, note=self.note)
+
+    def _judge(
+        self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
+    ) -> Judgement:
         if self.estimate.fewest < MINIMUM_TEXTS:
             few = f"{self.estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"
             return replace(base, reason=few)

@@ -32,6 +32,17 @@ class Distance:
         return self.away / self.reach if self.reach else (inf if self.away >= 0 else -inf)
 
 
+def measured(judgement: dict | None, digits: int = 4) -> str:
+    """`-38.9 [-40.1, -37.6]`: the estimate and its one-sided bounds."""
+    if judgement is None or judgement["estimate"] is None:
+        return ""
+    value, low, high = (
+        "none" if number is None else f"{number:.{digits}g}"
+        for number in (judgement["estimate"], judgement["low"], judgement["high"])
+    )
+    return value if low == high == "none" else f"{value} [{low}, {high}]"
+
+
 def distance(judgement: dict) -> Distance | None:
     """How far the estimate is from the limit that it is nearest to; None where nothing was estimated."""
     value = judgement["estimate"]
