@@ -199,6 +199,10 @@ def main() -> None:
         print(f"done: {run(settings, training)}")
     except ValueError as error:
         sys.exit(f"recalibrate: {error}")
+    finally:
+        # gloo's threads may outlive the interpreter and abort it: a finished training would look like a failed one
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
