@@ -13,7 +13,7 @@ from scipy import stats
 from lib.concentration import gini
 from lib.massive import Scope, massive_mask
 from lib.probe import NAMES, Name
-from lib.rope import is_slow
+from lib.rotary_pairs import slow_half
 from lib.verdicts import NoSubject
 
 ARMS = ("rope", "drope")
@@ -69,13 +69,27 @@ class MassiveValues:
         return 50 * np.abs(shares[0] - shares[1]).sum(-1)
 
     def slow_share(self, arm: str, name: Name) -> np.ndarray:
-        """Percent of the massive channels that belong to the slower half of the rotary pairs, per text."""
-        masks = self.masks[arm, name]
-        slow = masks[..., is_slow(masks.shape[-1]).numpy()].sum((1, 2, 3))
-        totals = self.totals(arm, name)
-        if not totals.all():
-            raise NoSubject(f"a text has no massive {name} value in the {arm} arm, so they have no share anywhere")
-        return 100 * slow / totals
+        """Percent of the massive channels on rotary pairs that belong to the slower half of them, per text.
+
+        Layers that do not rotate and dims that a partial rotation leaves out have no pairs, and count in neither half.
+        """
+        turning, slow = self.on_pairs(arm, name), self.masks[arm, name] & slow_half(self.frequency(arm))[:, None]
+        if not turning.all():
+            raise NoSubject(f"a text has no massive {name} value on a rotary pair in the {arm} arm: there is no share")
+        return 100 * slow.sum((1, 2, 3)) / turning
+
+    def on_pairs(self, arm: str, name: Name) -> np.ndarray:
+        """Number of massive channels whose dim turns with the position [text]."""
+        frequency = self.frequency(arm)
+        if np.isnan(frequency).any():
+            raise NoSubject(f"how the {arm} arm rotates cannot be read from it, so its channels have no frequencies")
+        if not frequency.any():
+            raise NoSubject(f"no layer of the {arm} arm rotates, so its channels have no frequencies")
+        return (self.masks[arm, name] & (frequency > 0)[:, None]).sum((1, 2, 3))
+
+    def frequency(self, arm: str) -> np.ndarray:
+        """Radians per position by which each dim of query and key turns [layer, dim], 0 where it does not."""
+        return self.records[arm]["frequency"].values
 
     def norms(self, arm: str, name: Name) -> np.ndarray:
         """Channel norms [text, layer, head x dim]."""

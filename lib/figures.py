@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.probe import NAMES, Name
-from lib.rope import is_slow, pair_of_dim
+from lib.rotary_pairs import ranks, slow_half
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
@@ -88,15 +88,18 @@ def slow_share(values: MassiveValues) -> str:
     Mean over texts, all layers together; the legend says which share of them lies in the slow half.
     """
     figure, axes = canvas()
+    frequency = values.frequency("rope")
+    rank, slow = ranks(frequency), slow_half(frequency)
+    if rank.max() < 0:
+        raise ValueError("the RoPE arm has no rotary pairs that could be read")
     for name in ("query", "key"):
-        per_dim = values.masks["rope", name].sum((1, 2)).mean(0)
-        pairs = np.bincount(pair_of_dim(len(per_dim)).int(), per_dim)
-        slow = per_dim[is_slow(len(per_dim)).numpy()].sum()
-        share = f"{100 * slow / per_dim.sum():.3g} % in the slow half" if per_dim.any() else "none"
+        per_dim = values.masks["rope", name].sum(2).mean(0)
+        pairs = np.bincount(rank[rank >= 0], per_dim[rank >= 0], minlength=rank.max() + 1)
+        share = f"{100 * per_dim[slow].sum() / pairs.sum():.3g} % in the slow half" if pairs.any() else "none"
         edges = np.arange(len(pairs) + 1) - 0.5
         axes.stairs(pairs, edges, color=TENSORS[name], linewidth=1.4, label=f"{name.capitalize()}: {share}")
         axes.stairs(pairs, edges, color=TENSORS[name], fill=True, alpha=0.15)
-    axes.axvspan(len(per_dim) // 4 - 0.5, len(pairs) - 0.5, color="#8899aa", alpha=0.2, linewidth=0)
+    axes.axvspan(rank[slow].min() - 0.5, len(pairs) - 0.5, color="#8899aa", alpha=0.2, linewidth=0)
     axes.set_xlim(-0.5, len(pairs) - 0.5)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("rotary pair, from fast to slow (shaded: the slow half)")

@@ -15,7 +15,7 @@ from PIL import Image
 from lib.effects import ARMS, MassiveValues
 from lib.massive import massive_mask, pooled_norms
 from lib.probe import NAMES
-from lib.rope import pair_of_dim
+from lib.rotary_pairs import order as pair_order
 
 LEVELS = 128
 """Levels of a ratio, fewer than a byte holds, so that pages stay small: from 1/8 to 64 x the mean each is 5 % wide."""
@@ -115,7 +115,8 @@ def _entry(values: MassiveValues, name: str, arms: Sequence[str], scale: dict) -
         raise ValueError(f"the arms {' and '.join(arms)} have {name} norms of different shape: they share no heat map")
     (shape,) = shapes
     dim = shape[-1]
-    order = np.arange(dim) if name == "value" else np.argsort(pair_of_dim(dim).numpy(), kind="stable")
+    turning = [values.frequency(arm) for arm in arms if values.frequency(arm).any()]
+    order = pair_order(turning[0]) if turning and name != "value" else np.arange(dim)
     packed = {arm: _pack(_quantised(found, values, scale)[..., order]) for arm, found in norms.items()}
     return dict(zip(("layers", "heads", "dim"), shape, strict=True)) | {"order": order.tolist(), "arms": packed}
 

@@ -8,11 +8,14 @@ import xarray as xr
 from torch import Tensor
 
 from lib import masks, rope
+from lib.anatomy import survey
 from lib.massive import channel_norms
 from lib.models import Arm
 from lib.perplexity import in_batches, nll_per_text, score, score_conditions
-from lib.probe import NAMES, Geometry, Name, geometry, projections, visiting
+from lib.probe import NAMES, Geometry, Name, Site, geometry, visiting
+from lib.rotation import frequencies
 from lib.row_norms import row_norms
+from lib.taps import Tap
 from lib.texts import Text
 
 Progress = Callable[[int], None]
@@ -23,20 +26,28 @@ EDITED: tuple[Name, ...] = ("query", "key")
 
 
 def measure_norms(
-    arm: Arm, ids: Tensor, texts: Sequence[Text], *, rows: int | None = None, progress: Progress = lambda n: None
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    *,
+    site: Site = "projection",
+    rows: int | None = None,
+    progress: Progress = lambda n: None,
 ) -> xr.Dataset:
     """Experiment 1: the norm of every channel of Q, K and V in every layer and text, and the loss of every text.
 
     `ids` is [text, pos]. One forward pass gives both; hooks reduce the states to norms on the device.
-    Beside them the norms of the projections' rows, which need no text.
+    Beside them, which need no text: the norms of the projections' rows where the model has projections, and by how many
+    radians per position each dim of query and key turns (`frequency`, 0 where it does not; see lib/rotation.py).
     Also asks whether the model sees positions at all (`position_change`, `position_noise`).
+    Raises ValueError for a model that has no such site.
     """
     sizes = geometry(arm.model)
     ids = ids.to(arm.model.device)
     norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}
 
     def run(start: int, stop: int) -> Tensor:
-        loss, found = norms_and_loss(arm.model, ids[start:stop], sizes)
+        loss, found = norms_and_loss(arm.model, ids[start:stop], sizes, site)
         for name in NAMES:
             norms[name][start:stop] = found[name]
         progress(stop - start)
@@ -46,8 +57,9 @@ def measure_norms(
     response = rope.position_response(arm.model, ids[:1])
     return xr.Dataset(
         {
-            **{f"{name}_norm": (("text", "layer", _head(name), "dim"), norms[name].numpy()) for name in NAMES},
-            **{f"{name}_row_norm": (("layer", _head(name), "dim"), rows) for name, rows in _rows(arm, sizes).items()},
+            **{f"{name}_norm": (("text", "layer", *_dims(name, sizes)), norms[name].numpy()) for name in NAMES},
+            **{f"{name}_row_norm": (("layer", *_dims(name, sizes)), rows) for name, rows in _rows(arm).items()},
+            "frequency": (("layer", "dim"), frequencies(arm.model).numpy(), {"units": "radians per position"}),
             "nll": ("text", nll.numpy(), {"units": "nats per token"}),
             "position_change": response["change"],
             "position_noise": response["noise"],
@@ -56,23 +68,28 @@ def measure_norms(
     )
 
 
-def _rows(arm: Arm, sizes: Geometry) -> dict[Name, np.ndarray]:
-    """Norms of the rows of query and key projections [layer, head, dim]."""
-    parts = projections(arm.model, sizes)
-    return {
-        name: torch.stack([row_norms(part[name]).view(sizes.shape(name)) for part in parts]).numpy() for name in EDITED
-    }
+def _rows(arm: Arm) -> dict[Name, np.ndarray]:
+    """Norms of the rows of query and key projections [layer, head, dim]; none where there are no such projections."""
+    layers = survey(arm.model).taps.get("projection", ())
+    return {name: np.stack([_row_norms(taps[name]) for taps in layers]) for name in EDITED if layers}
+
+
+def _row_norms(tap: Tap) -> np.ndarray:
+    """[head, dim]: the rows lie in the weight like the states in the output."""
+    return tap.read(row_norms(tap.module)[None, None])[0, 0].numpy()
 
 
 @torch.inference_mode()
-def norms_and_loss(model: torch.nn.Module, ids: Tensor, sizes: Geometry) -> tuple[Tensor, dict[Name, Tensor]]:
+def norms_and_loss(
+    model: torch.nn.Module, ids: Tensor, sizes: Geometry, site: Site = "projection"
+) -> tuple[Tensor, dict[Name, Tensor]]:
     """One plain forward pass over `ids` [text, pos]: the loss [text] and norms {name: [text, layer, head, dim]}."""
     found: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
 
     def visit(name: Name, layer: int, states: Tensor) -> None:
         found[name].append(channel_norms(states))
 
-    with visiting(model, visit):
+    with visiting(model, visit, site):
         logits = model(input_ids=ids, use_cache=False).logits
     return nll_per_text(logits, ids), {name: torch.stack(layers, 1).cpu() for name, layers in found.items()}
 
@@ -109,7 +126,10 @@ def measure_disruption(
     return xr.Dataset(
         {
             "nll": (("text", "condition"), torch.stack(losses).numpy(), {"units": "nats per token"}),
-            **{f"{name}_zeroed": (("layer", _head(name), "dim"), chosen[name].numpy()) for name in EDITED},
+            **{
+                f"{name}_zeroed": (("layer", *_dims(name, geometry(arm.model))), chosen[name].numpy())
+                for name in EDITED
+            },
         },
         coords={**_text_coordinates(texts), "condition": masks.conditions(controls)},
     )
@@ -134,8 +154,10 @@ def rows_that_fit(arm: Arm, tokens: int) -> int:
     return max(1, int(free / 2 / need))
 
 
-def _head(name: Name) -> str:
-    return "head" if name == "query" else "kv_head"
+def _dims(name: Name, sizes: Geometry) -> tuple[str, str]:
+    """Names of the channels' dimensions; value's dims have one of their own where there are others (DeepSeek)."""
+    dim = "value_dim" if name == "value" and sizes.value_dim != sizes.dim else "dim"
+    return ("head" if name == "query" else "kv_head", dim)
 
 
 def _text_coordinates(texts: Sequence[Text]) -> dict:

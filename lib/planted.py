@@ -7,6 +7,7 @@ import xarray as xr
 from scipy import stats
 
 from lib.masks import conditions
+from lib.rotary_pairs import slow_half
 
 COUNTED = ("literary",) * 6 + ("technical",) * 6 + ("conversational",) * 4 + ("factual",) * 4
 """Kinds of the texts that massive values are counted on."""
@@ -66,7 +67,13 @@ def norms_record(
         norms[f"{name}_row_norm"] = (dims[1:], _row_norms(found[0], agreement, np.random.default_rng(seed + 1)))
     texts = len(counts["query"])
     measured = {"nll": ("text", rng.normal(3, 0.1, texts)), "position_change": position_change, "position_noise": 0.0}
+    measured["frequency"] = (("layer", "dim"), frequency(np.shape(counts["query"])[1], dim))
     return xr.Dataset({**norms, **measured}, coords=_text_coordinates(texts, COUNTED))
+
+
+def frequency(layers: int, dim: int) -> np.ndarray:
+    """Radians per position [layer, dim], every layer rotating as Llama's: dims d and d + dim/2 form a pair."""
+    return np.tile(10000.0 ** (-2 * (np.arange(dim) % (dim // 2)) / dim), (layers, 1))
 
 
 def losses(
@@ -120,8 +127,7 @@ def _norms(
     channels = heads * dim
     if (counts < 0).any() or counts.max() > FULLEST * channels:
         raise ValueError(f"between 0 and {FULLEST:.0%} of {channels} channels can be planted, not {counts.max()}")
-    # dims d and d + dim/2 form pair d, and the pairs of the second half of d turn slower
-    is_slow = np.tile(np.arange(dim) % (dim // 2) >= dim // 4, heads)
+    is_slow = np.tile(slow_half(frequency(1, dim))[0], heads)
     slow = np.broadcast_to(slow, len(counts))
     halves = {True: np.flatnonzero(is_slow), False: np.flatnonzero(~is_slow)}
     norms = rng.uniform(0.5, 1.5, (*counts.shape, channels)).astype(np.float32)

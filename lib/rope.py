@@ -1,7 +1,6 @@
-"""Rotary positions: taking them out of a model, and which rotary pair turns how slowly."""
+"""Rotary positions: taking them out of a model, and whether a model sees positions at all."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 NORMED = {"nope": "", "qk_norm_nope": "qk", "q_norm_nope": "q", "k_norm_nope": "k"}
@@ -77,19 +76,6 @@ def apply_norms(model: nn.Module) -> None:
 def attention_layers(model: nn.Module) -> list[nn.Module]:
     """The attention module of every layer, in order; only for architectures with `self_attn` in `layers`."""
     return [layer.self_attn for layer in getattr(model, model.base_model_prefix).layers]
-
-
-def pair_of_dim(dim: int) -> Float[Tensor, " dim"]:
-    """Index of the rotary pair each dim of a head belongs to: 0 turns fastest, dim/2 - 1 slowest.
-
-    In the half-split layout of Llama and Qwen2, dims d and d + dim/2 form pair d.
-    """
-    return torch.arange(dim, dtype=torch.float32) % (dim // 2)
-
-
-def is_slow(dim: int) -> Tensor:
-    """Bool [dim]: does this dim belong to the slower half of the rotary pairs?"""
-    return pair_of_dim(dim) >= dim // 4
 
 
 @torch.inference_mode()

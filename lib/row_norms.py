@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.integrations.bitsandbytes import dequantize_bnb_weight
+from transformers.pytorch_utils import Conv1D
 
 
-def row_norms(projection: nn.Linear) -> Float[Tensor, " out"]:
+def row_norms(projection: nn.Linear | Conv1D) -> Float[Tensor, " out"]:
     """L2 norm of every row of a linear layer's weight with its bias as one more column, in float32.
 
     What the layer makes of an input whose entries are independent with variance 1 has this standard deviation (bias
@@ -15,7 +16,9 @@ def row_norms(projection: nn.Linear) -> Float[Tensor, " out"]:
     Raises ValueError when a norm is not finite.
     """
     weight = dequantize_bnb_weight(projection.weight, getattr(projection, "state", None))
-    if weight.shape != (projection.out_features, projection.in_features):
+    if isinstance(projection, Conv1D):  # GPT-2 keeps its weights the other way round
+        weight = weight.T
+    elif weight.shape != (projection.out_features, projection.in_features):
         raise ValueError(f"{type(projection).__name__} holds its weights in a way that cannot be read")
     squares = weight.detach().float().square().sum(1)
     if projection.bias is not None:

@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fixtures.tiny import tiny_llama
 from lib.concentration import gini
 from lib.effects import Disruption, MassiveValues
-from lib.rope import is_slow, pair_of_dim
+from lib.planted import frequency
 from lib.verdicts import NoSubject
 
 pytestmark = pytest.mark.cpu
@@ -20,7 +19,7 @@ def arm(*layers, dims=range(32)):
     for layer, count in enumerate(layers):
         norms[:, layer, 0, list(dims)[:count]] = 1000
     tensors = dict.fromkeys(("query_norm", "key_norm", "value_norm"), (("text", "layer", "head", "dim"), norms))
-    return xr.Dataset(tensors)
+    return xr.Dataset({**tensors, "frequency": (("layer", "dim"), frequency(len(layers), 32))})
 
 
 def values(rope, drope):
@@ -57,17 +56,42 @@ def test_nothing_has_moved_where_every_layer_keeps_its_share(layers, factor):
 
 def test_the_slow_half_is_found_in_both_halves_of_a_head():
     fast, slow = [0, 1, 16, 17], [8, 15, 24, 31]
-    assert is_slow(32)[slow].all()
-    assert not is_slow(32)[fast].any()
     assert values(arm(4, dims=slow), arm(4)).slow_share("rope", "key").tolist() == [100, 100]
     assert values(arm(4, dims=fast[:3] + slow[:1]), arm(4)).slow_share("rope", "key").tolist() == [25, 25]
 
 
-def test_later_pairs_turn_slower_in_the_models_own_rotation():
-    frequencies = tiny_llama().model.rotary_emb.inv_freq
-    turning = frequencies[pair_of_dim(2 * len(frequencies)).long()]
-    assert (turning.diff()[: len(frequencies) - 1] < 0).all()
-    assert turning[~is_slow(len(turning))].min() > turning[is_slow(len(turning))].max()
+def turning(record, layers, dims=range(32)):
+    """The record as of a model that turns these dims in these layers only."""
+    kept = np.zeros_like(record["frequency"].values)
+    kept[np.ix_(layers, dims)] = record["frequency"].values[np.ix_(layers, dims)]
+    return record.assign(frequency=(("layer", "dim"), kept))
+
+
+def test_channels_of_layers_that_do_not_rotate_have_no_frequency():
+    fast_then_slow = values(turning(arm(4, 0, dims=[0, 1, 16, 17]), [1]), arm(1))
+    with pytest.raises(NoSubject, match="no massive query value on a rotary pair in the rope arm"):
+        fast_then_slow.slow_share("rope", "query")
+    both = arm(2, 4, dims=[0, 1, 8, 15])
+    assert values(turning(both, [1]), arm(1)).slow_share("rope", "query").tolist() == [50, 50]
+    assert values(both, arm(1)).slow_share("rope", "query") == pytest.approx([100 / 3] * 2)
+
+
+def test_channels_of_dims_that_a_partial_rotation_leaves_out_count_in_neither_half():
+    # dims 0 to 3 and 16 to 19 turn: pairs 0 to 3, of which 2 and 3 are slow
+    partial = turning(arm(3, dims=[2, 1, 9]), [0], [0, 1, 2, 3, 16, 17, 18, 19])
+    found = values(partial, arm(1))
+    assert found.on_pairs("rope", "key").tolist() == [2, 2]
+    assert found.slow_share("rope", "key").tolist() == [50, 50]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [(0, "no layer of the rope arm rotates"), (np.nan, "cannot be read from it")]
+)
+def test_where_nothing_is_known_to_rotate_there_is_no_share(value, why):
+    record = arm(3, 3)
+    record["frequency"].values[1 if np.isnan(value) else slice(None)] = value
+    with pytest.raises(NoSubject, match=why):
+        values(record, arm(1)).slow_share("rope", "query")
 
 
 def test_masks_are_those_of_every_arm_and_tensor_and_made_once():

@@ -7,6 +7,7 @@ from matplotlib.layout_engine import LayoutEngine
 
 from lib import figures
 from lib.effects import MassiveValues
+from lib.planted import frequency
 
 pytestmark = pytest.mark.cpu
 
@@ -18,7 +19,8 @@ def record(**dims):
     found = {name: np.ones((2, 3, 2, 8), dtype=np.float32) for name in NAMES}
     for name, massive in dims.items():
         found[name][:, :, 1, massive] = 1000
-    return xr.Dataset({f"{name}_norm": (("text", "layer", "head", "dim"), norms) for name, norms in found.items()})
+    norms = {f"{name}_norm": (("text", "layer", "head", "dim"), norms) for name, norms in found.items()}
+    return xr.Dataset({**norms, "frequency": (("layer", "dim"), frequency(3, 8))})
 
 
 def values(rope, drope=None):

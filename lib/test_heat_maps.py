@@ -15,6 +15,7 @@ from PIL import Image
 from lib.effects import ARMS, MassiveValues
 from lib.heat_maps import LEVELS, decode, heat_maps, legend, levels, scale_of, sprite, ticks
 from lib.massive import SCOPES, massive_mask, pooled_norms
+from lib.planted import frequency
 from lib.probe import NAMES
 
 pytestmark = pytest.mark.cpu
@@ -32,12 +33,11 @@ OF_OTHER_SHAPE = base64.b64encode(zlib.compress(bytes(7))).decode()
 def both(query, key=None, value=None, **options):
     """Both arms with the same norms [text, layer, head, dim], those of query where none are given."""
     given = {"query": query, "key": query if key is None else key, "value": query if value is None else value}
-    record = xr.Dataset(
-        {
-            f"{name}_norm": (("text", "layer", "head" if name == "query" else "kv_head", "dim"), found)
-            for name, found in given.items()
-        }
-    )
+    norms = {
+        f"{name}_norm": (("text", "layer", "head" if name == "query" else "kv_head", "dim"), found)
+        for name, found in given.items()
+    }
+    record = xr.Dataset({**norms, "frequency": (("layer", "dim"), frequency(query.shape[1], query.shape[-1]))})
     return MassiveValues(dict.fromkeys(ARMS, record), **options)
 
 

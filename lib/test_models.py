@@ -10,9 +10,10 @@ from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
 from fixtures.tiny import byte_tokenizer, save, tiny_llama
+from lib.massive import channel_norms
 from lib.measure import norms_and_loss
 from lib.models import load
-from lib.probe import NAMES, geometry
+from lib.probe import NAMES, SITES, geometry
 from lib.provenance import fingerprint
 from lib.rope import NORMED, NoRotation, drop_rope, position_response
 from lib.test_rope import run, tiny_qwen2, without_rotation
@@ -230,12 +231,15 @@ def test_a_drope_checkpoint_loads_in_four_bits(tmp_path, ids, base, kind):
     assert 0 < (run(model, ids) - by_hand).norm() < 0.5 * by_hand.norm()
 
 
-def test_a_probe_reads_the_projection_before_a_drope_norm(tmp_path, ids):
-    weights = official(tmp_path / "drope", "Llama", "qk_norm_nope")
+@pytest.mark.parametrize("site", SITES)
+def test_a_probe_reads_the_projection_before_a_drope_norm_and_other_sites_after_it(tmp_path, ids, site):
+    official(tmp_path / "drope", "Llama", "q_norm_nope")
     model = arm(tmp_path / "drope").model
-    _, norms = norms_and_loss(model, ids, geometry(model))
-    _, raw = norms_and_loss(without_rotation(BASES["Llama"](), "qk_norm_nope", norms=weights), ids, geometry(model))
-    torch.testing.assert_close(norms, raw, rtol=1e-5, atol=1e-7)
+    layer, sizes = model.model.layers[0], geometry(model)
+    query = layer.input_layernorm(model.model.embed_tokens(ids)) @ layer.self_attn.q_proj.weight.T
+    by_hand = query if site == "projection" else layer.self_attn.q_norm(query)
+    _, norms = norms_and_loss(model, ids, sizes, site)
+    torch.testing.assert_close(norms["query"][:, 0], channel_norms(by_hand.unflatten(-1, sizes.shape("query"))))
 
 
 @pytest.mark.parametrize("kind", NORMED)

@@ -14,9 +14,9 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from fixtures.tiny import DIM, as_arm, save, tiny_llama
+from fixtures.tiny import as_arm, save, tiny_llama
 from lib import models
-from lib.rope import NORMED, NoRotation, attention_layers, drop_rope, is_slow, pair_of_dim, position_response
+from lib.rope import NORMED, NoRotation, attention_layers, drop_rope, position_response
 
 pytestmark = pytest.mark.cpu
 
@@ -176,19 +176,6 @@ def test_a_position_response_that_is_not_finite_is_refused(ids):
     torch.nn.init.constant_(model.lm_head.weight, float("inf"))
     with pytest.raises(ValueError, match="logits are not finite"):
         position_response(model, ids)
-
-
-def test_pairs_are_those_that_the_model_turns_together():
-    rotary = tiny_llama().model.rotary_emb
-    cos, _ = rotary(torch.zeros(1), torch.tensor([[1]]))
-    torch.testing.assert_close(cos[0, 0], rotary.inv_freq[pair_of_dim(DIM).long()].cos())
-
-
-@pytest.mark.parametrize("dim", [4, DIM, 128])
-def test_half_of_the_dims_are_slow_and_turn_slower_than_all_others(dim):
-    speed = tiny_llama(head_dim=dim).model.rotary_emb.inv_freq.repeat(2)
-    assert is_slow(dim).sum() == dim // 2
-    assert speed[is_slow(dim)].max() < speed[~is_slow(dim)].min()
 
 
 def test_attention_layers_come_in_order(tiny):

@@ -1,0 +1,238 @@
+"""Where a model's query, key and value states are: found by looking at a short pass, and proven before any is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from lib import taps
+from lib.attention_site import receiving
+from lib.taps import Geometry, Tap
+
+Name = Literal["query", "key", "value"]
+NAMES: tuple[Name, ...] = get_args(Name)
+Site = Literal["projection", "normed", "attention"]
+SITES: tuple[Site, ...] = get_args(Site)
+"""Where states can be read. `projection`: outputs of the q/k/v projections, before norms and rotation. `normed`: after
+the norms of query and key, before the rotation. `attention`: what attention receives, after norms and rotation."""
+SEPARATE = ("q_proj", "k_proj", "v_proj")
+NORMS = (("q_norm", "k_norm"), ("q_layernorm", "k_layernorm"))
+"""What architectures call the norms of query and key."""
+OFF_INTERFACE = {"falcon": ("FalconAttention", "query_key_value"), "gptj": ("GPTJAttention", *SEPARATE)}
+"""Architectures whose attention does not use transformers' interface, by model_type: its class and its projections.
+What is read there cannot be compared with what attention receives, so these are only read as transformers writes them.
+"""
+AGREE = 0.999
+"""Least cosine between a head's states read in two places that are the same states. Rounding to bfloat16 costs 1e-5."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Sizes, the attention modules in order (none off the interface), where each site is, and why another is not."""
+
+    sizes: Geometry
+    modules: tuple[nn.Module, ...]
+    taps: dict[Site, list[dict[Name, Tap]]] = field(default_factory=dict)
+    missing: dict[Site, str] = field(default_factory=dict)
+
+    def need(self, site: Site) -> None:
+        """Raise ValueError, one sentence, when states cannot be read at this site."""
+        if site in self.missing:
+            raise ValueError(self.missing[site])
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, Anatomy] = WeakKeyDictionary()
+
+
+def survey(model: nn.Module) -> Anatomy:
+    """Look at a model once, in two passes over a dozen tokens. Raises ValueError for one that cannot be measured.
+
+    Nothing is taken on trust from the architecture's name. Attention modules are those that call transformers'
+    attention interface, each once in a pass, as many as the config has layers. Projections and norms inside them
+    count as such only where their outputs are, head by head, what attention then receives: value everywhere, query
+    and key at the first position, where a rotation is by nothing.
+    """
+    if model not in _KNOWN:
+        _KNOWN[model] = _survey(model)
+    return _KNOWN[model]
+
+
+def short_ids(model: nn.Module, sizes: tuple[int, ...] = ()) -> Tensor:
+    """Token ids [1, pos], as many as tell positions from heads: none of `sizes` is their number."""
+    length = next(n for n in (11, 13, 17, 19, 23) if n not in sizes)
+    vocabulary = model.config.get_text_config().vocab_size
+    return (torch.arange(length, device=model.device) % (vocabulary - 1) + 1)[None]
+
+
+def _survey(model: nn.Module) -> Anatomy:
+    kind, layers = type(model).__name__, model.config.get_text_config().num_hidden_layers
+    received = _received(model, short_ids(model))
+    if not all(torch.isfinite(states).all() for calls in received.values() for states in sum(calls, ())):
+        raise ValueError(f"{kind}: states are not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
+    if not received:
+        return _off_interface(model, kind, layers)
+    calls = [len(states) for states in received.values()]
+    if len(received) != layers or set(calls) != {1}:
+        raise ValueError(
+            f"{kind} cannot be measured: its {layers} layers called transformers' attention interface {sum(calls)} "
+            "times in one pass, and every layer must call it once"
+        )
+    modules = tuple(received)
+    shapes = {tuple((s.shape[1], s.shape[3]) for s in states) for (states,) in received.values()}
+    (heads, dim), (kv_heads, key_dim), (value_heads, value_dim) = min(shapes)
+    if len(shapes) > 1 or key_dim != dim or value_heads != kv_heads or heads % kv_heads:
+        raise ValueError(f"{kind} cannot be measured: its layers, or their query, key and value, differ in shape")
+    return _with_taps(model, Anatomy(Geometry(layers, heads, kv_heads, dim, value_dim), modules))
+
+
+@torch.inference_mode()
+def _received(model: nn.Module, ids: Tensor) -> dict[nn.Module, list[tuple[Tensor, Tensor, Tensor]]]:
+    """What every attention module received in one pass, in the order of their calls."""
+    found: dict[nn.Module, list[tuple[Tensor, Tensor, Tensor]]] = {}
+
+    def see(module: nn.Module, *states: Tensor) -> tuple[Tensor, ...]:
+        found.setdefault(module, []).append(states)
+        return states
+
+    with receiving(model, see):
+        model(input_ids=ids, use_cache=False)
+    return found
+
+
+def _with_taps(model: nn.Module, anatomy: Anatomy) -> Anatomy:
+    """Find projections and norms, and prove them by a second pass."""
+    sizes, kind = anatomy.sizes, type(model).__name__
+    ids = short_ids(model, (sizes.heads, sizes.kv_heads))
+    outputs: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    with ExitStack() as stack:
+        for module in (child for attention in anatomy.modules for child in attention.modules() if child != attention):
+            stack.enter_context(_watching(module, outputs))
+        received = [states for (states,) in _received(model, ids).values()]
+    missing, taps_ = {}, {"projection": [], "normed": []}
+    for layer, (module, states) in enumerate(zip(anatomy.modules, received, strict=True)):
+        attention = dict(zip(NAMES, (s.transpose(1, 2) for s in states), strict=True))
+        normed = _norm_taps(module, outputs, attention, sizes)
+        projected = _projection_taps(module, outputs, normed, attention, sizes)
+        if projected is None:
+            missing["projection"] = (
+                f"{kind} cannot be measured at the site projection: no projection of layer {layer} gives the states "
+                "that attention receives; try --site attention"
+            )
+            break
+        taps_["projection"].append(projected)
+        taps_["normed"].append({**projected, **normed})
+    if missing:
+        missing["normed"] = missing["projection"].replace("projection:", "normed:")
+    elif taps_["normed"] == taps_["projection"]:
+        missing["normed"] = f"{kind} has no norms of query and key before the rotation: use --site projection"
+    return Anatomy(sizes, anatomy.modules, {s: t for s, t in taps_.items() if s not in missing}, missing)
+
+
+@contextmanager
+def _watching(module: nn.Module, outputs: dict[nn.Module, tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Keep what the module got and gave; before hooks that act on it."""
+
+    def hook(_, inputs: tuple, output) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+            outputs[module] = (inputs[0], output)
+
+    handle = module.register_forward_hook(hook, prepend=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _norm_taps(attention: nn.Module, outputs: dict, received: dict[str, Tensor], sizes: Geometry) -> dict[Name, Tap]:
+    """The norms of query and key whose outputs are what attention receives at the first position."""
+    found: dict[Name, Tap] = {}
+    for names in NORMS:
+        for name, attribute in zip(NAMES, names, strict=False):
+            module = getattr(attention, attribute, None)
+            if module not in outputs or name in found:
+                continue
+            forms = (taps.headwise(module, heads_first=True), taps.headwise(module, heads_first=False))
+            for tap in (*forms, taps.whole(module, sizes.shape(name))):
+                states = _read(tap, outputs[module][1], received[name].shape)
+                if states is not None and _agree(states[:, :1], received[name][:, :1]):
+                    found[name] = tap
+                    break
+    return found
+
+
+def _projection_taps(
+    attention: nn.Module, outputs: dict, normed: dict[Name, Tap], received: dict[str, Tensor], sizes: Geometry
+) -> dict[Name, Tap] | None:
+    """The projections whose outputs are what the norms, or where there are none attention, receives; None if none."""
+
+    def proven(found: dict[Name, Tap]) -> bool:
+        for name, tap in found.items():
+            states = _read(tap, outputs[tap.module][1], received[name].shape)
+            if states is None:
+                return False
+            wanted, first = received[name], slice(None if name == "value" else 1)
+            if name in normed:
+                wanted, first = normed[name].read(outputs[normed[name].module][0]), slice(None)
+            if not _agree(states[:, first], wanted[:, first]):
+                return False
+        return True
+
+    separate = [getattr(attention, attribute, None) for attribute in SEPARATE]
+    if all(module in outputs for module in separate):
+        candidates = [{n: taps.whole(m, sizes.shape(n)) for n, m in zip(NAMES, separate, strict=True)}]
+    else:
+        width = sum(heads * dim for heads, dim in map(sizes.shape, NAMES))
+        fused = [m for m, (_, out) in outputs.items() if m in attention.children() and out.shape[-1] == width]
+        candidates = [
+            {name: taps.part(module, index) for name, index in layout.items()}
+            for module in fused
+            for layout in taps.layouts(sizes)
+        ]
+    return next((found for found in candidates if proven(found)), None)
+
+
+def _read(tap: Tap, output: Tensor, shape: torch.Size) -> Tensor | None:
+    """The states in the output, unless they do not have this shape [batch, pos, head, dim] there."""
+    try:
+        states = tap.read(output)
+    except (RuntimeError, IndexError):
+        return None
+    return states if states.shape == shape else None
+
+
+def _agree(a: Tensor, b: Tensor) -> bool:
+    """Are these the same states, head by head, but for a factor? Two zeros agree."""
+    a, b = a.float(), b.float()
+    lengths = a.norm(dim=-1) * b.norm(dim=-1)
+    both_zero = (a.norm(dim=-1) == 0) & (b.norm(dim=-1) == 0)
+    return bool((((a * b).sum(-1) > AGREE * lengths) | both_zero).all())
+
+
+def _off_interface(model: nn.Module, kind: str, layers: int) -> Anatomy:
+    """Projections of an architecture whose attention function cannot be seen."""
+    config = model.config.get_text_config()
+    name, *attributes = OFF_INTERFACE.get(config.model_type, ("", ""))
+    own = f"transformers.models.{config.model_type}."
+    modules = [m for m in model.modules() if type(m).__name__ == name and type(m).__module__.startswith(own)]
+    if len(modules) != layers:
+        raise ValueError(
+            f"{kind} cannot be measured: its attention does not use transformers' attention interface, so that what is "
+            "read could not be compared with what attention receives"
+        )
+    heads = config.num_attention_heads
+    dim = config.hidden_size // heads
+    sizes = Geometry(layers, heads, getattr(modules[0], "num_kv_heads", heads), dim, dim)
+    if len(attributes) == 1:
+        index = taps.grouped(sizes)
+        found = [{n: taps.part(getattr(m, attributes[0]), i) for n, i in index.items()} for m in modules]
+    else:
+        by_name = dict(zip(NAMES, attributes, strict=True))
+        found = [{n: taps.whole(getattr(m, a), sizes.shape(n)) for n, a in by_name.items()} for m in modules]
+    reason = f"{kind} does not use transformers' attention interface: only the site projection can be read"
+    return Anatomy(sizes, (), {"projection": found}, {"normed": reason, "attention": reason})

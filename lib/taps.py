@@ -1,0 +1,77 @@
+"""Where states come out of a module, and how they lie in its output: whole, in a part of it, or turned."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes of the states: layers, heads of the query, heads of key and value, dims of a head (of value if others)."""
+
+    layers: int
+    heads: int
+    kv_heads: int
+    dim: int
+    value_dim: int
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """[head, dim] of query, or [kv_head, dim] of key and value."""
+        return (self.heads if name == "query" else self.kv_heads, self.value_dim if name == "value" else self.dim)
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A module whose output holds states: `read` gives them as [batch, pos, head, dim], `write` puts them back."""
+
+    module: nn.Module
+    read: Callable[[Tensor], Tensor]
+    write: Callable[[Tensor, Tensor], Tensor]
+
+
+def whole(module: nn.Module, shape: tuple[int, int]) -> Tap:
+    """The output [batch, pos, head x dim] is the states."""
+    return Tap(module, lambda out: out.unflatten(-1, shape), lambda out, states: states.flatten(-2))
+
+
+def part(module: nn.Module, index: Int[Tensor, "head dim"]) -> Tap:
+    """The states are the features `index` of the output [batch, pos, feature]."""
+
+    def write(out: Tensor, states: Tensor) -> Tensor:
+        return out.index_copy(-1, index.flatten().to(out.device), states.flatten(-2))
+
+    return Tap(module, lambda out: out[..., index.to(out.device)], write)
+
+
+def headwise(module: nn.Module, *, heads_first: bool) -> Tap:
+    """The output is [batch, pos, head, dim] already, or [batch, head, pos, dim]."""
+    if heads_first:
+        return Tap(module, lambda out: out.transpose(1, 2), lambda out, states: states.transpose(1, 2))
+    return Tap(module, lambda out: out, lambda out, states: states)
+
+
+def concatenated(sizes: Geometry) -> dict[str, Tensor]:
+    """Features of a fused projection that holds all of query, then all of key, then all of value (GPT-2, Phi-3)."""
+    features = torch.arange(sum(heads * dim for heads, dim in map(sizes.shape, ("query", "key", "value"))))
+    parts = features.split([heads * dim for heads, dim in map(sizes.shape, ("query", "key", "value"))])
+    return {n: p.view(sizes.shape(n)) for n, p in zip(("query", "key", "value"), parts, strict=True)}
+
+
+def grouped(sizes: Geometry) -> dict[str, Tensor]:
+    """Features of a fused projection that holds, group by group, the query heads that share a key, the key, the value.
+
+    With as many key heads as query heads this is query, key, value of the first head, then of the second, and so on
+    (GPT-NeoX, Falcon).
+    """
+    groups = torch.arange((sizes.heads + 2 * sizes.kv_heads) * sizes.dim).view(sizes.kv_heads, -1, sizes.dim)
+    return {"query": groups[:, :-2].reshape(-1, sizes.dim), "key": groups[:, -2], "value": groups[:, -1]}
+
+
+def layouts(sizes: Geometry) -> Iterator[dict[str, Tensor]]:
+    """Every way known in which a fused projection may hold its states: {name: features [head, dim]}."""
+    yield concatenated(sizes)
+    if sizes.value_dim == sizes.dim and sizes.heads % sizes.kv_heads == 0:
+        yield grouped(sizes)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+from transformers.models.llama import modeling_llama
+
+from fixtures.architectures import ARCHITECTURES, build
+from fixtures.by_hand import frequency
+from fixtures.tiny import tiny_llama
+from lib.rope import drop_rope
+from lib.rotation import frequencies
+
+pytestmark = pytest.mark.cpu
+
+
+def expected(name):
+    known = ARCHITECTURES[name]
+    return torch.stack([frequency(known, layer) for layer in range(len(known.rotates))])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["llama", "smollm3", "gemma3_text", "gpt_neox", "cohere2", "deepseek_v3"])
+def test_frequencies_are_found_in_half_precision(name, dtype):
+    found = frequencies(build(name).to(dtype))
+    torch.testing.assert_close(found, expected(name), rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize("theta", [100.0, 10_000.0, 5_000_000.0])
+@pytest.mark.parametrize("dim", [8, 64, 128])
+def test_frequencies_are_those_of_the_formula(theta, dim):
+    found = frequencies(tiny_llama(head_dim=dim, rope_parameters={"rope_type": "default", "rope_theta": theta}))
+    pair = torch.arange(dim, dtype=torch.float64) % (dim // 2)
+    torch.testing.assert_close(found[2], theta ** (-2 * pair / dim), rtol=1e-5, atol=0)
+
+
+def test_massive_channels_hide_no_frequency():
+    model = tiny_llama()
+    for layer in model.model.layers:
+        layer.self_attn.k_proj.weight.data[[7, 20]] *= 1000
+    assert torch.equal(frequencies(model), frequencies(tiny_llama()))
+
+
+def test_a_model_without_its_rotation_turns_nothing():
+    assert not frequencies(drop_rope(tiny_llama())).any()
+
+
+@pytest.mark.parametrize("layers", [[0], [1, 2]])
+def test_a_layer_that_turns_in_a_way_of_its_own_is_not_known(layers):
+    model = tiny_llama()
+    for layer in layers:
+        model.model.layers[layer].self_attn.__class__ = Backwards
+    assert frequencies(model).isnan().all(1).tolist() == [layer in layers for layer in range(3)]
+
+
+class Backwards(modeling_llama.LlamaAttention):
+    """Turns its heads from the last dim to the first, which no architecture does."""
+
+    def forward(self, hidden_states, position_embeddings, **kwargs):
+        return super().forward(hidden_states, tuple(part.flip(-1) for part in position_embeddings), **kwargs)
+
+
+def test_no_hook_is_left():
+    model = tiny_llama()
+    frequencies(model)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
