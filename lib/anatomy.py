@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,23 +12,13 @@ from torch import Tensor, nn
 
 from lib import taps
 from lib.attention_site import receiving
-from lib.taps import Geometry, Tap
+from lib.tap_search import SEPARATE, norm_taps, projection_taps
+from lib.taps import NAMES, Geometry, Name, Site, Tap
 
-Name = Literal["query", "key", "value"]
-NAMES: tuple[Name, ...] = get_args(Name)
-Site = Literal["projection", "normed", "attention"]
-SITES: tuple[Site, ...] = get_args(Site)
-"""Where states can be read. `projection`: outputs of the q/k/v projections, before norms and rotation. `normed`: after
-the norms of query and key, before the rotation. `attention`: what attention receives, after norms and rotation."""
-SEPARATE = ("q_proj", "k_proj", "v_proj")
-NORMS = (("q_norm", "k_norm"), ("q_layernorm", "k_layernorm"))
-"""What architectures call the norms of query and key."""
 OFF_INTERFACE = {"falcon": ("FalconAttention", "query_key_value"), "gptj": ("GPTJAttention", *SEPARATE)}
 """Architectures whose attention does not use transformers' interface, by model_type: its class and its projections.
 What is read there cannot be compared with what attention receives, so these are only read as transformers writes them.
 """
-AGREE = 0.999
-"""Least cosine between a head's states read in two places that are the same states. Rounding to bfloat16 costs 1e-5."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +106,8 @@ def _with_taps(model: nn.Module, anatomy: Anatomy) -> Anatomy:
     missing, taps_ = {}, {"projection": [], "normed": []}
     for layer, (module, states) in enumerate(zip(anatomy.modules, received, strict=True)):
         attention = dict(zip(NAMES, (s.transpose(1, 2) for s in states), strict=True))
-        normed = _norm_taps(module, outputs, attention, sizes)
-        projected = _projection_taps(module, outputs, normed, attention, sizes)
+        normed = norm_taps(module, outputs, attention, sizes)
+        projected = projection_taps(module, outputs, normed, attention, sizes)
         if projected is None:
             missing["projection"] = (
                 f"{kind} cannot be measured at the site projection: no projection of layer {layer} gives the states "
@@ -147,71 +136,6 @@ def _watching(module: nn.Module, outputs: dict[nn.Module, tuple[Tensor, Tensor]]
         yield
     finally:
         handle.remove()
-
-
-def _norm_taps(attention: nn.Module, outputs: dict, received: dict[str, Tensor], sizes: Geometry) -> dict[Name, Tap]:
-    """The norms of query and key whose outputs are what attention receives at the first position."""
-    found: dict[Name, Tap] = {}
-    for names in NORMS:
-        for name, attribute in zip(NAMES, names, strict=False):
-            module = getattr(attention, attribute, None)
-            if module not in outputs or name in found:
-                continue
-            forms = (taps.headwise(module, heads_first=True), taps.headwise(module, heads_first=False))
-            for tap in (*forms, taps.whole(module, sizes.shape(name))):
-                states = _read(tap, outputs[module][1], received[name].shape)
-                if states is not None and _agree(states[:, :1], received[name][:, :1]):
-                    found[name] = tap
-                    break
-    return found
-
-
-def _projection_taps(
-    attention: nn.Module, outputs: dict, normed: dict[Name, Tap], received: dict[str, Tensor], sizes: Geometry
-) -> dict[Name, Tap] | None:
-    """The projections whose outputs are what the norms, or where there are none attention, receives; None if none."""
-
-    def proven(found: dict[Name, Tap]) -> bool:
-        for name, tap in found.items():
-            states = _read(tap, outputs[tap.module][1], received[name].shape)
-            if states is None:
-                return False
-            wanted, first = received[name], slice(None if name == "value" else 1)
-            if name in normed:
-                wanted, first = normed[name].read(outputs[normed[name].module][0]), slice(None)
-            if not _agree(states[:, first], wanted[:, first]):
-                return False
-        return True
-
-    separate = [getattr(attention, attribute, None) for attribute in SEPARATE]
-    if all(module in outputs for module in separate):
-        candidates = [{n: taps.whole(m, sizes.shape(n)) for n, m in zip(NAMES, separate, strict=True)}]
-    else:
-        width = sum(heads * dim for heads, dim in map(sizes.shape, NAMES))
-        fused = [m for m, (_, out) in outputs.items() if m in attention.children() and out.shape[-1] == width]
-        candidates = [
-            {name: taps.part(module, index) for name, index in layout.items()}
-            for module in fused
-            for layout in taps.layouts(sizes)
-        ]
-    return next((found for found in candidates if proven(found)), None)
-
-
-def _read(tap: Tap, output: Tensor, shape: torch.Size) -> Tensor | None:
-    """The states in the output, unless they do not have this shape [batch, pos, head, dim] there."""
-    try:
-        states = tap.read(output)
-    except (RuntimeError, IndexError):
-        return None
-    return states if states.shape == shape else None
-
-
-def _agree(a: Tensor, b: Tensor) -> bool:
-    """Are these the same states, head by head, but for a factor? Two zeros agree."""
-    a, b = a.float(), b.float()
-    lengths = a.norm(dim=-1) * b.norm(dim=-1)
-    both_zero = (a.norm(dim=-1) == 0) & (b.norm(dim=-1) == 0)
-    return bool((((a * b).sum(-1) > AGREE * lengths) | both_zero).all())
 
 
 def _off_interface(model: nn.Module, kind: str, layers: int) -> Anatomy:

@@ -12,8 +12,8 @@ from scipy import stats
 
 from lib.concentration import gini
 from lib.massive import Scope, massive_mask
-from lib.probe import NAMES, Name
 from lib.rotary_pairs import slow_half
+from lib.taps import NAMES, Name
 from lib.verdicts import NoSubject
 
 ARMS = ("rope", "drope")

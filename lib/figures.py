@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.effects import ARMS, Disruption, MassiveValues
-from lib.probe import NAMES, Name
 from lib.rotary_pairs import ranks, slow_half
+from lib.taps import NAMES, Name
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}

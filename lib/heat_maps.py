@@ -14,8 +14,8 @@ from PIL import Image
 
 from lib.effects import ARMS, MassiveValues
 from lib.massive import massive_mask, pooled_norms
-from lib.probe import NAMES
 from lib.rotary_pairs import order as pair_order
+from lib.taps import NAMES
 
 LEVELS = 128
 """Levels of a ratio, fewer than a byte holds, so that pages stay small: from 1/8 to 64 x the mean each is 5 % wide."""

@@ -9,8 +9,8 @@ from lib.concentration import lorenz
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.massive import Scope
 from lib.measure import EDITED
-from lib.probe import NAMES
 from lib.rotary_pairs import ranks
+from lib.taps import NAMES
 
 POINTS = 101
 """Points of a Lorenz curve that are kept."""

@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from lib.anatomy import NAMES, SITES, Anatomy, Name, Site, survey
+from lib.anatomy import Anatomy, survey
 from lib.attention_site import receiving
-from lib.taps import Geometry, Tap
+from lib.taps import NAMES, SITES, Geometry, Name, Site, Tap
 
 __all__ = ["NAMES", "SITES", "Geometry", "Name", "Site", "geometry", "visiting"]
 

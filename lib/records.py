@@ -12,7 +12,7 @@ import xarray as xr
 
 _CODE = (
     *("anatomy", "attention_site", "massive", "masks", "measure", "models", "perplexity", "probe", "rope", "rotation"),
-    *("row_norms", "taps", "texts"),
+    *("row_norms", "tap_search", "taps", "texts"),
 )
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from lib.concentration import lorenz
 from lib.effects import ARMS, MassiveValues
 from lib.figures import COLOURS, LABELS, TENSORS, as_svg, canvas, layer_axis
-from lib.probe import Name
+from lib.taps import Name
 from lib.trajectory import Trajectory
 
 

@@ -2,10 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+
+Name = Literal["query", "key", "value"]
+NAMES: tuple[Name, ...] = get_args(Name)
+Site = Literal["projection", "normed", "attention"]
+SITES: tuple[Site, ...] = get_args(Site)
+"""Where states can be read. `projection`: outputs of the q/k/v projections, before norms and rotation. `normed`: after
+the norms of query and key, before the rotation. `attention`: what attention receives, after norms and rotation."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Geometry:
     dim: int
     value_dim: int
 
-    def shape(self, name: str) -> tuple[int, int]:
+    def shape(self, name: Name) -> tuple[int, int]:
         """[head, dim] of query, or [kv_head, dim] of key and value."""
         return (self.heads if name == "query" else self.kv_heads, self.value_dim if name == "value" else self.dim)
 
@@ -55,9 +63,9 @@ def headwise(module: nn.Module, *, heads_first: bool) -> Tap:
 
 def concatenated(sizes: Geometry) -> dict[str, Tensor]:
     """Features of a fused projection that holds all of query, then all of key, then all of value (GPT-2, Phi-3)."""
-    features = torch.arange(sum(heads * dim for heads, dim in map(sizes.shape, ("query", "key", "value"))))
-    parts = features.split([heads * dim for heads, dim in map(sizes.shape, ("query", "key", "value"))])
-    return {n: p.view(sizes.shape(n)) for n, p in zip(("query", "key", "value"), parts, strict=True)}
+    features = torch.arange(sum(heads * dim for heads, dim in map(sizes.shape, NAMES)))
+    parts = features.split([heads * dim for heads, dim in map(sizes.shape, NAMES)])
+    return {n: p.view(sizes.shape(n)) for n, p in zip(NAMES, parts, strict=True)}
 
 
 def grouped(sizes: Geometry) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from matplotlib.patches import Patch
 from lib.effects import MassiveValues
 from lib.figures import LABELS, TENSORS, as_svg, clean
 from lib.massive import SCOPES, Scope, check_threshold, massive_mask
-from lib.probe import NAMES, Name
+from lib.taps import NAMES, Name
 
 THRESHOLDS = tuple(2 + quarter / 4 for quarter in range(33))
 """From 2 to 10 in steps of 0.25."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.effects import Disruption, MassiveValues
-from lib.probe import Name
+from lib.taps import Name
 from lib.verdicts import NoSubject
 
 
