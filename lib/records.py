@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xarray as xr
 
-_CODE = ("massive", "masks", "measure", "models", "perplexity", "probe", "rope", "row_norms", "texts")
+_CODE = ("massive", "masks", "measure", "models", "perplexity", "probe", "rescaling", "rope", "row_norms", "texts")
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)
 _DAMAGED = "the record {} is damaged or cut short: delete it and measure again"
