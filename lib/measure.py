@@ -11,7 +11,7 @@ from lib import masks, rope
 from lib.massive import channel_norms
 from lib.models import Arm
 from lib.perplexity import in_batches, nll_per_text, score, score_conditions
-from lib.probe import NAMES, Geometry, Name, geometry, projections, visiting
+from lib.probe import NAMES, SITES, Geometry, Name, geometry, projections, visiting
 from lib.row_norms import row_norms
 from lib.texts import Text
 
@@ -23,7 +23,13 @@ EDITED: tuple[Name, ...] = ("query", "key")
 
 
 def measure_norms(
-    arm: Arm, ids: Tensor, texts: Sequence[Text], *, rows: int | None = None, progress: Progress = lambda n: None
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    *,
+    site: str = "projection",
+    rows: int | None = None,
+    progress: Progress = lambda n: None,
 ) -> xr.Dataset:
     """Experiment 1: the norm of every channel of Q, K and V in every layer and text, and the loss of every text.
 
@@ -31,6 +37,8 @@ def measure_norms(
     Beside them the norms of the projections' rows, which need no text.
     Also asks whether the model sees positions at all (`position_change`, `position_noise`).
     """
+    if site not in SITES:
+        raise ValueError(f"states cannot be read at {site!r}, only at {' or '.join(SITES)}")
     sizes = geometry(arm.model)
     ids = ids.to(arm.model.device)
     norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}
