@@ -18,6 +18,7 @@ from claims.subjects import (
 )
 from fixtures.registry import registered
 from fixtures.trial import claim_tests, run
+from lib.arguments import RESCALED
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.trajectory import Trajectory
 from lib.verdicts import ClaimInconclusive, ClaimRefuted, NoSubject
@@ -116,6 +117,18 @@ def test_a_control_of_another_length_compares_with_nothing(steps, judged):
     given = {"trained_steps": dict(zip(("drope", "continued"), steps, strict=True))}
     with nullcontext() if judged else pytest.raises(NoSubject, match="trained for 900 steps and continued for 500"):
         assert run("R3", CASES["R3"][0](), **given).verdict == "supported"
+
+
+@pytest.mark.parametrize("kind", RESCALED)
+@pytest.mark.parametrize(("nats", "judged"), [(0.0, False), (0.0009, False), (0.0011, True), (-0.0011, True)])
+def test_a_rescaling_that_moves_no_loss_did_nothing(kind, nats, judged):
+    holds = CASES[f"X1[{kind}]"][0]()
+    moved = holds.records["rope"]["nll"].copy()
+    moved[3] += nats  # in one text
+    holds.records[kind]["nll"] = moved
+    with nullcontext() if judged else pytest.raises(NoSubject, match=f"the {kind} arm has the RoPE arm's loss"):
+        found = run(f"X1[{kind}]", holds)
+        assert (found.verdict, found.note) == ("supported", f"the loss moves by {nats / 20:+.3g} nats per token")
 
 
 def test_a_flat_series_of_equal_texts_has_no_trend():

@@ -147,6 +147,16 @@ THRESHOLDS = {
     ),
     "row norms of query agree by 0.5": ("O2[query]", partial(ranked, 0.54), partial(ranked, 0.5)),
     "row norms of key agree by 0.5": ("O2[key]", partial(ranked, 0.54), partial(ranked, 0.5)),
+    "rescaling gains query at most 10 %": (
+        "X1[yarn]",
+        partial(third, "yarn", to(1090), query=(QUERY, QUERY)),
+        partial(third, "yarn", to(1110), query=(QUERY, QUERY)),
+    ),
+    "rescaling loses query at most 10 %": (
+        "X1[linear]",
+        partial(third, "linear", to(910), query=(QUERY, QUERY)),
+        partial(third, "linear", to(890), query=(QUERY, QUERY)),
+    ),
     "query falls": ("R1", partial(course, 152, 150, 148, spread=0.002), partial(course, 148, 150, 152, spread=0.002)),
     "reliance falls": ("R2", partial(worth, 1.0, 0.99, 0.98), partial(worth, 0.98, 0.99, 1.0)),
     "drope loses 10 points more than continued": (
@@ -208,6 +218,7 @@ def test_the_claims_of_a_family_share_five_percent_equally():
         "frequency": 2,
         "disruption": 7,
         "origin": 4,
+        "rescaling": 4,
         "recalibration": 4,
     }
     for entry in registered().values():

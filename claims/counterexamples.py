@@ -21,6 +21,7 @@ from claims.subjects import (
     with_third,
     worth,
 )
+from lib.arguments import RESCALED
 from lib.effects import ARMS
 
 counts, losses = partial(partial, massive_values), partial(partial, each_arm)
@@ -119,6 +120,14 @@ CASES |= {
             partial(ranked, 0.52 + planted.scatter(20, spread=0.1, seed=0)),
         )
         for name in ("query", "key")
+    },
+    **{
+        f"X1[{kind}]": (
+            partial(with_third, kind, [101, 3, 99, 101]),
+            partial(with_third, kind, [50, 3, 50, 50]),
+            partial(with_third, kind, [110, 3, 110, 111], spread=0.05),
+        )
+        for kind in RESCALED
     },
     "R1": (
         partial(course, 200, 150, 120, 110),

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
+RESCALED = ("linear", "dynamic", "yarn", "ntk")
+"""Ways to rescale a rotation, see `lib.rescaling.rescale`."""
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -22,7 +24,7 @@ class ModelArguments:
     device_map: str | None = None
     trust_remote_code: bool = False
     rope: str | None = None
-    """`off` takes the rotation out of a rotary model without any training."""
+    """`off` takes the rotation out of a rotary model, `yarn:4` and the like rescale it, without any training."""
 
     def __post_init__(self):
         if not self.pretrained:
@@ -30,8 +32,14 @@ class ModelArguments:
         if self.load_in_4bit and self.load_in_8bit:
             raise ValueError("load_in_4bit and load_in_8bit exclude each other: give one of them")
         _one_of("dtype", self.dtype, (None, *DTYPES))
-        _one_of("rope", self.rope, (None, "off"))
+        if self.rescaled:
+            scaling(self.rope)
         _one_of("bnb_4bit_quant_type", self.bnb_4bit_quant_type, ("nf4", "fp4"))
+
+    @property
+    def rescaled(self) -> bool:
+        """Is the rotation to be rescaled?"""
+        return self.rope not in (None, "off")
 
     @property
     def quantization(self) -> str:
@@ -44,6 +52,21 @@ class ModelArguments:
         default = ModelArguments(self.pretrained)
         given = {k: v for k, v in asdict(self).items() if k == "pretrained" or v != getattr(default, k)}
         return ",".join(f"{key}={value}" for key, value in given.items())
+
+
+def scaling(rope: str) -> tuple[str, float]:
+    """How the rotation is rescaled, and by which factor, from `yarn:4`. Raises ValueError for anything else."""
+    kind, _, number = rope.partition(":")
+    try:
+        factor = float(number)
+    except ValueError:
+        factor = float("nan")
+    if kind not in RESCALED or not 1 < factor < float("inf"):
+        raise ValueError(
+            f"model argument 'rope' must be off, or one of {', '.join(f'{name}:F' for name in RESCALED)} "
+            f"with a finite factor F above 1, not {rope!r}"
+        )
+    return kind, factor
 
 
 def parse(args: str | Mapping) -> ModelArguments:

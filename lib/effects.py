@@ -23,7 +23,7 @@ ARMS = ("rope", "drope")
 class MassiveValues:
     """The massive values of both arms, text by text. Reads the records of experiment 1; needs no model.
 
-    `records` may hold more arms than two (`dropped`, `continued`); what compares arms takes their names.
+    `records` may hold more arms than two (`dropped`, `continued`, `yarn`); what compares arms takes their names.
     """
 
     records: Mapping[str, xr.Dataset]
@@ -53,6 +53,10 @@ class MassiveValues:
         if not before.all():
             raise NoSubject(f"a text has no massive {name} value in the RoPE arm, so there is no percent change of it")
         return 100 * (after - before) / before
+
+    def loss_change(self, arm: str) -> np.ndarray:
+        """Loss of each text in `arm` minus that in the RoPE arm, nats per token."""
+        return self.records[arm]["nll"].values - self.records["rope"]["nll"].values
 
     def moved_share(self, name: Name) -> np.ndarray:
         """Percent of the count that sits in other layers in the DroPE arm than in the RoPE arm, per text.

@@ -12,7 +12,7 @@ from lib.anatomy import survey
 from lib.massive import channel_norms
 from lib.models import Arm
 from lib.perplexity import in_batches, nll_per_text, score, score_conditions
-from lib.probe import NAMES, Geometry, Name, Site, geometry, visiting
+from lib.probe import NAMES, SITES, Geometry, Name, Site, geometry, visiting
 from lib.rotation import frequencies
 from lib.row_norms import row_norms
 from lib.taps import Tap
@@ -42,6 +42,8 @@ def measure_norms(
     Also asks whether the model sees positions at all (`position_change`, `position_noise`).
     Raises ValueError for a model that has no such site.
     """
+    if site not in SITES:
+        raise ValueError(f"states cannot be read at {site!r}, only at {' or '.join(SITES)}")
     sizes = geometry(arm.model)
     ids = ids.to(arm.model.device)
     norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers  # its classes by their full names: importing them takes seconds, and replaying records needs none
 
-from lib import provenance, rope
+from lib import provenance, rescaling, rope
 from lib.arguments import ModelArguments, parse
 
 DROPE_BASES = {"llama": "Llama", "qwen2": "Qwen2"}
@@ -105,6 +105,10 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
         _refuse_remote_code(args, raw)
         loader = transformers.AutoModelForCausalLM.from_pretrained
         options["trust_remote_code"] = args.trust_remote_code
+        if args.rescaled:
+            options["config"] = _plain_config(args)
+    if args.rescaled:
+        rescaling.rescale(options["config"], args.rope)
     try:
         model, info = loader(args.pretrained, **options)
     except Exception as error:  # transformers answers a broken checkpoint with nearly any exception
@@ -114,6 +118,8 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
         rope.apply_norms(model)
     if args.rope == "off":
         rope.drop_rope(model)
+    if args.rescaled:
+        rescaling.forget_lengths(model)
     _keep_four_bits_as_loaded(model)
     return model.eval().requires_grad_(False)
 
@@ -125,6 +131,16 @@ def _keep_four_bits_as_loaded(model: transformers.PreTrainedModel) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
+
+
+def _plain_config(args: ModelArguments) -> transformers.PreTrainedConfig:
+    """The config of a checkpoint that is no DroPE. Raises ValueError, one sentence, when it cannot be read."""
+    try:
+        return transformers.AutoConfig.from_pretrained(
+            args.pretrained, revision=args.revision, trust_remote_code=args.trust_remote_code
+        )
+    except Exception as error:  # as below: nearly any
+        raise ValueError(f"{args.pretrained} has a broken config.json: {_first_sentence(error)}") from error
 
 
 def _drope_config(args: ModelArguments, raw: Mapping) -> transformers.PreTrainedConfig:

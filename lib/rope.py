@@ -1,5 +1,7 @@
 """Rotary positions: taking them out of a model, and whether a model sees positions at all."""
 
+import inspect
+
 import torch
 from torch import Tensor, nn
 
@@ -7,20 +9,29 @@ NORMED = {"nope": "", "qk_norm_nope": "qk", "q_norm_nope": "q", "k_norm_nope": "
 """DroPE's attention types, and which of query and key each puts through an RMSNorm."""
 
 
-class CannotDrop(ValueError):
+class CannotChange(ValueError):
+    """The architecture does not allow to change its rotation; nothing is broken."""
+
+
+class CannotDrop(CannotChange):
     """The architecture keeps its rotation where it cannot be taken out."""
 
 
 class NoRotation(nn.Module):
-    """Stands in for a rotary embedding and rotates by nothing: cos = 1, sin = 0."""
+    """Stands in for a rotary embedding and rotates by nothing: every token stands at position 0.
 
-    def __init__(self, dim: int):
+    There cos = 1 and sin = 0, in whatever form the architecture asks for them (a part of each head, one set for each
+    type of layer, complex numbers). A factor that YaRN and its like put on both, which is no rotation, is 1.
+    """
+
+    def __init__(self, rotary: nn.Module):
         super().__init__()
-        self.dim = dim
+        self.rotary = rotary
+        for name in [name for name in vars(rotary) if name.endswith("attention_scaling")]:
+            setattr(rotary, name, 1.0)
 
-    def forward(self, x: Tensor, position_ids: Tensor, **_) -> tuple[Tensor, Tensor]:
-        shape = (*position_ids.shape, self.dim)
-        return x.new_ones(shape), x.new_zeros(shape)
+    def forward(self, x: Tensor, position_ids: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor] | Tensor:
+        return self.rotary(x, torch.zeros_like(position_ids), *args, **kwargs)
 
 
 def drop_rope(model: nn.Module) -> nn.Module:
@@ -29,22 +40,28 @@ def drop_rope(model: nn.Module) -> nn.Module:
     Multiplying by cos = 1 and adding 0 x sin leaves every query and key as it was, so the logits equal those of
     SakanaAI's NoPE wrapper exactly, under any attention implementation, KV cache or quantization.
     The config is marked (`attention_type`), so that a saved copy is recognised as DroPE when loaded again.
-    Raises CannotDrop for a model whose rotary embedding is not where Llama and Qwen2 keep it.
+    Raises CannotDrop for a model whose layers do not all get their rotation from one module beside them.
     """
-    core = getattr(model, getattr(model, "base_model_prefix", ""), None)
-    rotary = getattr(core, "rotary_emb", None)
+    modules = list(model.get_decoder().modules())
+    cores = [module for module in modules if hasattr(module, "layers") and hasattr(module, "rotary_emb")]
+    rotary = cores[0].rotary_emb if len(cores) == 1 else None
     if isinstance(rotary, NoRotation):
         return model
-    elsewhere = [n for n, m in model.named_modules() if "rotary" in type(m).__name__.lower() and m is not rotary]
-    if not isinstance(getattr(rotary, "inv_freq", None), Tensor) or elsewhere:
+    elsewhere = [m for m in modules if "rotary" in type(m).__name__.lower() and m is not rotary]
+    if elsewhere or not _turns_by_positions(rotary):
         raise CannotDrop(
             f"cannot drop the rotation of {type(model).__name__}: it has no single rotary embedding beside its layers; "
-            "Llama and Qwen2 architectures are supported"
+            "architectures built like Llama are supported"
         )
-    core.rotary_emb = NoRotation(2 * rotary.inv_freq.numel())
+    cores[0].rotary_emb = NoRotation(rotary)
     if getattr(model.config, "attention_type", None) not in NORMED:
         model.config.attention_type = "nope"
     return model
+
+
+def _turns_by_positions(rotary: nn.Module | None) -> bool:
+    """Does this module take the positions that it turns by?"""
+    return rotary is not None and list(inspect.signature(rotary.forward).parameters)[:2] == ["x", "position_ids"]
 
 
 def add_norms(model: nn.Module) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
+from lib.arguments import RESCALED
 from lib.concentration import lorenz
 from lib.effects import ARMS, MassiveValues
 from lib.figures import COLOURS, LABELS, TENSORS, as_svg, canvas, layer_axis
@@ -77,6 +78,28 @@ def query_heat_map(trajectory: Trajectory) -> str:
     axes.set_ylabel("layer")
     axes.set_title("Massive query values, layer by layer")
     figure.colorbar(mesh, ax=axes, label="channels per text")
+    return as_svg(figure)
+
+
+def rescaled(values: MassiveValues) -> str:
+    """Massive Query and Key values of the RoPE arm and of its rescaled arms, each with its loss: mean over texts, error
+    bars of one standard deviation.
+    """
+    figure, axes = canvas()
+    arms = [arm for arm in ("rope", *RESCALED) if arm in values.records]
+    for offset, name in ((-0.2, "query"), (0.2, "key")):
+        totals = np.stack([values.totals(arm, name) for arm in arms])
+        spread = totals.std(1, ddof=1) if totals.shape[1] > 1 else None
+        places = np.arange(len(arms)) + offset
+        bars = axes.bar(places, totals.mean(1), 0.38, yerr=spread, capsize=3, color=TENSORS[name], label=name)
+        axes.bar_label(bars, labels=[f"{mean:.4g}" for mean in totals.mean(1)], padding=3, fontsize=8)
+    losses = [values.records[arm]["nll"].values.mean() for arm in arms]
+    names = [f"{LABELS.get(arm, arm)}\nloss {loss:.3g}" for arm, loss in zip(arms, losses, strict=True)]
+    axes.set_xticks(range(len(arms)), names)
+    axes.margins(y=0.15)
+    axes.set_ylabel("massive values per text")
+    axes.set_title("The same weights with the rotation rescaled")
+    axes.legend()
     return as_svg(figure)
 
 

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.arguments import DTYPES, ModelArguments, parse
+from lib.arguments import DTYPES, ModelArguments, parse, scaling
 
 pytestmark = pytest.mark.cpu
 
+BAD = ("on", "yarn", "yarn:", "yarn:4x", "yarn:1", "yarn:0.5", "yarn:-4", "yarn:inf", "yarn:nan", "longrope:4", ":4")
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_./", min_size=1, max_size=20)
 
 
@@ -21,7 +22,7 @@ NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_./", min_size=1, max_size
         bnb_4bit_quant_type=st.sampled_from(["nf4", "fp4"]),
         attn_implementation=st.none() | st.just("eager"),
         trust_remote_code=st.booleans(),
-        rope=st.none() | st.just("off"),
+        rope=st.sampled_from([None, "off", "linear:4", "dynamic:1.5", "yarn:8", "ntk:1e3"]),
     )
 )
 def test_what_is_written_is_read_back(arguments):
@@ -46,7 +47,7 @@ def test_a_mapping_is_read_like_a_string():
     [
         ("pretrained=m,dtyp=float32", "did you mean 'dtype'"),
         ("pretrained=m,load_in_4bits=True", "did you mean 'load_in_4bit'"),
-        ("pretrained=m,rope=on", "'rope' must be one of off"),
+        *((f"m,rope={rope}", f"'rope' must be off, or one of linear:F, .* F above 1, not '{rope}'") for rope in BAD),
         ("pretrained=m,load_in_4bit=maybe", "must be True or False"),
         ("pretrained=m,dtype=int3", "must be one of float32, bfloat16, float16, auto"),
         ("pretrained=m,load_in_4bit=True,bnb_4bit_quant_type=nf5", "must be one of nf4, fp4"),
@@ -67,6 +68,11 @@ def test_wrong_arguments_get_a_sentence(text, sentence):
 def test_no_text_makes_the_parser_break(text):
     with suppress(ValueError):  # any other exception fails
         assert parse(text).pretrained
+
+
+def test_a_rescaling_is_a_name_and_a_factor():
+    assert scaling("yarn:4") == ("yarn", 4.0)
+    assert [parse(f"m{rope}").rescaled for rope in ("", ",rope=off", ",rope=ntk:2")] == [False, False, True]
 
 
 def test_quantization_has_a_name():

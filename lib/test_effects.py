@@ -38,6 +38,11 @@ def test_percent_change_is_from_rope_to_drope():
     assert values(arm(3, 3), arm(4, 4)).percent_change("query") == pytest.approx([100 / 3] * 2)
 
 
+def test_the_change_of_the_loss_is_from_rope():
+    losses = (arm(1).assign(nll=("text", nll)) for nll in ([1.0, 2.0], [1.5, 1.0]))
+    assert values(*losses).loss_change("drope").tolist() == [0.5, -1]
+
+
 def test_a_change_from_nothing_has_no_percent():
     with pytest.raises(NoSubject, match="no massive query value in the RoPE arm"):
         values(arm(0, 0), arm(1, 1)).percent_change("query")

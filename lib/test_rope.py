@@ -8,15 +8,15 @@ from transformers import (
     GPT2LMHeadModel,
     GPTJConfig,
     GPTJForCausalLM,
-    GPTNeoXConfig,
-    GPTNeoXForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
 
+from fixtures.architectures import ROTATING, config_of, model_of
 from fixtures.tiny import as_arm, save, tiny_llama
 from lib import models
-from lib.rope import NORMED, NoRotation, attention_layers, drop_rope, position_response
+from lib.rescaling import rescale
+from lib.rope import NORMED, CannotDrop, NoRotation, attention_layers, drop_rope, position_response
 
 pytestmark = pytest.mark.cpu
 
@@ -102,12 +102,51 @@ def test_a_model_without_one_rotary_embedding_is_refused(kind):
         drop_rope(model)
 
 
-def test_a_rotation_of_part_of_each_head_is_dropped_too(ids):
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 260, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2}
-    model = GPTNeoXForCausalLM(GPTNeoXConfig(**sizes, num_attention_heads=2)).eval()
-    assert position_response(model, ids)["change"] > 0
-    assert position_response(drop_rope(model), ids)["change"] == 0
+def under(attention, model):
+    """The model with this attention, if it has it: soft-capped scores and attention sinks have no SDPA."""
+    if attention == "eager" or model._supports_sdpa:
+        model.set_attn_implementation(attention)
+    return model
+
+
+@pytest.mark.parametrize("name", ROTATING)
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_without_rotation_no_architecture_sees_positions(name, attention, ids):
+    model = under(attention, model_of(config_of(name, vocab_size=260)))
+    before = position_response(model, ids)
+    assert before["change"] > max(0.01, before["noise"])
+    assert position_response(drop_rope(model), ids) == {"change": 0.0, "noise": 0.0}
+
+
+@pytest.mark.parametrize("name", ROTATING)
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_without_rotation_padding_and_a_cache_change_nothing(name, attention, ids):
+    model = drop_rope(under(attention, model_of(config_of(name, vocab_size=260))))
+    whole, padded = run(model, ids), torch.cat([torch.zeros(2, 5, dtype=torch.long), ids], 1)
+    found = run(model, padded, attention_mask=(padded != 0).long())[:, 5:]
+    torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-5)
+    cache, steps = None, []
+    for one in ids.split(1, dim=1):
+        with torch.no_grad():
+            out = model(one, past_key_values=cache, use_cache=True)
+        cache = out.past_key_values
+        steps.append(out.logits)
+    torch.testing.assert_close(torch.cat(steps, 1), whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3_text"])
+def test_a_factor_on_the_rotation_goes_with_it(name, ids):
+    dropped, of_yarn = (
+        drop_rope(model_of(c))
+        for c in (config_of(name, vocab_size=260), rescale(config_of(name, vocab_size=260), "yarn:4"))
+    )
+    assert torch.equal(run(dropped, ids), run(of_yarn, ids))
+
+
+def test_a_rotary_embedding_that_is_asked_for_something_else_is_refused(tiny):
+    tiny.model.rotary_emb.forward = lambda x, seq_len: (x, x)
+    with pytest.raises(CannotDrop, match="no single rotary embedding"):
+        drop_rope(tiny)
 
 
 def test_a_second_rotary_embedding_is_refused(tiny):
