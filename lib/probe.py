@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 Name = Literal["query", "key", "value"]
@@ -100,20 +99,3 @@ def _hook(visit: Visit, name: Name, layer: int, sizes: Geometry, calls: dict) ->
         return None if edited is None else edited.flatten(-2)
 
     return hook
-
-
-def zeroing(masks: dict[Name, Tensor]) -> Visit:
-    """A visit that zeroes channels: `masks[name]` is bool [batch, layer, head, dim], one mask for each row.
-
-    An all-False mask leaves the states bit-identical.
-    """
-
-    def visit(name: Name, layer: int, states: Tensor) -> Tensor | None:
-        if name not in masks:
-            return None
-        mask = masks[name][:, layer].to(states.device)
-        if mask.shape != (states.shape[0], *states.shape[2:]):
-            raise ValueError(f"the {name} mask is {tuple(mask.shape)}, the states are {tuple(states.shape)}")
-        return torch.where(mask[:, None], torch.zeros((), dtype=states.dtype, device=states.device), states)
-
-    return visit

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import xarray as xr
 
-_CODE = ("massive", "masks", "measure", "models", "perplexity", "probe", "rope", "row_norms", "texts")
+_CODE = (
+    *("disruption", "interventions", "masks", "massive", "measure", "models"),
+    *("perplexity", "probe", "protocols", "rope", "row_norms", "texts"),
+)
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)
 _DAMAGED = "the record {} is damaged or cut short: delete it and measure again"

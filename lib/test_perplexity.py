@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from fixtures.tiny import as_arm, plant, tiny_llama
+from lib.disruption import measure_disruption
+from lib.interventions import REPLACEMENTS
 from lib.masks import condition_masks
-from lib.measure import EDITED, measure_disruption
+from lib.measure import EDITED
 from lib.perplexity import POSITIONS_AT_ONCE, in_batches, nll_per_text, score, score_conditions
 from lib.texts import Text
 
@@ -164,8 +166,8 @@ def test_another_seed_draws_other_controls_for_the_same_baseline(planted, ids, c
 def test_an_empty_mask_that_changes_the_loss_is_refused(planted, ids, chosen, monkeypatch):
     texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
     broken = lambda masks: lambda name, layer, states: states * 1.01  # noqa: E731
-    monkeypatch.setattr("lib.perplexity.zeroing", broken)
-    with pytest.raises(ValueError, match=r"with nothing zeroed the loss is [\d.]+, plain it is [\d.]+$"):
+    monkeypatch.setitem(REPLACEMENTS, "zero", broken)
+    with pytest.raises(ValueError, match=r"with nothing replaced the loss is [\d.]+, plain it is [\d.]+$"):
         measure_disruption(as_arm(planted), ids, texts, chosen, controls=2, seed=0)
 
 

@@ -13,7 +13,8 @@ from transformers import (
 )
 
 from fixtures.tiny import DIM, plant, tiny_llama
-from lib.probe import NAMES, geometry, projections, visiting, zeroing
+from lib.interventions import zeroing
+from lib.probe import NAMES, geometry, projections, visiting
 
 pytestmark = pytest.mark.cpu
 
