@@ -177,7 +177,7 @@ class Disruption:
         return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
 
     def zeroed(self, arm: str) -> int:
-        """Number of query and key channels that were taken for massive, in the text with the most where texts differ."""
+        """Number of query and key channels that were taken for massive, in the text with most where they differ."""
         masks = [self.records[arm][f"{name}_zeroed"] for name in ("query", "key")]
         return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
 
