@@ -8,8 +8,9 @@ from alternate import alternate
 from workload import names, random_ids
 
 from lib import masks
+from lib.disruption import measure_disruption
 from lib.massive import massive_mask
-from lib.measure import EDITED, measure_disruption, norms_and_loss, rows_that_fit
+from lib.measure import EDITED, norms_and_loss, rows_that_fit
 from lib.perplexity import score
 from lib.probe import NAMES, geometry
 

@@ -11,6 +11,7 @@ from claims.counterexamples import CASES
 from claims.subjects import (
     NAMES,
     STUDY,
+    bands,
     course,
     massive_values,
     study_counts,
@@ -19,6 +20,7 @@ from claims.subjects import (
 from fixtures.registry import registered
 from fixtures.trial import claim_tests, run
 from lib.arguments import RESCALED
+from lib.bands import Bands
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.trajectory import Trajectory
 from lib.verdicts import ClaimInconclusive, ClaimRefuted, NoSubject
@@ -76,7 +78,7 @@ def test_a_claim_of_a_difference_is_refuted_when_the_arms_are_swapped(claim):
         run(claim, type(holds)(dict(zip(ARMS, reversed(holds.records.values()), strict=True))))
 
 
-@pytest.mark.parametrize("claim", [claim for claim in CASES if claim[0] not in "DR"])
+@pytest.mark.parametrize("claim", [claim for claim in CASES if claim[0] not in "DR" and claim != "F2"])
 def test_without_massive_values_every_claim_about_counts_stays_open(claim):
     none = massive_values(**dict.fromkeys(NAMES, ([1e-9] * 4,) * 2))
     none = MassiveValues({**none.records, "dropped": none.records["rope"]})
@@ -93,6 +95,26 @@ def test_where_nothing_was_zeroed_every_claim_about_damage_stays_open(claim):
     }
     with pytest.raises(NoSubject, match="nothing to judge"):
         run(claim, Disruption(nothing))
+
+
+@pytest.mark.parametrize(
+    ("nothing", "why"),
+    [
+        ({"zeroed": 0}, "no layer .* has a massive query or key channel"),
+        ({"rotates": False}, "no layer .* rotates,"),
+    ],
+)
+def test_without_anything_massive_or_rotating_no_band_matters(nothing, why):
+    with pytest.raises(NoSubject, match=why):
+        run("F2", bands(0.5, 0.1, **nothing))
+
+
+def test_bands_that_are_swapped_refute_what_they_supported():
+    record = bands(0.5, 0.1).records["rope"]
+    assert run("F2", Bands({"rope": record})).estimate == pytest.approx(0.4)
+    swapped = record.assign_coords(condition=["baseline", "fast", "slow"])
+    with pytest.raises(ClaimRefuted):
+        run("F2", Bands({"rope": swapped}))
 
 
 def test_a_series_without_massive_values_has_no_trend_of_them():

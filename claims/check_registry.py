@@ -6,7 +6,18 @@ from functools import partial
 
 import pytest
 
-from claims.subjects import by_kind, course, disruption, each_arm, massive_values, ranked, uneven, with_third, worth
+from claims.subjects import (
+    bands,
+    by_kind,
+    course,
+    disruption,
+    each_arm,
+    massive_values,
+    ranked,
+    uneven,
+    with_third,
+    worth,
+)
 from fixtures import registry
 from fixtures.registry import registered
 from fixtures.trial import claim_tests, run
@@ -92,6 +103,11 @@ THRESHOLDS = {
         "F1[key]",
         counted(slow=0.81 + scatter(20, spread=0.005, seed=0)),
         counted(slow=0.79 + scatter(20, spread=0.005, seed=0)),
+    ),
+    "slow costs more than fast": (
+        "F2",
+        partial(bands, 0.502, 0.5, spread=0.001),
+        partial(bands, 0.498, 0.5, spread=0.001),
     ),
     "massive costs 0.1 nats more than control": (
         "D1[rope]",
@@ -215,7 +231,7 @@ def test_the_claims_of_a_family_share_five_percent_equally():
         "counts": 5,
         "layers": 4,
         "stability": 6,
-        "frequency": 2,
+        "frequency": 3,
         "disruption": 7,
         "origin": 4,
         "rescaling": 4,

@@ -8,6 +8,7 @@ import lib.planted as planted
 from claims.subjects import (
     NAMES,
     Subject,
+    bands,
     by_kind,
     course,
     disruption,
@@ -79,6 +80,7 @@ CASES: dict[str, tuple[Callable[[], Subject], ...]] = {
         f"F1[{name}]": (counts(), counts(slow=0.5), counts(slow=0.8 + planted.scatter(20, spread=0.05, seed=0)))
         for name in ("query", "key")
     },
+    "F2": (partial(bands, 0.5, 0.1), partial(bands, 0.1, 0.5), partial(bands, 0.1, 0.1)),
     **{f"D1[{arm}]": (study_losses, losses(massive=0.05), losses(massive=0.1)) for arm in ARMS},
     **{
         f"D2[{arm}]": (

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import lib.planted as planted
+from lib.bands import Bands
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.trajectory import Trajectory
 
@@ -18,7 +19,7 @@ LAYERS = {  # mean counts per layer in the RoPE and the DroPE arm of a pair on w
     "key": ([100, 100, 100, 100], [89, 89, 89, 89]),
     "value": ([40, 40, 5, 5], [40, 40, 5, 5]),
 }
-Subject = MassiveValues | Disruption | Trajectory
+Subject = MassiveValues | Disruption | Bands | Trajectory
 
 
 def massive_values(
@@ -141,6 +142,11 @@ def course(*totals: float, spread: float = 0.02) -> Trajectory:
         counts = {name: planted.layer_counts([1, 1, 1, 1], per_text, seed=i) for name in NAMES}
         values.append(MassiveValues(dict.fromkeys(ARMS, planted.norms_record(counts, seed=i))))
     return Trajectory(range(100, 100 * (len(totals) + 1), 100), values)
+
+
+def bands(slow: float, fast: float, **options) -> Bands:
+    """The RoPE arm with so much lost to zeroing slow and fast channels, in nats."""
+    return Bands({"rope": planted.bands_record(slow, fast, **options)})
 
 
 def worth(*nats: float, spread: float = 0.02) -> Trajectory:

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from math import isfinite
 
-SETTINGS = ("threshold", "scope", "site", "max_tokens", "controls")
+from lib.protocols import DEFAULT
+
+SETTINGS = ("threshold", "scope", "site", "protocol", "max_tokens", "controls")
 """Settings that decide what is measured, so that runs with different ones do not compare."""
+BEFORE = {"protocol": DEFAULT}
+"""What was measured by runs that are older than a setting and do not name it."""
 
 
 def incompatible(baseline: Mapping, settings: Mapping) -> str:
@@ -37,8 +41,9 @@ def other_settings(old: Mapping, new: Mapping, names: tuple[str, str] = ("the ba
     """One sentence on the first setting in which two runs differ so that their estimates do not compare."""
     one, other = names
     for key in SETTINGS:
-        if old[key] != new[key]:
-            return f"{one} was measured with {key} {plain(old[key])} and {other} with {plain(new[key])}"
+        before, after = (settings.get(key, BEFORE.get(key)) for settings in (old, new))
+        if before != after:
+            return f"{one} was measured with {key} {plain(before)} and {other} with {plain(after)}"
     if old["limit"] != new["limit"]:
         smoke, limit = (one, old["limit"]) if old["limit"] is not None else (other, new["limit"])
         return f"{smoke} is a smoke run (--limit {limit})"

@@ -22,7 +22,7 @@ h1 { font-size: 22px; margin: 12px 0 4px; }
 @media (max-width: 760px) { .compare tr.differs { padding-left: 10px; } }
 """
 """On top of the reports' own style."""
-SETTINGS = ("pair", "threshold", "scope", "site", "max_tokens", "controls", "seed", "limit", "device")
+SETTINGS = ("pair", "threshold", "scope", "site", "protocol", "max_tokens", "controls", "seed", "limit", "device")
 ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
 
 
@@ -127,7 +127,7 @@ def described(document: dict, arms: Collection[str]) -> dict[str, str]:
     settings, summary = document["settings"], document["summary"]
     counts = ", ".join(f"{number} {name}" for name, number in summary.items() if number and name != "registered")
     found = {"finished": document["finished"], "verdicts": f"{counts} of {summary['registered']} registered"}
-    found |= {key.replace("_", " "): str(plain(settings[key])) for key in SETTINGS if settings[key] is not None}
+    found |= {key.replace("_", " "): str(plain(settings[key])) for key in SETTINGS if settings.get(key) is not None}
     for role in ("count", "score"):
         texts = [text["kind"] + text["hash"] for text in settings["texts"][role]]
         found[f"texts ({role})"] = f"{len(texts)}, hash {sha256(''.join(texts).encode()).hexdigest()[:8]}"

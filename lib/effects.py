@@ -195,8 +195,9 @@ class Disruption:
         return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
 
     def zeroed(self, arm: str) -> int:
-        """Number of query and key channels that were taken for massive."""
-        return sum(int(self.records[arm][f"{name}_zeroed"].sum()) for name in ("query", "key"))
+        """Number of query and key channels that were taken for massive, in the text with most where they differ."""
+        masks = [self.records[arm][f"{name}_zeroed"] for name in ("query", "key")]
+        return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
 
     def need(self, *arms: str) -> None:
         """Raise NoSubject unless at least one channel is zeroed in every one of `arms`."""

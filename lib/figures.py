@@ -110,9 +110,9 @@ def slow_share(values: MassiveValues) -> str:
 
 
 def perplexity(disruption: Disruption) -> str:
-    """Perplexity with nothing, random and massive channels zeroed, both arms, on a log scale."""
+    """Perplexity undisturbed, under the control and with the massive channels replaced, both arms, on a log scale."""
     figure, axes = canvas()
-    names = ("baseline", "random zeroed", "massive zeroed")
+    names = ("baseline", "control", "massive")
     for offset, arm in zip((-0.2, 0.2), ARMS, strict=True):
         nll = disruption.records[arm]["nll"]
         baseline = nll.sel(condition="baseline").values

@@ -1,4 +1,4 @@
-"""The experiments: an arm and texts in, a record out. Memory does not grow with the length of a text."""
+"""Experiment 1: an arm and texts in, a record of norms out. Memory does not grow with the length of a text."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,11 +7,11 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from lib import masks, rope
+from lib import rope
 from lib.anatomy import survey
 from lib.massive import channel_norms
 from lib.models import Arm
-from lib.perplexity import in_batches, nll_per_text, score, score_conditions
+from lib.perplexity import in_batches, nll_per_text
 from lib.probe import NAMES, SITES, Geometry, Name, Site, geometry, visiting
 from lib.rotation import frequencies
 from lib.row_norms import row_norms
@@ -19,10 +19,8 @@ from lib.taps import Tap
 from lib.texts import Text
 
 Progress = Callable[[int], None]
-CHECKED = 32
-"""Tokens on which every run proves that an empty mask does nothing: enough for that, and next to no time."""
 EDITED: tuple[Name, ...] = ("query", "key")
-"""The states whose massive channels are zeroed. Source: Africa 2026, which disrupts Query and Key."""
+"""The states whose channels are replaced. Source: Africa 2026 and Jin et al. 2025, which disrupt Query and Key."""
 
 
 def measure_norms(
@@ -94,54 +92,6 @@ def norms_and_loss(
     with visiting(model, visit, site):
         logits = model(input_ids=ids, use_cache=False).logits
     return nll_per_text(logits, ids), {name: torch.stack(layers, 1).cpu() for name, layers in found.items()}
-
-
-def measure_disruption(
-    arm: Arm,
-    ids: Tensor,
-    texts: Sequence[Text],
-    chosen: dict[Name, Tensor],
-    *,
-    controls: int,
-    seed: int,
-    rows: int | None = None,
-    progress: Progress = lambda n: None,
-) -> xr.Dataset:
-    """Experiment 2: the loss of every text with nothing zeroed, the massive channels zeroed, and random ones zeroed.
-
-    `chosen[name]` is bool [layer, head, dim] for query and key, taken from texts other than these. All conditions of
-    a text run as rows of one batch; baseline and massive are deterministic and run once.
-    Raises ValueError unless the baseline equals the plain forward pass: an empty mask must do nothing.
-    """
-    ids = ids.to(arm.model.device)
-    tables = {
-        name: masks.condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
-        for name in EDITED
-    }
-    _check_that_nothing_zeroed_changes_nothing(arm.model, ids[0, :CHECKED], tables)
-    rows = rows or rows_that_fit(arm, ids.shape[1])
-    losses = []
-    for row in ids:
-        loss, rows = score_conditions(arm.model, row, tables, rows)
-        losses.append(loss)
-        progress(1)
-    return xr.Dataset(
-        {
-            "nll": (("text", "condition"), torch.stack(losses).numpy(), {"units": "nats per token"}),
-            **{
-                f"{name}_zeroed": (("layer", *_dims(name, geometry(arm.model))), chosen[name].numpy())
-                for name in EDITED
-            },
-        },
-        coords={**_text_coordinates(texts), "condition": masks.conditions(controls)},
-    )
-
-
-def _check_that_nothing_zeroed_changes_nothing(model: torch.nn.Module, row: Tensor, tables: dict[Name, Tensor]) -> None:
-    plain = score(model, row[None])
-    baseline, _ = score_conditions(model, row, {name: table[:1] for name, table in tables.items()}, 1)
-    if not torch.equal(plain, baseline):
-        raise ValueError(f"with nothing zeroed the loss is {baseline.item():.9g}, plain it is {plain.item():.9g}")
 
 
 def rows_that_fit(arm: Arm, tokens: int) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from lib.bands import BANDS, Bands
 from lib.concentration import lorenz
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.massive import Scope
@@ -17,13 +18,19 @@ POINTS = 101
 
 
 def numbers(
-    norms: Mapping[str, xr.Dataset], losses: Mapping[str, xr.Dataset], *, threshold: float, scope: Scope
+    norms: Mapping[str, xr.Dataset],
+    losses: Mapping[str, xr.Dataset],
+    bands: Mapping[str, xr.Dataset] | None = None,
+    *,
+    threshold: float,
+    scope: Scope,
 ) -> dict:
     """`{arm: {..}}` for every arm with a record of experiment 1, and under "between" what compares the two main arms.
 
     What cannot be formed (the Gini coefficient of norms that are all zero) is None: a report is not lost for it.
     Of an arm: `counts[tensor]` [text, layer], `loss` [text] (nats per token), and if experiment 2 was made, its
-    `conditions`, `nll` [text, condition] and the number of channels `zeroed`. Of `rope` and `drope` also `gini`
+    `conditions`, `nll` [text, condition] and the number of channels `zeroed`; under `bands` the same of slow and of
+    fast channels. Of `rope` and `drope` also `gini`
     [text] and `lorenz` [point] of query and key norms, `rotary_pairs` (massive channels of each rotary pair, fastest
     first, mean over texts) and `rank_agreement` [layer, text] of weights and norms.
     """
@@ -35,6 +42,7 @@ def numbers(
             "loss": record["nll"].values.tolist(),
             **(_concentration(values, arm) if arm in ARMS else {}),
             **(_disruption(losses, arm) if arm in losses else {}),
+            **(_bands(bands[arm]) if bands and arm in bands else {}),
         }
     between = {}
     if all(arm in norms for arm in ARMS):
@@ -78,6 +86,13 @@ def _disruption(losses: Mapping[str, xr.Dataset], arm: str) -> dict:
             "zeroed": Disruption({arm: losses[arm]}).zeroed(arm),
         }
     }
+
+
+def _bands(record: xr.Dataset) -> dict:
+    found = Bands({"rope": record})
+    nll = record["nll"]
+    zeroed = {band: found.zeroed(band) for band in BANDS}
+    return {"bands": {"conditions": nll["condition"].values.tolist(), "nll": nll.values.tolist(), "zeroed": zeroed}}
 
 
 def _overlap(both: MassiveValues, name) -> dict[str, list]:

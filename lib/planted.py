@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from lib.bands import BANDS
 from lib.masks import conditions
 from lib.rotary_pairs import slow_half
 
@@ -108,16 +109,47 @@ def disruption_record(
     zeroed: int = 2,
 ) -> xr.Dataset:
     """A record of experiment 2 with the losses `nll` [text, condition]; `zeroed` channels per layer and tensor."""
-    masks = {}
-    for name, head, number in (("query", "head", heads), ("key", "kv_head", kv_heads)):
-        mask = np.zeros((layers, number, dim), dtype=bool)
-        mask.reshape(layers, -1)[:, :zeroed] = True
-        masks[f"{name}_zeroed"] = (("layer", head, "dim"), mask)
+    masks = {
+        f"{name}_zeroed": (("layer", head, "dim"), _first(zeroed, layers, number, dim))
+        for name, head, number in (("query", "head", heads), ("key", "kv_head", kv_heads))
+    }
     names = conditions(nll.shape[1] - len(conditions(0)))
     return xr.Dataset(
         {"nll": (("text", "condition"), nll), **masks},
         coords={**_text_coordinates(len(nll), kinds), "condition": names},
     )
+
+
+def bands_record(
+    slow: float | np.ndarray,
+    fast: float | np.ndarray,
+    *,
+    spread: float = 0.02,
+    texts: int = len(SCORED),
+    zeroed: int = 2,
+    rotates: bool = True,
+) -> xr.Dataset:
+    """A record of slow and fast channels: rises of the loss in nats per token, one number or one per text.
+
+    `spread` is the standard deviation of each over texts; `zeroed` channels of either band per layer and tensor.
+    """
+    nll = losses(slow, [0.0], spread=spread, texts=texts)[:, :2]
+    faster = nll[:, :1] + np.reshape(fast + scatter(texts, spread=spread, seed=9), (-1, 1))
+    shapes = {"query": ("head", 8), "key": ("kv_head", 4)}
+    masks = {
+        f"{name}_{band}": (("layer", head, "dim"), _first(zeroed, 4, number, 16))
+        for name, (head, number) in shapes.items()
+        for band in BANDS
+    }
+    return xr.Dataset(
+        {"nll": (("text", "condition"), np.hstack([nll, faster])), **masks, "rotates": ("layer", [rotates] * 4)},
+        coords={**_text_coordinates(texts, SCORED), "condition": ["baseline", *BANDS]},
+    )
+
+
+def _first(number: int, layers: int, heads: int, dim: int) -> np.ndarray:
+    """Bool [layer, head, dim], the first channels of every layer marked."""
+    return np.broadcast_to(np.arange(heads * dim) < number, (layers, heads * dim)).reshape(layers, heads, dim)
 
 
 def _norms(

@@ -79,20 +79,3 @@ def _hook(tap: Tap, name: Name, layer: int, show: Visit) -> Callable:
         return None if edited is None else tap.write(output, edited)
 
     return hook
-
-
-def zeroing(masks: dict[Name, Tensor]) -> Visit:
-    """A visit that zeroes channels: `masks[name]` is bool [batch, layer, head, dim], one mask for each row.
-
-    An all-False mask leaves the states bit-identical.
-    """
-
-    def visit(name: Name, layer: int, states: Tensor) -> Tensor | None:
-        if name not in masks:
-            return None
-        mask = masks[name][:, layer].to(states.device)
-        if mask.shape != (states.shape[0], *states.shape[2:]):
-            raise ValueError(f"the {name} mask is {tuple(mask.shape)}, the states are {tuple(states.shape)}")
-        return torch.where(mask[:, None], torch.zeros((), dtype=states.dtype, device=states.device), states)
-
-    return visit

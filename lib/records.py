@@ -11,8 +11,8 @@ from pathlib import Path
 import xarray as xr
 
 _CODE = (
-    *("anatomy", "attention_site", "massive", "masks", "measure", "models", "perplexity", "probe"),
-    *("rescaling", "rope", "rotation", "row_norms", "tap_search", "taps", "texts"),
+    *("anatomy", "attention_site", "disruption", "interventions", "massive", "masks", "measure", "models"),
+    *("perplexity", "probe", "protocols", "rescaling", "rope", "rotation", "row_norms", "tap_search", "taps", "texts"),
 )
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)

@@ -8,7 +8,8 @@ import torch
 from fixtures import by_hand
 from fixtures.architectures import ARCHITECTURES, VARIANTS, build
 from lib.anatomy import survey
-from lib.probe import NAMES, SITES, geometry, visiting, zeroing
+from lib.interventions import zeroing
+from lib.probe import NAMES, SITES, geometry, visiting
 from lib.rotation import frequencies
 
 pytestmark = pytest.mark.cpu

@@ -162,6 +162,7 @@ def texts(**changes):
         ({"settings": {"threshold": 6.0}}, "a was measured with threshold 5 and b with 6"),
         ({"settings": {"scope": "head"}}, "a was measured with scope layer and b with head"),
         ({"settings": {"site": "attention"}}, "a was measured with site projection and b with attention"),
+        ({"settings": {"protocol": "jin2025"}}, "a was measured with protocol held-out and b with jin2025"),
         ({"settings": {"limit": 2}}, r"b is a smoke run \(--limit 2\)"),
         (texts(hash="other"), "the count text 'c' is another one in a and in b"),
         ({"kind": "published"}, "one is measured and one holds published figures"),

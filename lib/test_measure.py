@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from fixtures.tiny import as_arm, plant, tiny_llama
-from lib.measure import measure_disruption, measure_norms, rows_that_fit
+from lib.disruption import measure_disruption
+from lib.measure import measure_norms, rows_that_fit
 from lib.probe import NAMES
 from lib.texts import Text
 

@@ -36,6 +36,15 @@ def test_losses_come_with_the_names_of_their_conditions(found):
     assert "disruption" not in found["arms"]["dropped"]
 
 
+def test_losses_of_bands_come_with_what_was_zeroed():
+    norms, bands = {"rope": planted.norms_record(COUNTS)}, {"rope": planted.bands_record(0.5, 0.1)}
+    found = numbers(norms, {}, bands, threshold=5.0, scope="layer")["arms"]["rope"]["bands"]
+    assert found["conditions"] == ["baseline", "slow", "fast"]
+    assert found["zeroed"] == {"slow": 2 * 4 * 2, "fast": 2 * 4 * 2}
+    assert np.diff(found["nll"]).mean(0) == pytest.approx([0.5, -0.4])
+    assert "bands" not in numbers(norms, {}, threshold=5.0, scope="layer")["arms"]["rope"]
+
+
 def test_lorenz_curves_go_from_nothing_to_everything(found):
     curve = found["arms"]["drope"]["lorenz"]["query"]
     assert len(curve) == POINTS

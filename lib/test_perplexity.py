@@ -2,9 +2,12 @@ import pytest
 import torch
 
 from fixtures.tiny import as_arm, plant, tiny_llama
+from lib.disruption import measure_disruption
+from lib.interventions import REPLACEMENTS
 from lib.masks import condition_masks
-from lib.measure import EDITED, measure_disruption
+from lib.measure import EDITED
 from lib.perplexity import POSITIONS_AT_ONCE, in_batches, nll_per_text, score, score_conditions
+from lib.probe import geometry
 from lib.texts import Text
 
 pytestmark = pytest.mark.cpu
@@ -123,6 +126,7 @@ def test_memory_that_runs_out_late_loses_and_repeats_no_row():
 
 
 def test_running_out_of_memory_with_one_row_is_raised(planted, ids, tables):
+    geometry(planted)  # looks at the model in passes of its own
     sizes = failing_above(planted, 0, OUT_OF_MEMORY[0])
     with pytest.raises(torch.OutOfMemoryError):
         score_conditions(planted, ids[0], tables, 2)
@@ -131,6 +135,7 @@ def test_running_out_of_memory_with_one_row_is_raised(planted, ids, tables):
 
 @pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("x")])
 def test_another_error_is_not_taken_for_lack_of_memory(planted, ids, tables, error):
+    geometry(planted)
     sizes = failing_above(planted, 0, error)
     with pytest.raises(type(error)):
         score_conditions(planted, ids[0], tables, 4)
@@ -164,8 +169,8 @@ def test_another_seed_draws_other_controls_for_the_same_baseline(planted, ids, c
 def test_an_empty_mask_that_changes_the_loss_is_refused(planted, ids, chosen, monkeypatch):
     texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
     broken = lambda masks: lambda name, layer, states: states * 1.01  # noqa: E731
-    monkeypatch.setattr("lib.perplexity.zeroing", broken)
-    with pytest.raises(ValueError, match=r"with nothing zeroed the loss is [\d.]+, plain it is [\d.]+$"):
+    monkeypatch.setitem(REPLACEMENTS, "zero", broken)
+    with pytest.raises(ValueError, match=r"with nothing replaced the loss is [\d.]+, plain it is [\d.]+$"):
         measure_disruption(as_arm(planted), ids, texts, chosen, controls=2, seed=0)
 
 

@@ -3,7 +3,8 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from fixtures.tiny import DIM, plant, tiny_llama
-from lib.probe import NAMES, geometry, visiting, zeroing
+from lib.interventions import zeroing
+from lib.probe import NAMES, geometry, visiting
 
 pytestmark = pytest.mark.cpu
 

@@ -271,6 +271,7 @@ def test_the_same_settings_compare():
         ("threshold", 6.5, "threshold 5 and this run with 6.5"),
         ("scope", "head", "scope layer and this run with head"),
         ("site", "attention", "site projection and this run with attention"),
+        ("protocol", "africa2026", "protocol held-out and this run with africa2026"),
         ("max_tokens", 64, "max_tokens 128 and this run with 64"),
         ("controls", 99, "controls 10 and this run with 99"),
         ("limit", 2, "this run is a smoke run .--limit 2."),

@@ -9,12 +9,13 @@ import torch
 from beartype import beartype
 
 from fixtures.tiny import tiny_llama
-from lib import concentration, masks, massive, perplexity, rope, row_norms
+from lib import concentration, interventions, masks, massive, perplexity, rope, row_norms
 
 pytestmark = pytest.mark.cpu
 
 norms, bools = torch.ones(2, 3, 4, 8), torch.zeros(2, 3, 4, 8, dtype=torch.bool)  # text layer head dim
 ids = torch.zeros(2, 5, dtype=torch.long)
+frequency = torch.ones(3, 8)  # layer dim
 tables = {"query": torch.zeros(3, 3, 4, 16, dtype=torch.bool)}  # condition layer head dim
 
 RIGHT = {
@@ -27,8 +28,17 @@ RIGHT = {
     "chosen_mask": (masks.chosen_mask, norms),
     "random_control": (partial(masks.random_control, seed="a"), bools[0]),
     "condition_masks": (partial(masks.condition_masks, name="query", controls=2, seed=0), bools[0]),
+    "top_of_heads": (interventions.top_of_heads, norms),
+    "smallest_of_heads of one head": (interventions.smallest_of_heads, norms[0, 0, :1]),
+    "halves": (interventions.halves, frequency),
+    "largest_of_band": (
+        partial(interventions.largest_of_band, band=frequency > 0, number=torch.ones(3, dtype=torch.long)),
+        norms[0],
+    ),
+    "both_bands": (partial(interventions.both_bands, massive=bools[0], frequency=frequency), norms[0]),
     "nll_per_text": (partial(perplexity.nll_per_text, ids=ids), torch.zeros(2, 5, 7)),
     "score": (partial(perplexity.score, tiny_llama()), ids),
+    "score_after_prompt": (partial(perplexity.score_after_prompt, tiny_llama(), prompt=2), ids),
     "score_conditions": (partial(perplexity.score_conditions, tiny_llama(), masks=tables, rows=2), ids[0]),
     "row_norms": (row_norms.row_norms, torch.nn.Linear(3, 4)),
     "gini of one layer": (concentration.gini, np.ones(8)),
@@ -47,9 +57,18 @@ WRONG = {
     "random_control of texts": (partial(masks.random_control, seed="a"), bools),
     "random_control of norms": (partial(masks.random_control, seed="a"), norms[0]),
     "condition_masks of texts": (partial(masks.condition_masks, name="query", controls=2, seed=0), bools),
+    "top_of_heads of a mask": (interventions.top_of_heads, bools),
+    "smallest_of_heads without heads": (interventions.smallest_of_heads, torch.ones(8)),
+    "halves of one layer": (interventions.halves, frequency[0]),
+    "largest_of_band of a number": (
+        partial(interventions.largest_of_band, band=frequency > 0, number=torch.tensor(1)),
+        norms[0],
+    ),
+    "both_bands of texts": (partial(interventions.both_bands, massive=bools[0], frequency=frequency), norms),
     "nll_per_text of another length": (partial(perplexity.nll_per_text, ids=ids), torch.zeros(2, 4, 7)),
     "nll_per_text of another batch": (partial(perplexity.nll_per_text, ids=ids), torch.zeros(3, 5, 7)),
     "score of one text": (partial(perplexity.score, tiny_llama()), ids[0]),
+    "score_after_prompt of one text": (partial(perplexity.score_after_prompt, tiny_llama(), prompt=2), ids[0]),
     "score_conditions of a batch": (partial(perplexity.score_conditions, tiny_llama(), masks=tables, rows=2), ids),
     "row_norms of a weight": (row_norms.row_norms, torch.ones(4, 3)),
     "gini of integers": (concentration.gini, np.ones(8, dtype=int)),
@@ -77,7 +96,7 @@ def test_a_wrong_shape_is_refused(call, argument):
 
 
 def test_every_shape_in_a_signature_is_checked_here():
-    modules = (massive, masks, perplexity, rope, row_norms, concentration)
+    modules = (massive, interventions, masks, perplexity, rope, row_norms, concentration)
     shaped = {
         name
         for module in modules
