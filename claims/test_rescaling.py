@@ -24,7 +24,7 @@ def test_rescaling_the_rotation_without_training_leaves_query_counts_alone(with_
     with_rescaled.need("query", "rope")
     moved = with_rescaled.loss_change(kind)
     if (abs(moved) < LEAST).all():
-        context = " (dynamic NTK acts on texts longer than the model's context)" if kind == "dynamic" else ""
+        context = ", since dynamic NTK acts on texts longer than the model's context" if kind == "dynamic" else ""
         raise NoSubject(f"the {kind} arm has the RoPE arm's loss on every text: rescaling did nothing there{context}")
     note = f"the loss moves by {moved.mean():+.3g} nats per token"
     judge(with_rescaled.percent_change("query", kind), unit="% per text", note=note).within(-10, 10)

@@ -8,7 +8,6 @@ import xarray as xr
 
 from lib.verdicts import NoSubject
 
-BANDS = ("slow", "fast")
 EDITED = ("query", "key")
 
 

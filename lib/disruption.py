@@ -7,7 +7,6 @@ import xarray as xr
 from torch import Tensor
 
 from lib import masks
-from lib.bands import BANDS
 from lib.interventions import Masks, both_bands, smallest_of_heads, top_of_heads
 from lib.massive import Scope, channel_norms, pooled_norms
 from lib.measure import EDITED, Progress, rows_that_fit
@@ -15,6 +14,7 @@ from lib.models import Arm
 from lib.perplexity import score, score_after_prompt, score_conditions
 from lib.probe import Name, visiting
 from lib.protocols import Protocol
+from lib.rotary_pairs import BANDS
 from lib.texts import Text
 
 CHECKED = 32

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from lib.bands import BANDS, Bands
+from lib.bands import Bands
 from lib.concentration import lorenz
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.massive import Scope
 from lib.measure import EDITED
-from lib.rotary_pairs import ranks
+from lib.rotary_pairs import BANDS, ranks
 from lib.taps import NAMES
 
 POINTS = 101

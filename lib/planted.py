@@ -6,9 +6,8 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from lib.bands import BANDS
 from lib.masks import conditions
-from lib.rotary_pairs import slow_half
+from lib.rotary_pairs import BANDS, slow_half
 
 COUNTED = ("literary",) * 6 + ("technical",) * 6 + ("conversational",) * 4 + ("factual",) * 4
 """Kinds of the texts that massive values are counted on."""

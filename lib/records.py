@@ -12,7 +12,8 @@ import xarray as xr
 
 _CODE = (
     *("anatomy", "attention_site", "disruption", "interventions", "massive", "masks", "measure", "models"),
-    *("perplexity", "probe", "protocols", "rescaling", "rope", "rotation", "row_norms", "tap_search", "taps", "texts"),
+    *("perplexity", "probe", "protocols", "rescaling", "rope"),
+    *("rotary_pairs", "rotation", "row_norms", "tap_search", "taps", "texts"),
 )
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)

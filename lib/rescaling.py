@@ -49,6 +49,14 @@ def rescale(config: "transformers.PreTrainedConfig", rope: str) -> "transformers
     return config
 
 
+def check(config: Mapping, rope: str) -> None:
+    """Raise CannotRescale where `rescale` would, from a config as plain values and without a model."""
+    import transformers  # here: it takes seconds, and most runs do without
+
+    if config["model_type"] in transformers.CONFIG_MAPPING:
+        rescale(transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)), rope)
+
+
 def _rescaled(parameters: Mapping, config: "transformers.PreTrainedConfig", kind: str, factor: float) -> dict:
     """What changes in one set of rope parameters."""
     if getattr(config, "head_dim", 0) is None:  # some of transformers' formulas take it as it is

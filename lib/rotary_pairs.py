@@ -3,6 +3,9 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+BANDS = ("slow", "fast")
+"""The halves of a layer's rotary pairs."""
+
 
 def ranks(frequency: Float[np.ndarray, "layer dim"]) -> Int[np.ndarray, "layer dim"]:
     """Rank of each dim's pair among the pairs of its layer: 0 turns fastest; -1 is a dim that does not turn.

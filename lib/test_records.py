@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,13 @@ def record():
 @pytest.fixture
 def saved(tmp_path, record):
     return records.save(tmp_path, SETTINGS, {"pretrained": "some/model"}, record)
+
+
+def test_the_code_of_a_record_is_every_module_that_takes_part_in_measuring():
+    sources = [Path(records.__file__).with_name(f"{name}.py").read_text() for name in records._CODE]
+    found = [re.findall(r"^from lib(?:\.(\w+))? import (.*)", source, re.MULTILINE) for source in sources]
+    modules = {name for one in found for module, names in one for name in ([module] if module else names.split(", "))}
+    assert modules - set(records._CODE) == {"arguments", "provenance", "repetitive"}  # weights and texts are settings
 
 
 def test_a_record_is_found_again_with_everything_in_it(tmp_path, saved, record):

@@ -2,13 +2,14 @@ import math
 
 import pytest
 import torch
+import transformers
 
 from fixtures import architectures
 from fixtures.architectures import model_of
 from fixtures.tiny import save, tiny_llama
 from lib import models
 from lib.arguments import RESCALED
-from lib.rescaling import CannotRescale, rescale
+from lib.rescaling import CannotRescale, check, rescale
 from lib.rope import drop_rope, position_response
 from lib.test_rope import run
 
@@ -159,6 +160,26 @@ def test_of_several_rotations_those_that_are_plain_are_rescaled():
         "full_attention": ("linear", 8.0),
         "sliding_attention": ("linear", 4.0),
     }
+
+
+def test_the_text_part_of_a_model_of_text_and_pictures_is_rescaled():
+    text = config_of("gemma3_text").to_dict()
+    config = rescale(transformers.AutoConfig.for_model("gemma3", text_config=text), "linear:4")
+    found = config.text_config.rope_parameters
+    assert [found[kind]["rope_type"] for kind in ("full_attention", "sliding_attention")] == ["linear"] * 2
+
+
+def test_types_of_layers_with_heads_of_their_own_size_are_rescaled_by_it():
+    found = rescale(transformers.AutoConfig.for_model("gemma4_text", head_dim=64), "ntk:4").rope_parameters
+    assert found["sliding_attention"]["rope_theta"] == pytest.approx(10_000 * 4 ** (64 / 62))
+    assert found["full_attention"]["rope_type"] == "proportional"
+
+
+def test_a_config_as_plain_values_is_refused_alike():
+    check(config_of("llama").to_dict(), "yarn:4")
+    check({"model_type": "unknown to transformers"}, "yarn:4")
+    with pytest.raises(CannotRescale, match=r"it is not plain but linear already$"):
+        check(rescale(config_of("llama"), "linear:2").to_dict(), "yarn:4")
 
 
 def test_a_drope_checkpoint_is_refused(tmp_path):

@@ -155,6 +155,11 @@ def test_a_second_rotary_embedding_is_refused(tiny):
         drop_rope(tiny)
 
 
+def test_what_sees_pictures_may_rotate_in_its_own_way(tiny, ids):
+    tiny.tower = copy.deepcopy(tiny.model.rotary_emb)
+    assert position_response(drop_rope(tiny), ids)["change"] == 0
+
+
 def test_a_saved_copy_is_loaded_without_rotation(tiny, ids, tmp_path):
     folder = save(drop_rope(tiny), tmp_path / "dropped")
     arm = models.load({"pretrained": str(folder)}, device="cpu")
