@@ -22,9 +22,17 @@ Subject = MassiveValues | Disruption | Trajectory
 
 
 def massive_values(
-    *, spread: float = 0.02, slow: float | Sequence[float] = 0.95, texts: int = 20, **changed: tuple
+    *,
+    spread: float = 0.02,
+    slow: float | Sequence[float] = 0.95,
+    texts: int = 20,
+    kv_heads: int = 8,
+    **changed: tuple,
 ) -> MassiveValues:
-    """Planted counts of both arms: those of LAYERS but for the tensors `changed`; totals vary by `spread`."""
+    """Planted counts of both arms: those of LAYERS but for the tensors `changed`; totals vary by `spread`.
+
+    Query has 8 heads; `kv_heads` are those of key and value.
+    """
     layers = {**LAYERS, **changed}
     records = {}
     for i, arm in enumerate(ARMS):
@@ -32,8 +40,16 @@ def massive_values(
         for j, name in enumerate(NAMES):
             totals = sum(layers[name][i]) * (1 + planted.scatter(texts, spread=spread, seed=10 * i + j))
             counts[name] = planted.layer_counts(layers[name][i], totals, seed=10 * i + j)
-        records[arm] = planted.norms_record(counts, slow=slow, seed=i)
+        records[arm] = planted.norms_record(counts, slow=slow, seed=i, kv_heads=kv_heads)
     return MassiveValues(records)
+
+
+def repeated(subject: MassiveValues, arm: str, *, heads: int = 1, layers: int = 1) -> MassiveValues:
+    """The same subject with every head and every layer of an arm so many times: another shape, the same rates."""
+    record = subject.records[arm]
+    times = {"head": heads, "kv_head": heads, "layer": layers}
+    places = {dim: np.repeat(np.arange(record.sizes[dim]), n) for dim, n in times.items()}
+    return MassiveValues({**subject.records, arm: record.isel(places)})
 
 
 def disruption(**rises: dict) -> Disruption:
