@@ -17,7 +17,9 @@ def test_query_counts_fall_along_recalibration(trajectory, judge):
     """
     trajectory.need("query")
     totals = trajectory.totals("query")
-    judge(found := trend(totals), unit=UNIT, note=_course(trajectory.steps, totals.mean(0), found)).below(0)
+    found, rate = trend(totals), trajectory.values[-1].rates_said(("drope", "query"))
+    note = _course(trajectory.steps, totals.mean(0), found) + (f"; at the last step {rate}" if rate else "")
+    judge(found, unit=UNIT, note=note).below(0)
 
 
 @pytest.mark.claim("R2", source=STUDY, published="not measured", family="recalibration", figure="reliance_over_steps")
