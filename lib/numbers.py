@@ -22,11 +22,11 @@ def numbers(
     """`{arm: {..}}` for every arm with a record of experiment 1, and under "between" what compares the two main arms.
 
     What cannot be formed (the Gini coefficient of norms that are all zero) is None: a report is not lost for it.
-    Of an arm: `counts[tensor]` [text, layer], `channels[tensor]` of one layer and, where tensors or arms differ in them,
-    `rates[tensor]` [text, layer] (counts in percent of the channels), `loss` [text] (nats per token), and if experiment 2 was made, its
-    `conditions`, `nll` [text, condition] and the number of channels `zeroed`. Of `rope` and `drope` also `gini`
-    [text] and `lorenz` [point] of query and key norms, `rotary_pairs` (massive channels of each rotary pair, fastest
-    first, mean over texts) and `rank_agreement` [layer, text] of weights and norms.
+    Of an arm: `counts[tensor]` [text, layer], `channels[tensor]` of one layer, `loss` [text] (nats per token), and if
+    experiment 2 was made, its `conditions`, `nll` [text, condition] and the number of channels `zeroed`. Where tensors
+    or arms have different channels, also `rates[tensor]` [text, layer], percent of them. Of `rope` and `drope` also
+    `gini` [text] and `lorenz` [point] of query and key norms, `rotary_pairs` (massive channels of each rotary pair,
+    fastest first, mean over texts) and `rank_agreement` [layer, text] of weights and norms.
     """
     found, uneven = {}, MassiveValues(norms, threshold, scope).uneven
     for arm, record in norms.items():

@@ -108,7 +108,7 @@ def _in_scope(records: Mapping[str, xr.Dataset], judge_at: Callable, thresholds:
     kept = {claim: [{key: there[claim][key] for key in KEPT} for there in judged] for claim in claims}
     values = MassiveValues(records)
     rates = {
-        arm: {name: [100 * mean / values.size(arm, name) for mean in found] for name, found in of_arm.items()}
+        arm: {name: [100 * mean / values.size(arm, name) for mean in course] for name, course in of_arm.items()}
         for arm, of_arm in means.items()
     }
     given = {"counts": means, "rates": rates} if values.uneven else {"counts": means}
