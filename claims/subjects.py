@@ -111,12 +111,13 @@ def study_kinds(*, stored: bool) -> Disruption:
     )
 
 
-def with_third(arm: str, third_query=(), third_key=(), *, spread: float = 0.02, **changed) -> MassiveValues:
+def with_third(
+    arm: str, third_query=(), third_key=(), *, spread: float = 0.02, kv_heads: int = 8, **changed
+) -> MassiveValues:
     """Planted counts of both arms and of a third one, whose query and key counts per layer are given here."""
-    both = massive_values(spread=spread, **changed)
-    third = massive_values(
-        spread=spread, **{"query": (third_query or [100, 3, 100, 100],) * 2, "key": (third_key or [100] * 4,) * 2}
-    )
+    both = massive_values(spread=spread, kv_heads=kv_heads, **changed)
+    given = {"query": (third_query or [100, 3, 100, 100],) * 2, "key": (third_key or [100] * 4,) * 2}
+    third = massive_values(spread=spread, kv_heads=kv_heads, **given)
     return MassiveValues({**both.records, arm: third.records["drope"]})
 
 

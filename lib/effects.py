@@ -19,9 +19,7 @@ from lib.rope import is_slow
 from lib.verdicts import NoSubject
 
 ARMS = ("rope", "drope")
-OTHER_TOKENS = (
-    "the arms have different tokenizers, so their losses per token are of different tokens: they do not compare"
-)
+OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
 
 @dataclass(frozen=True)
