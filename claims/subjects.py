@@ -23,9 +23,17 @@ Subject = MassiveValues | Disruption | Bands | Trajectory
 
 
 def massive_values(
-    *, spread: float = 0.02, slow: float | Sequence[float] = 0.95, texts: int = 20, **changed: tuple
+    *,
+    spread: float = 0.02,
+    slow: float | Sequence[float] = 0.95,
+    texts: int = 20,
+    kv_heads: int = 8,
+    **changed: tuple,
 ) -> MassiveValues:
-    """Planted counts of both arms: those of LAYERS but for the tensors `changed`; totals vary by `spread`."""
+    """Planted counts of both arms: those of LAYERS but for the tensors `changed`; totals vary by `spread`.
+
+    Query has 8 heads; `kv_heads` are those of key and value.
+    """
     layers = {**LAYERS, **changed}
     records = {}
     for i, arm in enumerate(ARMS):
@@ -33,8 +41,16 @@ def massive_values(
         for j, name in enumerate(NAMES):
             totals = sum(layers[name][i]) * (1 + planted.scatter(texts, spread=spread, seed=10 * i + j))
             counts[name] = planted.layer_counts(layers[name][i], totals, seed=10 * i + j)
-        records[arm] = planted.norms_record(counts, slow=slow, seed=i)
+        records[arm] = planted.norms_record(counts, slow=slow, seed=i, kv_heads=kv_heads)
     return MassiveValues(records)
+
+
+def repeated(subject: MassiveValues, arm: str, *, heads: int = 1, layers: int = 1) -> MassiveValues:
+    """The same subject with every head and every layer of an arm so many times: another shape, the same rates."""
+    record = subject.records[arm]
+    times = {"head": heads, "kv_head": heads, "layer": layers}
+    places = {dim: np.repeat(np.arange(record.sizes[dim]), n) for dim, n in times.items()}
+    return MassiveValues({**subject.records, arm: record.isel(places)})
 
 
 def disruption(**rises: dict) -> Disruption:
@@ -96,18 +112,19 @@ def study_kinds(*, stored: bool) -> Disruption:
     )
 
 
-def with_third(arm: str, third_query=(), third_key=(), *, spread: float = 0.02, **changed) -> MassiveValues:
+def with_third(
+    arm: str, third_query=(), third_key=(), *, spread: float = 0.02, kv_heads: int = 8, **changed
+) -> MassiveValues:
     """Planted counts of both arms and of a third one, whose query and key counts per layer are given here."""
-    both = massive_values(spread=spread, **changed)
-    third = massive_values(
-        spread=spread, **{"query": (third_query or [100, 3, 100, 100],) * 2, "key": (third_key or [100] * 4,) * 2}
-    )
+    both = massive_values(spread=spread, kv_heads=kv_heads, **changed)
+    given = {"query": (third_query or [100, 3, 100, 100],) * 2, "key": (third_key or [100] * 4,) * 2}
+    third = massive_values(spread=spread, kv_heads=kv_heads, **given)
     return MassiveValues({**both.records, arm: third.records["drope"]})
 
 
 def ranked(agreement: float | Sequence[float], texts: int = 20) -> MassiveValues:
     """The RoPE arm with row norms that agree with the norms as far as said, in one text after the other."""
-    found = massive_values(texts=texts).records["rope"]
+    found = massive_values(texts=texts, kv_heads=4).records["rope"]
     of_texts = np.broadcast_to(agreement, texts)
     rng = np.random.default_rng(0)
     for name in ("query", "key"):

@@ -8,10 +8,11 @@ STUDY = "Africa 2026"
 @pytest.mark.claim("Q1", source=f"{STUDY}, massive values", published="-38.9 %", family="counts", figure="counts")
 def test_query_loses_at_least_30_percent_of_its_massive_values(massive_values, judge):
     """Massive Query channels are counted over all layers in both arms; the number of a text is the percent change of
-    its count from RoPE to DroPE.
+    its count from RoPE to DroPE. Where the arms have different shapes it is that of the share of channels.
     """
     massive_values.need("query", "rope")
-    judge(massive_values.percent_change("query"), unit="% per text").at_most(-30)
+    note = massive_values.rates_said(("rope", "query"), ("drope", "query"))
+    judge(massive_values.percent_change("query"), unit="% per text", note=note).at_most(-30)
 
 
 @pytest.mark.claim("K1", source=f"{STUDY}, massive values", published="-11.0 %", family="counts", figure="counts")
@@ -20,9 +21,10 @@ def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judg
     massive_values.need("key", "rope")
     massive_values.need("query", "rope")
     key, query = massive_values.percent_change("key"), massive_values.percent_change("query")
+    note = massive_values.rates_said(*((arm, name) for name in ("key", "query") for arm in ("rope", "drope")))
     judge.all_of(
-        judge.part(key, of=2, unit="% per text", label="key").below(0),
-        judge.part(key - query, of=2, unit="points per text", label="key - query").above(0),
+        judge.part(key, of=2, unit="% per text", label="key", note=note).below(0),
+        judge.part(key - query, of=2, unit="points per text", label="key - query", note=note).above(0),
     )
 
 
@@ -32,7 +34,8 @@ def test_value_keeps_its_number_of_massive_values(massive_values, judge):
     within the margin.
     """
     massive_values.need("value", "rope")
-    judge(massive_values.percent_change("value"), unit="% per text").within(-10, 10)
+    note = massive_values.rates_said(("rope", "value"), ("drope", "value"))
+    judge(massive_values.percent_change("value"), unit="% per text", note=note).within(-10, 10)
 
 
 @pytest.mark.parametrize("name", ["query", "key"])
@@ -41,8 +44,12 @@ def test_value_keeps_its_number_of_massive_values(massive_values, judge):
 )
 def test_query_and_key_have_four_times_as_many_as_value(rope_values, judge, name):
     """Count of this tensor minus four times that of Value in the RoPE arm, text by text: a ratio judged as a
-    difference, so that nothing is divided by zero.
+    difference, so that nothing is divided by zero. Where Value has other channels (grouped heads), both are taken in
+    percent of their own.
     """
     rope_values.need(name, "rope")
-    surplus = rope_values.totals("rope", name) - 4 * rope_values.totals("rope", "value")
-    judge(surplus, unit=f"{name} - 4 x value").at_least(0)
+    alike = rope_values.alike("rope", name, "value")
+    number, unit = (rope_values.totals, "") if alike else (rope_values.rates, ", % of channels")
+    surplus = number("rope", name) - 4 * number("rope", "value")
+    note = rope_values.rates_said(("rope", name), ("rope", "value"))
+    judge(surplus, unit=f"{name} - 4 x value{unit}", note=note).at_least(0)

@@ -61,6 +61,7 @@ def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge)
     """Rise of a held-out text's loss with the massive channels zeroed in the RoPE arm, minus twice that in the DroPE
     arm; and RoPE must be hurt at all.
     """
+    disruption.need_same_tokens()
     disruption.need("rope", "drope")
     rope, drope = disruption.massive("rope"), disruption.massive("drope")
     note = f"ratio of the means {ratio(rope.mean(), drope.mean())} in nats"

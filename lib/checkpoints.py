@@ -54,16 +54,16 @@ def read(given: str | Mapping | Sequence, *, like: ModelArguments | None = None,
     """The checkpoints that `given` names, ordered by step, each looked at as far as that takes no weights.
 
     `given` is model arguments, several of them (a list, or separated by `;`), or a pattern: `runs/checkpoint-*` for
-    folders, `org/model,revision=step-*` for branches and tags. All must have the shape of `like` (where it is a folder;
-    else that of the first that tells its shape). `known` are names that a pattern may also mean when no folder fits:
-    those of stored records.
+    folders, `org/model,revision=step-*` for branches and tags. All must have one shape: that of `like` (where it is a
+    folder) if at least half of them have it, else that of the last one. `known` are names that a pattern may also mean
+    when no folder fits: those of stored records.
     Raises ValueError when nothing fits, no checkpoint tells its step, or none is left.
     """
     found = expand(given, known=known)
     if len(found) == 1:
         return Series((Checkpoint(found[0], _step(found[0])[0]),))
     marked = any(_state(args) is not None for args in found)
-    shape = next(filter(None, (_shape_or_none(args) for args in ([like] if like else []) + found)), None)
+    shape = _common_shape(found, like)
     listed = [_examined(args, shape, marked) for args in found]
     if all(c.step is None for c in listed):
         raise ValueError(
@@ -195,6 +195,16 @@ def _state(args: ModelArguments) -> int | None:
 def _shape(args: ModelArguments) -> dict | None:
     """Sizes of a folder's states; None for a hub's model, which is compared when it is loaded."""
     return provenance.sizes(provenance.read_config(args)) if Path(args.pretrained).is_dir() else None
+
+
+def _common_shape(found: list[ModelArguments], like: ModelArguments | None) -> dict | None:
+    """The shape that the checkpoints of a series must have, None where none tells its own."""
+    by_step = sorted(found, key=lambda args: _step(args)[0] or 0)
+    shapes = [shape for args in by_step if (shape := _shape_or_none(args))]
+    wanted = _shape_or_none(like) if like else None
+    if wanted and 2 * shapes.count(wanted) >= len(shapes):
+        return wanted
+    return shapes[-1] if shapes else None
 
 
 def _shape_or_none(args: ModelArguments) -> dict | None:

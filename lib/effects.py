@@ -1,7 +1,7 @@
 """What claims are about, computed from records: counts, changes, shares and losses, one number per text."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,18 +12,22 @@ from scipy import stats
 
 from lib.concentration import gini
 from lib.massive import Scope, massive_mask
+from lib.rates import Rates
+from lib.records import tokenizers
 from lib.rotary_pairs import slow_half
 from lib.taps import NAMES, Name
 from lib.verdicts import NoSubject
 
 ARMS = ("rope", "drope")
+OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
 
 @dataclass(frozen=True)
-class MassiveValues:
+class MassiveValues(Rates):
     """The massive values of both arms, text by text. Reads the records of experiment 1; needs no model.
 
-    `records` may hold more arms than two (`dropped`, `continued`, `yarn`); what compares arms takes their names.
+    `records` may hold more arms than two (`dropped`, `continued`, `yarn`); what compares arms takes their names. Arms
+    may have different shapes: what compares their counts compares shares of channels, and says so where it cannot.
     """
 
     records: Mapping[str, xr.Dataset]
@@ -43,16 +47,42 @@ class MassiveValues:
         """Number of massive channels over all layers [text]."""
         return self.counts(arm, name).sum(-1)
 
-    def channels(self, name: Name) -> int:
+    @property
+    def arms(self) -> Sequence[str]:
+        return tuple(self.records)
+
+    def shape(self, arm: str, name: Name) -> tuple[int, int, int]:
+        """Layers, heads and dims of a tensor's states."""
+        return self.records[arm][f"{name}_norm"].shape[1:]
+
+    def layers(self, arm: str) -> int:
+        """Layers of an arm."""
+        return next(self.shape(arm, name)[0] for name in NAMES if f"{name}_norm" in self.records[arm])
+
+    def channels(self, name: Name, arm: str = "rope") -> int:
         """Channels of one layer."""
-        return int(np.prod(self.records["rope"][f"{name}_norm"].shape[-2:]))
+        _, heads, dim = self.shape(arm, name)
+        return heads * dim
 
     def percent_change(self, name: Name, arm: str = "drope") -> np.ndarray:
-        """Change of the total from the RoPE arm to `arm`, in percent of the RoPE arm's, per text."""
+        """Change of the rate from the RoPE arm to `arm`, in percent of the RoPE arm's, per text.
+
+        Where both have as many channels, this is the change of the total.
+        """
         before, after = self.totals("rope", name), self.totals(arm, name)
         if not before.all():
             raise NoSubject(f"a text has no massive {name} value in the RoPE arm, so there is no percent change of it")
-        return 100 * (after - before) / before
+        # whole numbers up to the division: nothing is rounded where the channels are as many
+        return 100 * (after * self.size("rope", name) / self.size(arm, name) - before) / before
+
+    def change_per_layer(self, name: Name) -> np.ndarray:
+        """Change of the count from the RoPE to the DroPE arm [text, layer], in channels of the RoPE arm's layer.
+
+        Raises NoSubject where the arms have different numbers of layers.
+        """
+        self.need_layers()
+        before, after = self.counts("rope", name), self.counts("drope", name)
+        return after * self.channels(name) / self.channels(name, "drope") - before
 
     def loss_change(self, arm: str) -> np.ndarray:
         """Loss of each text in `arm` minus that in the RoPE arm, nats per token."""
@@ -64,6 +94,7 @@ class MassiveValues:
         Half the sum of absolute differences of the layers' shares (total variation): 0 when every layer keeps its
         share, 100 when no layer has massive values in both arms.
         """
+        self.need_layers()
         shares = []
         for arm in ARMS:
             counts = self.counts(arm, name)
@@ -127,7 +158,13 @@ class MassiveValues:
 
         Returns the share of them that are massive in `arm` too, and the Jaccard index (shared / massive in either):
         both [layer], from 0 to 1, NaN where there is nothing to share.
+        Raises ValueError where the arms have states of different shape: their channels do not correspond.
         """
+        if self.shape("rope", name) != self.shape(arm, name):
+            shapes = " and ".join(" x ".join(map(str, self.shape(a, name))) for a in ("rope", arm))
+            raise ValueError(
+                f"the arms have {name} states of {shapes} (layers x heads x dims), so channels do not correspond"
+            )
         before, after = self.masks["rope", name], self.masks[arm, name]
         both, either, first = ((m).sum((0, 2, 3)) for m in (before & after, before | after, before))
         with np.errstate(invalid="ignore"):
@@ -135,6 +172,8 @@ class MassiveValues:
 
     def need(self, name: Name, *arms: str, layer: int | None = None) -> None:
         """Raise NoSubject unless one of `arms` has at least one massive value per text on average (in `layer`)."""
+        if layer is not None and layer >= min(self.layers(a) for a in arms):
+            raise NoSubject(f"the {' and '.join(arms)} arm has no layer {layer}: there is nothing to judge")
         counts = [self.totals(a, name) if layer is None else self.counts(a, name)[:, layer] for a in arms]
         if max(c.mean() for c in counts) < 1:
             where = "" if layer is None else f" at layer {layer}"
@@ -198,6 +237,16 @@ class Disruption:
         """Number of query and key channels that were taken for massive, in the text with most where they differ."""
         masks = [self.records[arm][f"{name}_zeroed"] for name in ("query", "key")]
         return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
+
+    @property
+    def other_tokens(self) -> bool:
+        """Have the arms different tokenizers, so that a loss per token is of other tokens in each?"""
+        return len(tokenizers(self.records.values())) > 1
+
+    def need_same_tokens(self) -> None:
+        """Raise NoSubject where the losses of the arms do not compare: their tokenizers differ."""
+        if self.other_tokens:
+            raise NoSubject(OTHER_TOKENS)
 
     def need(self, *arms: str) -> None:
         """Raise NoSubject unless at least one channel is zeroed in every one of `arms`."""

@@ -1,4 +1,4 @@
-"""Figures of counts, layers, rotary pairs and damage, from records, as SVG. Without pyplot: no state, no display."""
+"""Figures of counts, rotary pairs and damage, from records, as SVG. Without pyplot: no state, no display."""
 
 import io
 
@@ -9,76 +9,37 @@ from matplotlib.figure import Figure
 
 from lib.effects import ARMS, Disruption, MassiveValues
 from lib.rotary_pairs import ranks, slow_half
-from lib.taps import NAMES, Name
+from lib.taps import NAMES
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
 LABELS = {"rope": "RoPE", "drope": "DroPE"}
-MARKED_LAYER = 1
-"""The layer the study singles out."""
 LEAST_PERCENT = 0.1
 """The smallest increase of perplexity that is drawn on a log scale."""
 
 
 def counts(values: MassiveValues) -> str:
-    """Massive values of Q, K and V in both arms: mean over texts, error bars of one standard deviation."""
+    """Massive values of Q, K and V in both arms: mean over texts, error bars of one standard deviation.
+
+    Where tensors or arms have different numbers of channels, heights are shares of them; counts stand below.
+    """
     figure, axes = canvas()
+    uneven = values.uneven
     for offset, arm in zip((-0.2, 0.2), ARMS, strict=True):
-        totals = [values.totals(arm, name) for name in NAMES]
+        totals = [values.rates(arm, name) if uneven else values.totals(arm, name) for name in NAMES]
         heights = [t.mean() for t in totals]
         spread = [t.std(ddof=1) if len(t) > 1 else 0.0 for t in totals]
         bars = axes.bar(
             np.arange(3) + offset, heights, 0.38, yerr=spread, capsize=4, color=COLOURS[arm], label=LABELS[arm]
         )
-        axes.bar_label(bars, labels=[f"{h:.4g}" for h in heights], padding=3, fontsize=8)
+        below = [f" %\n({values.totals(arm, name).mean():.4g})" if uneven else "" for name in NAMES]
+        labels = [f"{h:.4g}{count}" for h, count in zip(heights, below, strict=True)]
+        axes.bar_label(bars, labels=labels, padding=3, fontsize=8)
     axes.set_xticks(range(3), [name.capitalize() for name in NAMES])
     axes.margins(y=0.15)
-    axes.set_ylabel("massive values per text")
+    axes.set_ylabel("massive values, % of all channels (count)" if uneven else "massive values per text")
     axes.set_title(f"Massive values (n = {len(totals[0])} texts, mean and sd)")
     axes.legend()
-    return as_svg(figure)
-
-
-def query_per_layer(values: MassiveValues) -> str:
-    """Massive Query values layer by layer in both arms, the difference shaded."""
-    return _per_layer(values, "query")
-
-
-def value_per_layer(values: MassiveValues) -> str:
-    """Massive Value values layer by layer in both arms, drawn like those of Query."""
-    return _per_layer(values, "value")
-
-
-def _per_layer(values: MassiveValues, name: Name) -> str:
-    figure, axes = canvas()
-    rope, drope = (values.counts(arm, name).mean(0) for arm in ARMS)
-    layers = np.arange(len(rope))
-    for arm, line in zip(ARMS, (rope, drope), strict=True):
-        axes.plot(layers, line, marker="o", markersize=3, color=COLOURS[arm], label=LABELS[arm])
-    for where, arm in ((rope >= drope, "rope"), (rope <= drope, "drope")):
-        axes.fill_between(layers, rope, drope, where=where, interpolate=True, color=COLOURS[arm], alpha=0.2)
-    layer_axis(axes, layers)
-    axes.set_ylabel(f"massive {name} channels")
-    axes.set_title(f"{name.capitalize()}, layer by layer")
-    axes.legend()
-    return as_svg(figure)
-
-
-def change_per_layer(values: MassiveValues) -> str:
-    """Change of the Query count from RoPE to DroPE in every layer, layer 1 marked."""
-    figure, axes = canvas()
-    change = (values.counts("drope", "query") - values.counts("rope", "query")).astype(float)
-    layers = np.arange(change.shape[1])
-    colours = [COLOURS["drope"] if layer == MARKED_LAYER else "#8899aa" for layer in layers]
-    spread = change.std(0, ddof=1) if len(change) > 1 else np.zeros(len(layers))
-    axes.bar(layers, change.mean(0), yerr=spread, capsize=2, color=colours)
-    axes.axhline(0, color="black", linewidth=0.8)
-    if len(layers) > MARKED_LAYER:
-        tip = (MARKED_LAYER, change.mean(0)[MARKED_LAYER])
-        axes.annotate("layer 1", tip, xytext=(12, 10), textcoords="offset points", arrowprops={"arrowstyle": "->"})
-    layer_axis(axes, layers)
-    axes.set_ylabel("DroPE minus RoPE, massive query values")
-    axes.set_title("Change of Query per layer")
     return as_svg(figure)
 
 

@@ -21,6 +21,7 @@ LEVELS = 128
 """Levels of a ratio, fewer than a byte holds, so that pages stay small: from 1/8 to 64 x the mean each is 5 % wide."""
 LOW, HIGH = 1 / 8, 64.0
 """Ratios to the mean that are told apart; what lies outside is shown as if it lay on the bound."""
+SIZES = ("layers", "heads", "dim")
 MARGIN = 8
 """The range reaches to at least so many times the threshold."""
 ORDINARY, MASSIVE = ("cividis", 0.07, 0.45), ("inferno", 0.66, 0.92)
@@ -36,13 +37,14 @@ def heat_maps(values: MassiveValues, arms: Sequence[str] = ARMS) -> dict:
 
     Returns `scale` and, for each of query, key and value, an entry with `layers`, `heads`, `dim`, `order` (the dim of a
     head that each column shows) and `arms`: base64 of the zlib-compressed bytes [layer, head, column], one level each.
+    Where arms have states of different shape, these four are those of the first arm, and `shapes` has those of each.
     Query and key dims are in the order of their rotary pairs, the fastest first and the two dims of a pair beside each
     other; values are not rotated and stay in their own order. The mean is that of the scope of `values`.
 
     Levels are even steps of log2(norm / mean), `first_massive` of them below the threshold and the others above it, so
     that a level is above the threshold if and only if the pooled norm is massive. `precision` is the largest relative
     error of a ratio between `low` and `high`.
-    Raises ValueError for an arm without a record, arms of different shape, or norms that are not finite.
+    Raises ValueError for an arm without a record or norms that are not finite.
     """
     if missing := [arm for arm in arms if arm not in values.records]:
         raise ValueError(f"there is no record of the arm {missing[0]}: heat maps need one of each of {', '.join(arms)}")
@@ -66,11 +68,16 @@ def scale_of(threshold: float) -> dict:
     }
 
 
+def shape_of(entry: dict, arm: str) -> dict:
+    """`layers`, `heads`, `dim` and `order` of an arm: its own where arms differ, else those of all."""
+    return entry.get("shapes", {}).get(arm, entry)
+
+
 def levels(entry: dict, arm: str) -> UInt8[np.ndarray, "layer head dim"]:
     """The levels of an arm, dims in the order that is shown. Raises ValueError for an arm or bytes that do not fit."""
     if arm not in entry["arms"]:
         raise ValueError(f"this heat map has no arm {arm!r}, only {', '.join(entry['arms'])}")
-    shape = entry["layers"], entry["heads"], entry["dim"]
+    shape = tuple(shape_of(entry, arm)[size] for size in SIZES)
     try:
         return np.frombuffer(zlib.decompress(base64.b64decode(entry["arms"][arm])), np.uint8).reshape(shape)
     except (ValueError, zlib.error) as error:
@@ -83,7 +90,7 @@ def decode(entry: dict, arm: str, scale: dict) -> Float[np.ndarray, "layer head 
     Each is the middle of its level: within `scale["precision"]` of the true ratio between `low` and `high`.
     """
     ratios = np.exp2(_middles(scale))[levels(entry, arm)]
-    return ratios[..., np.argsort(entry["order"])]
+    return ratios[..., np.argsort(shape_of(entry, arm)["order"])]
 
 
 def sprite(entry: dict, arm: str, scale: dict) -> bytes:
@@ -110,15 +117,20 @@ def ticks(scale: dict) -> list[tuple[float, str]]:
 
 def _entry(values: MassiveValues, name: str, arms: Sequence[str], scale: dict) -> dict:
     norms = {arm: pooled_norms(torch.from_numpy(values.records[arm][f"{name}_norm"].values)) for arm in arms}
-    shapes = {tuple(found.shape) for found in norms.values()}
-    if len(shapes) > 1:
-        raise ValueError(f"the arms {' and '.join(arms)} have {name} norms of different shape: they share no heat map")
-    (shape,) = shapes
-    dim = shape[-1]
-    turning = [values.frequency(arm) for arm in arms if values.frequency(arm).any()]
-    order = pair_order(turning[0]) if turning and name != "value" else np.arange(dim)
-    packed = {arm: _pack(_quantised(found, values, scale)[..., order]) for arm, found in norms.items()}
-    return dict(zip(("layers", "heads", "dim"), shape, strict=True)) | {"order": order.tolist(), "arms": packed}
+    shapes = {arm: _shape(name, values.frequency(arm), found) for arm, found in norms.items()}
+    if len({tuple(sizes[size] for size in SIZES) for sizes in shapes.values()}) == 1:
+        # an arm that does not rotate any more is shown in the order of the one that does
+        order = next((s["order"] for a, s in shapes.items() if values.frequency(a).any()), shapes[arms[0]]["order"])
+        shapes = {arm: {**sizes, "order": order} for arm, sizes in shapes.items()}
+    packed = {arm: _pack(_quantised(found, values, scale)[..., shapes[arm]["order"]]) for arm, found in norms.items()}
+    first, *others = shapes.values()
+    return {**first, "arms": packed, **({"shapes": shapes} if any(other != first for other in others) else {})}
+
+
+def _shape(name: str, frequency: np.ndarray, norms: torch.Tensor) -> dict:
+    """Sizes of norms [layer, head, dim], and the order in which dims are shown."""
+    order = np.arange(norms.shape[-1]) if name == "value" else pair_order(frequency)
+    return {**dict(zip(SIZES, norms.shape, strict=True)), "order": order.tolist()}
 
 
 def _quantised(norms: torch.Tensor, values: MassiveValues, scale: dict) -> UInt8[np.ndarray, "layer head dim"]:

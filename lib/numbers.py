@@ -28,17 +28,20 @@ def numbers(
     """`{arm: {..}}` for every arm with a record of experiment 1, and under "between" what compares the two main arms.
 
     What cannot be formed (the Gini coefficient of norms that are all zero) is None: a report is not lost for it.
-    Of an arm: `counts[tensor]` [text, layer], `loss` [text] (nats per token), and if experiment 2 was made, its
-    `conditions`, `nll` [text, condition] and the number of channels `zeroed`; under `bands` the same of slow and of
-    fast channels. Of `rope` and `drope` also `gini`
-    [text] and `lorenz` [point] of query and key norms, `rotary_pairs` (massive channels of each rotary pair, fastest
-    first, mean over texts) and `rank_agreement` [layer, text] of weights and norms.
+    Of an arm: `counts[tensor]` [text, layer], `channels[tensor]` of one layer, `loss` [text] (nats per token), and if
+    experiment 2 was made, its `conditions`, `nll` [text, condition] and the number of channels `zeroed`; under `bands`
+    the same of slow and of fast channels. Where tensors or arms have different channels, also `rates[tensor]`
+    [text, layer], percent of them. Of `rope` and `drope` also `gini` [text] and `lorenz` [point] of query and key
+    norms, `rotary_pairs` (massive channels of each rotary pair, fastest first, mean over texts; None where nothing
+    rotates) and `rank_agreement` [layer, text] of weights and norms.
     """
-    found = {}
+    found, uneven = {}, MassiveValues(norms, threshold, scope).uneven
     for arm, record in norms.items():
         values = MassiveValues({arm: record}, threshold, scope)
         found[arm] = {
             "counts": {name: values.counts(arm, name).tolist() for name in NAMES},
+            "channels": {name: values.channels(name, arm) for name in NAMES},
+            **({"rates": {name: values.layer_rates(arm, name).tolist() for name in NAMES}} if uneven else {}),
             "loss": record["nll"].values.tolist(),
             **(_concentration(values, arm) if arm in ARMS else {}),
             **(_disruption(losses, arm) if arm in losses else {}),
@@ -95,9 +98,15 @@ def _bands(record: xr.Dataset) -> dict:
     return {"bands": {"conditions": nll["condition"].values.tolist(), "nll": nll.values.tolist(), "zeroed": zeroed}}
 
 
-def _overlap(both: MassiveValues, name) -> dict[str, list]:
-    """Share of RoPE's massive channels that are kept, and Jaccard index, per layer; null where there is nothing."""
-    kept, jaccard = both.overlap(name)
+def _overlap(both: MassiveValues, name) -> dict[str, list | str | None]:
+    """Share of RoPE's massive channels that are kept, and Jaccard index, per layer; null where there is nothing.
+
+    Of arms whose channels do not correspond both are null, and `reason` says why.
+    """
+    try:
+        kept, jaccard = both.overlap(name)
+    except ValueError as reason:
+        return {"kept": None, "jaccard": None, "reason": str(reason)}
     return {"kept": plain(kept), "jaccard": plain(jaccard)}
 
 

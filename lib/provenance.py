@@ -16,6 +16,7 @@ from torch import nn, uint8
 from lib.arguments import ModelArguments
 
 SIZES = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "hidden_size", "head_dim")
+ESSENTIAL = ("num_hidden_layers", "num_attention_heads", "hidden_size")
 PACKAGES = ("torch", "transformers", "bitsandbytes", "numpy", "scipy", "xarray")
 
 
@@ -78,13 +79,33 @@ def read_config(args: ModelArguments) -> dict:
 
 
 def sizes(config: Mapping) -> dict[str, int | None]:
-    """What decides the shape of a model's states, from its config.json; what a config leaves out is filled in."""
+    """What decides the shape of a model's states, from its config.json; what a config leaves out is filled in.
+
+    Architectures with names of their own (GPT-2's `n_head`, a `text_config` within) are read as transformers reads
+    them. A size that nobody knows is None.
+    """
     found = {key: config.get(key) for key in SIZES}
+    if not all(found[key] for key in ESSENTIAL):
+        known = _as_transformers_reads(config)
+        found = {key: getattr(known, key, None) for key in SIZES}
     heads = found["num_attention_heads"]
     if heads:
         found["num_key_value_heads"] = found["num_key_value_heads"] or heads
         found["head_dim"] = found["head_dim"] or (found["hidden_size"] or 0) // heads
     return found
+
+
+def _as_transformers_reads(config: Mapping) -> object:
+    """The config of the language model as an object with transformers' common names, None where it knows none."""
+    import transformers  # it takes seconds, and most configs have the common names
+
+    kind = str(config.get("model_type", "")).removesuffix("_drope")
+    if kind not in transformers.CONFIG_MAPPING:
+        return None
+    try:
+        return transformers.CONFIG_MAPPING[kind].from_dict(dict(config)).get_text_config()
+    except Exception:  # a broken config is answered with nearly any; loading the model says what is wrong with it
+        return None
 
 
 def different_size(one: Mapping, other: Mapping) -> str:

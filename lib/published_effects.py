@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.published import ARMS, NAMES, Column, Figure, NotPublished, Published
+from lib.rates import Rates
 from lib.verdicts import NoSubject
 
 SERIES = [(arm, name) for arm in ARMS for name in NAMES]
@@ -23,8 +24,11 @@ GIVES = {"text": "the write-up's text gives", "stored": "the stored results give
 
 
 @dataclass(frozen=True)
-class PublishedValues:
-    """The massive values of both arms as one column has them: see `lib.effects.MassiveValues`."""
+class PublishedValues(Rates):
+    """The massive values of both arms as one column has them: see `lib.effects.MassiveValues`.
+
+    Both arms of a study have the same shape.
+    """
 
     published: Published
     column: Column
@@ -45,7 +49,28 @@ class PublishedValues:
         known[:, 1] = first.value
         return known
 
-    def channels(self, name: str) -> int:
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return ARMS
+
+    @property
+    def uneven(self) -> bool:
+        """Have query and value different numbers of channels? Not so where the study does not say."""
+        try:
+            return super().uneven
+        except NotPublished:
+            return False
+
+    def layers(self, arm: str) -> int:
+        """Layers of an arm."""
+        return self.published.layers
+
+    def change_per_layer(self, name: str) -> np.ndarray:
+        """Change of the count from the RoPE to the DroPE arm [1, layer]."""
+        before, after = self.counts("rope", name), self.counts("drope", name)
+        return after - before
+
+    def channels(self, name: str, arm: str = "rope") -> int:
         """Channels of one layer."""
         study = self.published.study
         heads = study.get("heads") if name == "query" else study.get("kv_heads", study.get("heads"))
@@ -148,6 +173,9 @@ class PublishedDisruption:
         if (dims := self.column.get("dims", arm)) is None:
             raise NotPublished(f"{GIVES[self.column.name]} no number of zeroed channels for the {arm} arm")
         return int(dims.value)
+
+    def need_same_tokens(self) -> None:
+        """Both arms of a study read the same tokens."""
 
     def need(self, *arms: str) -> None:
         """Raise NoSubject for an arm of which it is published that no channel was zeroed."""

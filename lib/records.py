@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -118,6 +119,12 @@ def settings_of(record: xr.Dataset) -> dict:
 def provenance_of(record: xr.Dataset) -> dict:
     """Which weights, code and libraries a record was made with."""
     return json.loads(record.attrs["provenance"])
+
+
+def tokenizers(found: Iterable[xr.Dataset]) -> set[str]:
+    """What the tokenizers that records were made with do, as hashes; records that do not tell are passed over."""
+    origins = (json.loads(record.attrs.get("provenance", "{}")) for record in found)
+    return {origin["tokenizer"] for origin in origins if "tokenizer" in origin}
 
 
 def _key(settings: dict) -> str:

@@ -7,6 +7,7 @@ from lib.arguments import RESCALED
 from lib.concentration import lorenz
 from lib.effects import ARMS, MassiveValues
 from lib.figures import COLOURS, LABELS, TENSORS, as_svg, canvas, layer_axis
+from lib.records import tokenizers
 from lib.taps import Name
 from lib.trajectory import Trajectory
 
@@ -17,17 +18,25 @@ def counts_over_steps(
     """Massive values of Q, K and V at every checkpoint.
 
     Dashed lines are the RoPE arm. Step 0 is the RoPE arm with its rotation dropped, where it was measured; crosses at
-    the last step are the control that was trained on with rotation.
+    the last step are the control that was trained on with rotation. Where tensors or arms have different numbers of
+    channels, heights are shares of them, and the legend has the counts at the last step.
     """
     figure, axes = canvas()
+    uneven = trajectory.values[0].uneven
+
+    def height(values: MassiveValues, arm: str, name: Name) -> float:
+        return (values.rates if uneven else values.totals)(arm, name).mean()
+
     for name, colour in TENSORS.items():
-        before = dropped.totals("dropped", name).mean() if dropped else None
-        control = continued.totals("continued", name).mean() if continued else None
-        rope = trajectory.values[0].totals("rope", name).mean()
-        _along(axes, trajectory.steps, trajectory.totals(name).mean(0), before, rope, control, colour, name)
+        before = height(dropped, "dropped", name) if dropped else None
+        control = height(continued, "continued", name) if continued else None
+        rope = height(trajectory.values[0], "rope", name)
+        course = [height(values, "drope", name) for values in trajectory.values]
+        count = f" ({trajectory.totals(name).mean(0)[-1]:.4g} at the last step)" if uneven else ""
+        _along(axes, trajectory.steps, course, before, rope, control, colour, f"{name}{count}")
     axes.set_ylim(bottom=0)
     axes.legend()
-    axes.set_ylabel("massive values per text")
+    axes.set_ylabel("massive values, % of all channels" if uneven else "massive values per text")
     axes.set_title("Massive values along recalibration")
     return as_svg(figure)
 
@@ -35,8 +44,17 @@ def counts_over_steps(
 def loss_over_steps(
     trajectory: Trajectory, dropped: MassiveValues | None = None, continued: MassiveValues | None = None
 ) -> str:
-    """Loss of the texts that massive values are counted on at every checkpoint, drawn like the counts."""
+    """Loss of the texts that massive values are counted on at every checkpoint, drawn like the counts.
+
+    The checkpoints stand alone where they have another tokenizer than the RoPE arm: the losses do not compare.
+    """
     figure, axes = canvas()
+    if len(tokenizers(trajectory.values[0].records.values())) > 1:
+        _line(axes, trajectory.steps, trajectory.loss().mean(0), "#444444", "loss")
+        _step_axis(axes, trajectory.steps, "steps (RoPE has another tokenizer: its loss is of other tokens)")
+        axes.set_ylabel("loss, nats per token")
+        axes.set_title("Loss along recalibration")
+        return as_svg(figure)
     before = dropped.records["dropped"]["nll"].values.mean() if dropped else None
     control = continued.records["continued"]["nll"].values.mean() if continued else None
     rope = trajectory.values[0].records["rope"]["nll"].values.mean()
@@ -50,11 +68,15 @@ def _along(axes: Axes, steps, course, before, rope, control, colour: str, label:
     """One line along the steps, from `before` at step 0, with the RoPE arm dashed and the control as a cross."""
     start = [] if before is None else [0]
     values = [*([] if before is None else [before]), *course]
-    axes.plot([*start, *steps], values, marker="o", markersize=3, color=colour, label=label)
+    _line(axes, [*start, *steps], values, colour, label)
     axes.axhline(rope, color=colour, linestyle="--", linewidth=0.8)
     if control is not None:
         axes.plot(steps[-1], control, marker="x", markersize=7, color=colour)
     _step_axis(axes, [*start, *steps], "steps (dashed: RoPE; cross: trained on with rotation)")
+
+
+def _line(axes: Axes, steps, course, colour: str, label: str) -> None:
+    axes.plot(steps, course, marker="o", markersize=3, color=colour, label=label)
 
 
 def _step_axis(axes: Axes, steps, label: str) -> None:
@@ -142,7 +164,8 @@ def reliance_over_steps(trajectory: Trajectory) -> str:
     rope = trajectory.disruptions[0].massive("rope").mean()
     axes.plot(trajectory.steps, nats.T, color="#3b6fb6", linewidth=0.5, alpha=0.35)
     axes.plot(trajectory.steps, nats.mean(0), marker="o", markersize=3, color="#3b6fb6", label="mean")
-    axes.axhline(rope, color="#444444", linestyle="--", linewidth=0.8, label="RoPE")
+    if not trajectory.disruptions[0].other_tokens:
+        axes.axhline(rope, color="#444444", linestyle="--", linewidth=0.8, label="RoPE")
     _step_axis(axes, trajectory.steps, "steps of recalibration")
     axes.set_ylabel("rise of the loss, nats per token")
     axes.set_title("Reliance on massive values along recalibration")

@@ -133,6 +133,19 @@ def test_a_broken_checkpoint_is_left_out_with_a_sentence(series, saved, tmp_path
         raise AssertionError(the_fault(found))
 
 
+@pytest.mark.parametrize(
+    ("layers", "kept"),
+    [((3, 3), [1, 2]), ((2, 3), [1]), ((2, 3, 3), [2, 3]), ((4, 3), [2]), ((3, 2, 2), [2, 3]), ((2, 2, 3), [1, 2])],
+)
+def test_a_series_has_the_rope_arms_shape_or_that_of_its_last_checkpoint(series, saved, tmp_path, layers, kept):
+    pattern = series(*range(1, len(layers) + 1))
+    for step, number in enumerate(layers, 1):
+        save(tiny_llama(layers=number), tmp_path / f"checkpoint-{step}")
+    found = checkpoints.read(pattern, like=ModelArguments(str(saved)))
+    assert steps(found) == kept
+    assert all("another shape than the others" in fault for fault in found.faults.values())
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
 def test_weights_cut_short_anywhere_are_noticed(series, tmp_path, share):
     pattern = series(1, 2)

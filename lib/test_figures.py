@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from matplotlib.layout_engine import LayoutEngine
 
-from lib import figures
+from lib import figures, layer_figures
 from lib.effects import MassiveValues
 from lib.planted import frequency
 
@@ -37,8 +37,8 @@ def test_the_figure_of_value_counts_is_that_of_query_counts_with_other_words():
     swapped = {"query_norm": "value_norm", "value_norm": "query_norm"}
     both = values(record(value=[1, 2]), record(value=[3]))
     other = MassiveValues({arm: found.rename(swapped) for arm, found in both.records.items()})
-    words = figures.query_per_layer(other).replace("Query", "Value").replace("query", "value")
-    assert figures.value_per_layer(both) == words
+    words = layer_figures.query_per_layer(other).replace("Query", "Value").replace("query", "value")
+    assert layer_figures.value_per_layer(both) == words
     assert ">Value, layer by layer<" in words
 
 
@@ -46,7 +46,7 @@ def test_value_counts_are_drawn_layer_by_layer_for_each_arm():
     rope = record()
     for layer, count in enumerate((1, 0, 2)):
         rope["value_norm"][:, layer, 0, :count] = 1000
-    svg = figures.value_per_layer(values(rope))
+    svg = layer_figures.value_per_layer(values(rope))
     heights = [y for _, y in points(svg, figures.COLOURS["rope"])]
     assert (heights[2] - heights[1]) == pytest.approx(2 * (heights[0] - heights[1]), rel=1e-4)
     assert len({y for _, y in points(svg, figures.COLOURS["drope"])}) == 1
@@ -105,7 +105,7 @@ def test_last_digits_of_a_layout_change_no_figure():
     assert len(drawn) == 1
 
 
-@pytest.mark.parametrize("draw", [figures.value_per_layer, figures.slow_share])
+@pytest.mark.parametrize("draw", [layer_figures.value_per_layer, figures.slow_share])
 def test_the_same_records_give_the_same_figure_also_without_massive_values(draw):
     for rope in (record(query=[1], value=[2]), record()):
         assert draw(values(rope)) == draw(values(rope))

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from lib.effects import ARMS, MassiveValues
-from lib.heat_maps import LEVELS, decode, heat_maps, legend, levels, scale_of, sprite, ticks
+from lib.heat_maps import LEVELS, decode, heat_maps, legend, levels, scale_of, shape_of, sprite, ticks
 from lib.massive import SCOPES, massive_mask, pooled_norms
 from lib.planted import frequency
 from lib.probe import NAMES
@@ -223,10 +223,19 @@ def test_an_arm_that_was_not_measured_is_named():
         decode(maps["query"], "rope", maps["scale"])
 
 
-def test_arms_of_different_shape_share_no_heat_map():
-    records = {arm: both(planted(layers)).records["rope"] for arm, layers in zip(ARMS, (2, 3), strict=True)}
-    with pytest.raises(ValueError, match="rope and drope have query norms of different shape"):
-        heat_maps(MassiveValues(records))
+def test_arms_of_different_shape_have_sizes_of_their_own():
+    small, large = planted(2, 3, 4, (1, 2, 3)), planted(3, 1, 8, (2, 0, 6))
+    records = {arm: both(found).records["rope"] for arm, found in zip(ARMS, (small, large), strict=True)}
+    maps = heat_maps(MassiveValues(records))
+    found = {arm: np.argwhere(decode(maps["query"], arm, maps["scale"]) > 5).tolist() for arm in ARMS}
+    assert found == {"rope": [[1, 2, 3]], "drope": [[2, 0, 6]]}
+    assert maps["key"]["shapes"]["drope"]["order"] == [0, 4, 1, 5, 2, 6, 3, 7]
+    assert [shape_of(maps["value"], arm)["heads"] for arm in ARMS] == [3, 1]
+    assert pixels(sprite(maps["query"], "drope", maps["scale"])).shape == (3, 8, 3)
+
+
+def test_arms_of_the_same_shape_say_it_once():
+    assert set(heat_maps(both(planted()))["query"]) == {"layers", "heads", "dim", "order", "arms"}
 
 
 @pytest.mark.parametrize("broken", [lambda text: text[:-8], lambda text: "A" + text, lambda _: OF_OTHER_SHAPE])

@@ -50,7 +50,8 @@ def curve(
 
     `judge_at` is given the massive values at one threshold in one scope and returns {claim: judgement as a dict}.
     Returns `thresholds` and, for each scope in `scopes`: `counts[arm][name]`, massive channels over all layers, mean
-    over texts, one number per threshold; `claims[claim]`, the judgement's KEPT entries at every threshold; and
+    over texts, one number per threshold; `rates[arm][name]`, the same in percent of the channels, where tensors or arms
+    have different numbers of them; `claims[claim]`, the judgement's KEPT entries at every threshold; and
     `flips[claim]`, {"between": [threshold, next threshold], "from": verdict, "to": verdict}, in rising order.
     Raises ValueError for thresholds that do not rise, for one that is not above 1, for norms that are not finite, and
     when `judge_at` judges other claims at one threshold than at the one before.
@@ -105,7 +106,13 @@ def _in_scope(records: Mapping[str, xr.Dataset], judge_at: Callable, thresholds:
             raise ValueError(f"at the threshold {threshold:g} other claims are judged than at {thresholds[0]:g}")
     means = {arm: {name: found[arm, name].sum(-1).mean(-1).tolist() for name in NAMES} for arm in records}
     kept = {claim: [{key: there[claim][key] for key in KEPT} for there in judged] for claim in claims}
-    return {"counts": means, "claims": kept, "flips": {claim: _flips(kept[claim], thresholds) for claim in claims}}
+    values = MassiveValues(records)
+    rates = {
+        arm: {name: [100 * mean / values.size(arm, name) for mean in course] for name, course in of_arm.items()}
+        for arm, of_arm in means.items()
+    }
+    given = {"counts": means, "rates": rates} if values.uneven else {"counts": means}
+    return {**given, "claims": kept, "flips": {claim: _flips(kept[claim], thresholds) for claim in claims}}
 
 
 def _flips(course: list[dict], thresholds: Sequence[float]) -> list[dict]:
@@ -125,7 +132,7 @@ def draw(curve: dict, *, threshold: float, scope: Scope) -> str:
     figure = Figure(figsize=(6.4, 1.1 + len(scopes) * (0.4 + sum(heights))), layout="constrained")
     rows = figure.subplots(2 * len(scopes), sharex=True, height_ratios=heights * len(scopes))
     for (name, there), panel, strips in zip(scopes.items(), rows[::2], rows[1::2], strict=True):
-        _panel(clean(panel), there["counts"], thresholds)
+        _panel(clean(panel), there, thresholds)
         _strips(strips, there, thresholds)
         own = f" (this run, at {threshold:g})" if name == scope else ""
         panel.set_title(f"Mean over {WHOLE[name]}{own}", fontsize=10)
@@ -142,16 +149,20 @@ def draw(curve: dict, *, threshold: float, scope: Scope) -> str:
     return as_svg(figure)
 
 
-def _panel(axes: Axes, counts: dict, thresholds: Sequence[float]) -> None:
+def _panel(axes: Axes, there: dict, thresholds: Sequence[float]) -> None:
+    """Counts, or rates where counts of tensors and arms do not compare."""
+    rates = there.get("rates")
+    counts, least = (rates, 0.01) if rates else (there["counts"], 1)
     for (arm, stroke), (name, colour) in product(STROKES.items(), TENSORS.items()):
         if arm in counts:
             axes.plot(thresholds, counts[arm][name], color=colour, linestyle=stroke, linewidth=1.4)
-    axes.set_yscale("symlog", linthresh=1)  # a logarithm above 1, and a place for 0 below
+    axes.set_yscale("symlog", linthresh=least)  # a logarithm above it, and a place for 0 below
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.tick_params(labelbottom=True)
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
-    axes.set_ylabel("massive values per text\n(log scale above 1)", fontsize=9)
+    what = "massive values, % of channels" if rates else "massive values per text"
+    axes.set_ylabel(f"{what}\n(log scale above {least:g})", fontsize=9)
 
 
 def _strips(axes: Axes, there: dict, thresholds: Sequence[float]) -> None:
