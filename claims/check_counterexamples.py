@@ -81,7 +81,7 @@ def test_a_claim_of_a_difference_is_refuted_when_the_arms_are_swapped(claim):
 @pytest.mark.parametrize("claim", [claim for claim in CASES if claim[0] not in "DR" and claim != "F2"])
 def test_without_massive_values_every_claim_about_counts_stays_open(claim):
     none = massive_values(**dict.fromkeys(NAMES, ([1e-9] * 4,) * 2))
-    none = MassiveValues({**none.records, "dropped": none.records["rope"]})
+    none = MassiveValues({**none.records, **dict.fromkeys(("dropped", "attention"), none.records["rope"])})
     with pytest.raises(NoSubject, match="nothing to judge") as caught:
         run(claim, none)
     assert caught.value.judgement.verdict == "inconclusive"

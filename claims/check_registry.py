@@ -8,6 +8,7 @@ import pytest
 
 from claims.subjects import (
     bands,
+    both_sites,
     by_kind,
     course,
     disruption,
@@ -173,6 +174,16 @@ THRESHOLDS = {
         partial(third, "linear", to(910), query=(QUERY, QUERY)),
         partial(third, "linear", to(890), query=(QUERY, QUERY)),
     ),
+    "the rotation loses 10 % of query": (
+        "X2[query]",
+        partial(both_sites, query=(EVEN, to(356)), spread=0.002),
+        partial(both_sites, query=(EVEN, to(364)), spread=0.002),
+    ),
+    "the rotation gains 10 % of key": (
+        "X2[key]",
+        partial(both_sites, key=(EVEN, to(444)), spread=0.002),
+        partial(both_sites, key=(EVEN, to(436)), spread=0.002),
+    ),
     "query falls": ("R1", partial(course, 152, 150, 148, spread=0.002), partial(course, 148, 150, 152, spread=0.002)),
     "reliance falls": ("R2", partial(worth, 1.0, 0.99, 0.98), partial(worth, 0.98, 0.99, 1.0)),
     "drope loses 10 points more than continued": (
@@ -235,6 +246,7 @@ def test_the_claims_of_a_family_share_five_percent_equally():
         "disruption": 7,
         "origin": 4,
         "rescaling": 4,
+        "sites": 2,
         "recalibration": 4,
     }
     for entry in registered().values():

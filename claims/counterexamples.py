@@ -9,6 +9,7 @@ from claims.subjects import (
     NAMES,
     Subject,
     bands,
+    both_sites,
     by_kind,
     course,
     disruption,
@@ -131,6 +132,17 @@ CASES |= {
         )
         for kind in RESCALED
     },
+    # the rotation moves a channel over the threshold or under it, on whichever side the count comes out
+    "X2[query]": (
+        partial(both_sites, query=([100] * 4, [70] * 4)),
+        partial(both_sites, query=([100] * 4, [97] * 4)),
+        partial(both_sites, query=([100] * 4, [90] * 4), spread=0.05),
+    ),
+    "X2[key]": (
+        partial(both_sites, key=([100] * 4, [130] * 4)),
+        partial(both_sites, key=([100] * 4, [103] * 4)),
+        partial(both_sites, key=([100] * 4, [110] * 4), spread=0.05),
+    ),
     "R1": (
         partial(course, 200, 150, 120, 110),
         partial(course, 110, 120, 150, 200),

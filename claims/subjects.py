@@ -10,6 +10,7 @@ import numpy as np
 import lib.planted as planted
 from lib.bands import Bands
 from lib.effects import ARMS, Disruption, MassiveValues
+from lib.sites import AFTER, BEFORE
 from lib.trajectory import Trajectory
 
 STUDY = tomllib.loads(Path(planted.__file__).with_name("published").joinpath("africa2026.toml").read_text())
@@ -120,6 +121,12 @@ def with_third(
     given = {"query": (third_query or [100, 3, 100, 100],) * 2, "key": (third_key or [100] * 4,) * 2}
     third = massive_values(spread=spread, kv_heads=kv_heads, **given)
     return MassiveValues({**both.records, arm: third.records["drope"]})
+
+
+def both_sites(**changed) -> MassiveValues:
+    """Planted counts of one arm before its rotation and at attention: those of `massive_values` as RoPE and DroPE."""
+    found = massive_values(**changed).records
+    return MassiveValues({BEFORE: found["rope"], AFTER: found["drope"]})
 
 
 def ranked(agreement: float | Sequence[float], texts: int = 20) -> MassiveValues:

@@ -30,6 +30,11 @@ class Anatomy:
     taps: dict[Site, list[dict[Name, Tap]]] = field(default_factory=dict)
     missing: dict[Site, str] = field(default_factory=dict)
 
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites at which states can be read."""
+        return (*self.taps, *(("attention",) if self.modules else ()))
+
     def need(self, site: Site) -> None:
         """Raise ValueError, one sentence, when states cannot be read at this site."""
         if site in self.missing:

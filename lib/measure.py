@@ -65,6 +65,7 @@ def measure_norms(
             "position_noise": response["noise"],
         },
         coords=_text_coordinates(texts),
+        attrs={"sites": " ".join(survey(arm.model).sites)},
     )
 
 

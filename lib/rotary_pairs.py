@@ -29,6 +29,22 @@ def slow_half(frequency: Float[np.ndarray, "layer dim"]) -> Bool[np.ndarray, "la
     return rank >= np.maximum(pairs // 2, 1)
 
 
+def pair_norms(
+    norms: Float[np.ndarray, "*batch layer head dim"], frequency: Float[np.ndarray, "layer dim"]
+) -> Float[np.ndarray, "*batch layer head pair"]:
+    """Norms of rotary pairs, fastest first, from those of their two dims; dims that do not turn are left out.
+
+    A rotation turns the two values of a pair at each position and keeps the sum of their squares, so it keeps these.
+    """
+    rank = ranks(frequency)
+    found = np.zeros((*norms.shape[:-1], rank.max() + 1), norms.dtype)
+    for layer, row in enumerate(rank):
+        for pair in range(row.max() + 1):
+            both = norms[..., layer, :, :][..., row == pair]
+            found[..., layer, :, pair] = np.sqrt(np.square(both, dtype=np.float64).sum(-1))
+    return found
+
+
 def letters(frequency: Float[np.ndarray, "layer dim"]) -> str:
     """One letter per layer: R rotates, N does not, ? depends on positions in a way that is not known."""
     return "".join("?" if np.isnan(row).any() else "R" if row.any() else "N" for row in frequency)
