@@ -42,11 +42,11 @@ def halves(frequency: Float[Tensor, "layer dim"]) -> dict[str, Bool[Tensor, "lay
     """The dims of the `slow` and of the `fast` half of the rotary pairs of every layer.
 
     `frequency` is in radians per position, 0 for dims that do not rotate: these are in neither half. Both dims of a
-    pair turn alike and so are in the same half; of an odd number of pairs the one in the middle is slow.
+    pair turn alike and so are in the same half; of an odd number of pairs the one in the middle is fast.
     """
     turning = frequency > 0
     faster = (frequency[:, None, :] > frequency[:, :, None]).sum(-1)  # dims that turn faster than this one
-    slow = turning & (faster >= 2 * (turning.sum(-1, keepdim=True) // 4))
+    slow = turning & (2 * faster > turning.sum(-1, keepdim=True) - 2)
     return {"slow": slow, "fast": turning & ~slow}
 
 

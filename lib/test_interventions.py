@@ -15,7 +15,6 @@ from lib.interventions import (
     zeroing,
 )
 from lib.probe import NAMES, geometry, visiting
-from lib.rope import is_slow
 
 pytestmark = pytest.mark.cpu
 
@@ -93,7 +92,7 @@ def test_norms_that_are_none_choose_nothing(broken):
 @pytest.mark.parametrize("dim", [2, 4, 6, 16, 128])
 def test_halves_are_those_of_the_rotary_pairs(dim):
     found = halves(turning(dim))
-    assert torch.equal(found["slow"], is_slow(dim).expand(3, -1))
+    assert torch.equal(found["slow"], (torch.arange(dim) % (dim // 2) >= (dim + 2) // 4).expand(3, -1))
     assert torch.equal(found["fast"], ~found["slow"])
 
 
