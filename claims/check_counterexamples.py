@@ -101,7 +101,8 @@ def test_where_nothing_was_zeroed_every_claim_about_damage_stays_open(claim):
     ("nothing", "why"),
     [
         ({"zeroed": 0}, "no layer .* has a massive query or key channel"),
-        ({"rotates": False}, "no layer .* rotates,"),
+        ({"frequency": 0.0}, "no layer .* rotates,"),
+        ({"frequency": np.nan}, "how the rope arm rotates cannot be read"),
     ],
 )
 def test_without_anything_massive_or_rotating_no_band_matters(nothing, why):

@@ -27,8 +27,11 @@ class Bands:
         return sum(int(self.records["rope"][f"{name}_{band}"].sum()) for name in EDITED)
 
     def need(self) -> None:
-        """Raise NoSubject where no layer rotates, or nothing is massive in those that do."""
-        if not self.records["rope"]["rotates"].any():
+        """Raise NoSubject where no layer rotates, it is not known how, or nothing is massive in those that do."""
+        frequency = self.records["rope"]["frequency"].values
+        if np.isnan(frequency).any():
+            raise NoSubject("how the rope arm rotates cannot be read from it, so it has neither slow nor fast channels")
+        if not frequency.any():
             raise NoSubject("no layer of the rope arm rotates, so it has neither slow nor fast channels")
         if not self.zeroed("slow"):
             raise NoSubject(

@@ -124,7 +124,8 @@ def measure_bands(
     """The loss of every text with nothing zeroed, and with the largest channels of slow or of fast rotary pairs zeroed.
 
     `counted[name]` are the norms [text, layer, head, dim] of the counting texts, `frequency` [layer, dim] is in radians
-    per position: of both bands as many channels are zeroed as are massive in that layer and tensor.
+    per position, 0 or NaN where nothing is known to turn: of both bands as many channels are zeroed as are massive in
+    that layer and tensor.
     Raises ValueError like `measure_disruption`.
     """
     found = {
@@ -140,7 +141,7 @@ def measure_bands(
     nll = _losses(arm, ids, lambda row: tables, rows, progress, site=site)
     zeroed = {f"{name}_{band}": bands[band] for name, bands in found.items() for band in BANDS}
     record = _record(nll, ["baseline", *BANDS], texts, zeroed)
-    return record.assign(rotates=("layer", (frequency > 0).any(1).numpy()))
+    return record.assign(frequency=(("layer", "dim"), frequency.numpy()))
 
 
 @torch.inference_mode()

@@ -41,7 +41,8 @@ def _first_of_heads(norms: Tensor, k: int, *, descending: bool) -> Tensor:
 def halves(frequency: Float[Tensor, "layer dim"]) -> dict[str, Bool[Tensor, "layer dim"]]:
     """The dims of the `slow` and of the `fast` half of the rotary pairs of every layer.
 
-    `frequency` is in radians per position, 0 for dims that do not rotate: these are in neither half.
+    `frequency` is in radians per position, 0 for dims that do not rotate: these are in neither half. Both dims of a
+    pair turn alike and so are in the same half; of an odd number of pairs the one in the middle is fast.
     """
     slow = torch.from_numpy(slow_half(frequency.numpy()))
     return {"slow": slow, "fast": (frequency > 0) & ~slow}

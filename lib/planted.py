@@ -126,11 +126,12 @@ def bands_record(
     spread: float = 0.02,
     texts: int = len(SCORED),
     zeroed: int = 2,
-    rotates: bool = True,
+    frequency: float = 1.0,
 ) -> xr.Dataset:
     """A record of slow and fast channels: rises of the loss in nats per token, one number or one per text.
 
-    `spread` is the standard deviation of each over texts; `zeroed` channels of either band per layer and tensor.
+    `spread` is the standard deviation of each over texts; `zeroed` channels of either band per layer and tensor, all of
+    one `frequency`.
     """
     nll = losses(slow, [0.0], spread=spread, texts=texts)[:, :2]
     faster = nll[:, :1] + np.reshape(fast + scatter(texts, spread=spread, seed=9), (-1, 1))
@@ -141,7 +142,11 @@ def bands_record(
         for band in BANDS
     }
     return xr.Dataset(
-        {"nll": (("text", "condition"), np.hstack([nll, faster])), **masks, "rotates": ("layer", [rotates] * 4)},
+        {
+            "nll": (("text", "condition"), np.hstack([nll, faster])),
+            "frequency": (("layer", "dim"), np.full((4, 16), frequency)),
+            **masks,
+        },
         coords={**_text_coordinates(texts, SCORED), "condition": ["baseline", *BANDS]},
     )
 

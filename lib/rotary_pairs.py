@@ -22,11 +22,10 @@ def ranks(frequency: Float[np.ndarray, "layer dim"]) -> Int[np.ndarray, "layer d
 def slow_half(frequency: Float[np.ndarray, "layer dim"]) -> Bool[np.ndarray, "layer dim"]:
     """Does this dim belong to the slower half of its layer's pairs? One that does not turn belongs to no half.
 
-    Of an odd number of pairs the one in the middle counts as slow; a single pair does not.
+    Of an odd number of pairs the one in the middle is fast.
     """
     rank = ranks(frequency)
-    pairs = rank.max(-1, keepdims=True) + 1
-    return rank >= np.maximum(pairs // 2, 1)
+    return 2 * rank > rank.max(-1, keepdims=True).clip(0)
 
 
 def pair_norms(

@@ -186,11 +186,12 @@ def test_the_default_is_the_disruption_of_channels_chosen_on_other_texts(ids, el
 
 def test_africa2026_chooses_on_all_scored_texts_together(ids, elsewhere):
     model = tiny_llama(kv_heads=2)
-    plant(model, "query", layer=1, head=0, dim=5)
-    pooled = {name: chosen_mask(norms) for name, norms in norms_of_texts(as_arm(model), ids).items()}
-    record = by("africa2026", model, ids, elsewhere)
-    assert record.identical(measure_disruption(as_arm(model), ids, TEXTS, pooled, controls=2, seed=3))
-    assert record["query_zeroed"].values.nonzero() == tuple(np.array([[1], [0], [5]]))
+    norms = norms_of_texts(as_arm(model), ids)
+    together, first = ({n: chosen_mask(found[:k], threshold=1.2) for n, found in norms.items()} for k in (2, 1))
+    record = by("africa2026", model, ids, elsewhere, threshold=1.2)
+    assert record.identical(measure_disruption(as_arm(model), ids, TEXTS, together, controls=2, seed=3))
+    assert together["query"].any()
+    assert not together["query"].equal(first["query"])
 
 
 @pytest.mark.parametrize("protocol", ["held-out", "africa2026"])
@@ -246,8 +247,8 @@ def counted():
     return norms
 
 
-def bands_of(model, ids, counted, frequency=FREQUENCY):
-    return measure_bands(as_arm(model), ids, TEXTS, counted, frequency, **MASSIVE)
+def bands_of(model, ids, counted, frequency=FREQUENCY, **changed):
+    return measure_bands(as_arm(model), ids, TEXTS, counted, frequency, **{**MASSIVE, **changed})
 
 
 def test_of_both_bands_as_many_channels_are_zeroed_as_are_massive(ids, counted):
@@ -261,6 +262,12 @@ def test_of_both_bands_as_many_channels_are_zeroed_as_are_massive(ids, counted):
                 inside = pooled[layer][:, dims]
                 assert sorted(pooled[layer][mask[layer]].tolist()) == sorted(inside.flatten().topk(3).values.tolist())
     assert Bands({"rope": record}).zeroed("slow") == Bands({"rope": record}).zeroed("fast") == 12
+
+
+def test_threshold_and_scope_say_how_many_channels_of_a_band_are_zeroed(ids, counted):
+    found = [{}, {"threshold": 10.0}, {"threshold": 90.0}, {"threshold": 10.0, "scope": "head"}]
+    records = [bands_of(tiny_llama(), ids, counted, **changed) for changed in found]
+    assert [Bands({"rope": record}).zeroed("fast") for record in records] == [12, 12, 0, 0]
 
 
 def test_a_second_implementation_finds_the_same_cost_of_bands(ids, counted):

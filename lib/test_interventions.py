@@ -89,10 +89,10 @@ def test_norms_that_are_none_choose_nothing(broken):
         largest_of_band(found, torch.ones(1, 8, dtype=torch.bool), torch.tensor([1]))
 
 
-@pytest.mark.parametrize("dim", [4, 6, 16, 128])
+@pytest.mark.parametrize("dim", [2, 4, 6, 16, 128])
 def test_halves_are_those_of_the_rotary_pairs(dim):
     found = halves(turning(dim))
-    assert torch.equal(found["slow"], (torch.arange(dim) % (dim // 2) >= dim // 4).expand(3, -1))
+    assert torch.equal(found["slow"], (torch.arange(dim) % (dim // 2) >= (dim + 2) // 4).expand(3, -1))
     assert torch.equal(found["fast"], ~found["slow"])
 
 

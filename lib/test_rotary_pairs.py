@@ -39,7 +39,7 @@ def test_slow_dims_turn_slower_than_all_others_and_are_half_of_them(speeds, rand
     random.shuffle(dims)
     found = np.array([dims])
     slow = slow_half(found)
-    assert slow.sum() == (2 * -(-len(speeds) // 2) if len(speeds) > 1 else 0)
+    assert slow.sum() == 2 * (len(speeds) // 2)
     assert not slow[found == 0].any()
     if slow.any():
         assert found[slow].max() < found[~slow & (found > 0)].min()
