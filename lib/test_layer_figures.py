@@ -82,11 +82,14 @@ def test_what_cannot_be_compared_is_said_and_all_else_is_drawn(deep):
 
 
 @pytest.mark.parametrize("heads", [1, 2])
-def test_the_course_of_recalibration_is_in_shares_where_the_series_has_another_shape(heads):
-    even = massive_values(texts=3)
-    series = Trajectory((1, 2), (repeated(even, "drope", heads=heads),) * 2)
-    svg = series_figures.counts_over_steps(series)
+def test_the_course_of_recalibration_is_in_shares_where_the_series_has_another_shape(even, heads):
+    alike = type(even)(dict.fromkeys(even.records, even.records["rope"]))
+    svg = series_figures.counts_over_steps(Trajectory((1, 2), (repeated(alike, "drope", heads=heads),) * 2))
     assert ("% of all channels" in svg) == ("at the last step)" in svg) == (heads > 1)
+    # as large a share as under RoPE, whose line is dashed
+    style = 'style="fill: none; stroke-dasharray: [^"]+; stroke: #3b6fb6'
+    (dashed,) = re.findall(rf'd="M \S+ (\S+) \nL [^"]+" [^>]+{style}', svg)
+    assert heights(svg, "#3b6fb6") == pytest.approx([float(dashed)] * 2)
 
 
 def test_the_loss_of_other_tokens_is_not_drawn_beside_that_of_rope():
