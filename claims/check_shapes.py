@@ -1,6 +1,7 @@
 """Claims compare shares of channels: repeated heads change nothing, layers that do not correspond decide nothing."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.cpu
 GROUPED = {"kv_heads": 4}
 """Key and value have half of query's channels."""
 COUNTING = [c for c in CASES if reads(c) in ("massive_values", "with_continued") and c[0] != "S"] + ["S1[drope-key]"]
+NOTHING = partial(massive_values, query=([1e-9] * 4,) * 2, value=([1e-9] * 4,) * 2)
 BY_LAYER = ["L1", "L2", "L3", "V2"]
 
 
@@ -37,9 +39,10 @@ def test_layers_of_an_arm_that_are_repeated_change_no_verdict_and_no_estimate(cl
     assert same(claim, subject, repeated(subject, "drope", layers=2))
 
 
+@pytest.mark.parametrize("subject", [lambda claim: CASES[claim][0](), lambda _: NOTHING()], ids=["some", "none"])
 @pytest.mark.parametrize("claim", BY_LAYER)
-def test_layers_that_do_not_correspond_decide_no_claim_about_layers(claim):
-    deeper = repeated(CASES[claim][0](), "drope", layers=2)
+def test_layers_that_do_not_correspond_decide_no_claim_about_layers(claim, subject):
+    deeper = repeated(subject(claim), "drope", layers=2)
     with pytest.raises(NoSubject, match=r"the arms have \d+ and \d+ layers, so layers do not correspond"):
         run(claim, deeper)
 

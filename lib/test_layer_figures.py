@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from claims.subjects import course, massive_values, repeated
+from claims.subjects import course, massive_values, repeated, worth
 from fixtures.pictures import draw
 from lib import figures, layer_figures, series_figures, threshold_curve
 from lib.numbers import numbers
@@ -82,11 +82,14 @@ def test_what_cannot_be_compared_is_said_and_all_else_is_drawn(deep):
 
 
 @pytest.mark.parametrize("heads", [1, 2])
-def test_the_course_of_recalibration_is_in_shares_where_the_series_has_another_shape(heads):
-    even = massive_values(texts=3)
-    series = Trajectory((1, 2), (repeated(even, "drope", heads=heads),) * 2)
-    svg = series_figures.counts_over_steps(series)
+def test_the_course_of_recalibration_is_in_shares_where_the_series_has_another_shape(even, heads):
+    alike = type(even)(dict.fromkeys(even.records, even.records["rope"]))
+    svg = series_figures.counts_over_steps(Trajectory((1, 2), (repeated(alike, "drope", heads=heads),) * 2))
     assert ("% of all channels" in svg) == ("at the last step)" in svg) == (heads > 1)
+    # as large a share as under RoPE, whose line is dashed
+    style = 'style="fill: none; stroke-dasharray: [^"]+; stroke: #3b6fb6'
+    (dashed,) = re.findall(rf'd="M \S+ (\S+) \nL [^"]+" [^>]+{style}', svg)
+    assert heights(svg, "#3b6fb6") == pytest.approx([float(dashed)] * 2)
 
 
 def test_the_loss_of_other_tokens_is_not_drawn_beside_that_of_rope():
@@ -98,6 +101,14 @@ def test_the_loss_of_other_tokens_is_not_drawn_beside_that_of_rope():
     svg = series_figures.loss_over_steps(both)
     assert "RoPE has another tokenizer: its loss is of other tokens" in svg
     assert "stroke-dasharray" not in svg
+
+
+def test_the_reliance_of_another_shape_stands_beside_rope_unless_the_tokens_are_others():
+    series = worth(3.0, 2.0, 1.0)
+    assert ">RoPE<" in series_figures.reliance_over_steps(series)
+    for arm, record in series.disruptions[0].records.items():
+        series.disruptions[0].records[arm] = record.assign_attrs(provenance=f'{{"tokenizer": "{arm}"}}')
+    assert ">RoPE<" not in series_figures.reliance_over_steps(series)
 
 
 def test_the_document_has_rates_beside_counts_where_they_say_something(even, wide):
