@@ -8,11 +8,13 @@ from alternate import alternate
 from workload import names, random_ids
 
 from lib import masks
+from lib.anatomy import _KNOWN
 from lib.disruption import measure_disruption
 from lib.massive import massive_mask
 from lib.measure import EDITED, norms_and_loss, rows_that_fit
 from lib.perplexity import score
 from lib.probe import NAMES, geometry
+from lib.rotation import frequencies
 
 TOKENS = 256
 COUNTED = random_ids(5, TOKENS)
@@ -30,16 +32,30 @@ def chosen(arm):
     return {name: masks.chosen_mask(norms[name]) for name in EDITED}
 
 
-def bench_experiment_1_against_plain_passes(benchmark, report, arm):
+@pytest.mark.parametrize(("site", "aim"), [("projection", "at most 1.05"), ("attention", "none set")])
+def bench_experiment_1_against_plain_passes(benchmark, report, arm, site, aim):
     sizes = geometry(arm.model)
     ours, _ = alternate(
         benchmark,
-        lambda: norms_and_loss(arm.model, COUNTED, sizes),
+        lambda: norms_and_loss(arm.model, COUNTED, sizes, site),
         lambda: score(arm.model, COUNTED),
         rounds=24,
     )
-    what = f"experiment 1 / plain pass ({len(COUNTED)} texts)"
-    report("Time", comparison=what, CPU_time=ours, rounds=ours.rounds, aim="at most 1.05")
+    what = f"experiment 1 at {site} / plain pass ({len(COUNTED)} texts)"
+    report("Time", comparison=what, CPU_time=ours, rounds=ours.rounds, aim=aim)
+
+
+def bench_looking_at_a_model_against_one_plain_pass(benchmark, report, arm):
+    """What finds and proves the states of a model, and reads its rotation: four passes over a dozen tokens, once."""
+
+    def look():
+        _KNOWN.clear()
+        frequencies(arm.model)
+
+    ours, _ = alternate(benchmark, look, lambda: score(arm.model, COUNTED[:1]), rounds=24)
+    report(
+        "Time", comparison="looking at a model / plain pass (1 text)", CPU_time=ours, rounds=ours.rounds, aim="none set"
+    )
 
 
 def bench_experiment_2_against_plain_passes(benchmark, report, arm, chosen):
