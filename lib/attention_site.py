@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-import transformers  # its classes by their full names: importing them takes seconds, and replaying records needs none
 from torch import Tensor, nn
 
 See = Callable[[nn.Module, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -30,7 +29,8 @@ def receiving(model: nn.Module, see: See) -> Iterator[None]:
 
 @contextmanager
 def _wrapped(name: str, own: set[nn.Module], see: See) -> Iterator[None]:
-    functions = transformers.modeling_utils.ALL_ATTENTION_FUNCTIONS
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as functions  # takes seconds, replaying needs none
+
     before = functions.get(name)
 
     def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args, **kwargs):
