@@ -191,11 +191,6 @@ def _record(nll: Tensor, conditions: Sequence[str], texts: Sequence[Text], masks
         variable: (("text", "layer", heads[variable.split("_")[0]], "dim")[-mask.ndim :], mask.numpy())
         for variable, mask in masks_of.items()
     }
-    return xr.Dataset(
-        {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"}), **masked},
-        coords={
-            "text": [text.name for text in texts],
-            "kind": ("text", [text.kind for text in texts]),
-            "condition": list(conditions),
-        },
-    )
+    losses = {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"})}
+    named = {"text": [text.name for text in texts], "kind": ("text", [text.kind for text in texts])}
+    return xr.Dataset({**losses, **masked}, coords={**named, "condition": list(conditions)})
