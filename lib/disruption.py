@@ -34,7 +34,6 @@ def measure_protocol(
     controls: int,
     seed: int,
     site: str,
-    rows: int | None = None,
     progress: Progress = lambda n: None,
 ) -> xr.Dataset:
     """Experiment 2 by a protocol: a record with the conditions baseline, massive, control 0, ..
@@ -44,10 +43,10 @@ def measure_protocol(
     drawn at random; a protocol without massive or without random channels does not look at them.
     """
     if protocol.chosen_on == "prompt":
-        return measure_prompts(arm, ids, texts, protocol, site=site, rows=rows, progress=progress)
+        return measure_prompts(arm, ids, texts, protocol, site=site, progress=progress)
     norms = counted if protocol.chosen_on == "count" else norms_of_texts(arm, ids, site)
     chosen = {name: masks.chosen_mask(norms[name], threshold=threshold, scope=scope) for name in EDITED}
-    how = {"replacement": protocol.replacement, "site": site, "rows": rows, "progress": progress}
+    how = {"replacement": protocol.replacement, "site": site, "progress": progress}
     return measure_disruption(arm, ids, texts, chosen, controls=controls, seed=seed, **how)
 
 
@@ -118,7 +117,6 @@ def measure_bands(
     threshold: float,
     scope: Scope,
     site: str = "projection",
-    rows: int | None = None,
     progress: Progress = lambda n: None,
 ) -> xr.Dataset:
     """The loss of every text with nothing zeroed, and with the largest channels of slow or of fast rotary pairs zeroed.
@@ -128,17 +126,11 @@ def measure_bands(
     that layer and tensor.
     Raises ValueError like `measure_disruption`.
     """
-    found = {
-        name: both_bands(
-            pooled_norms(counted[name]),
-            masks.chosen_mask(counted[name], threshold=threshold, scope=scope),
-            frequency,
-        )
-        for name in EDITED
-    }
+    massive = {name: masks.chosen_mask(counted[name], threshold=threshold, scope=scope) for name in EDITED}
+    found = {name: both_bands(pooled_norms(counted[name]), massive[name], frequency) for name in EDITED}
     empty = {name: torch.zeros_like(bands["slow"]) for name, bands in found.items()}
     tables = {name: torch.stack([empty[name], *(bands[band] for band in BANDS)]) for name, bands in found.items()}
-    nll = _losses(arm, ids, lambda row: tables, rows, progress, site=site)
+    nll = _losses(arm, ids, lambda row: tables, None, progress, site=site)
     zeroed = {f"{name}_{band}": bands[band] for name, bands in found.items() for band in BANDS}
     record = _record(nll, ["baseline", *BANDS], texts, zeroed)
     return record.assign(frequency=(("layer", "dim"), frequency.numpy()))
@@ -199,11 +191,6 @@ def _record(nll: Tensor, conditions: Sequence[str], texts: Sequence[Text], masks
         variable: (("text", "layer", heads[variable.split("_")[0]], "dim")[-mask.ndim :], mask.numpy())
         for variable, mask in masks_of.items()
     }
-    return xr.Dataset(
-        {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"}), **masked},
-        coords={
-            "text": [text.name for text in texts],
-            "kind": ("text", [text.kind for text in texts]),
-            "condition": list(conditions),
-        },
-    )
+    losses = {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"})}
+    named = {"text": [text.name for text in texts], "kind": ("text", [text.kind for text in texts])}
+    return xr.Dataset({**losses, **masked}, coords={**named, "condition": list(conditions)})
