@@ -1,7 +1,7 @@
 """What attention receives: query, key and value as they are handed to transformers' attention functions."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
@@ -22,21 +22,27 @@ def receiving(model: nn.Module, see: See) -> Iterator[None]:
     own = set(model.modules())
     names = {module.config._attn_implementation for module in own if hasattr(module, "config")} - {None}
     with ExitStack() as stack:
-        for name in names:
-            stack.enter_context(_wrapped(name, own, see))
+        for functions in _interfaces(own):
+            for name in names:
+                stack.enter_context(_wrapped(functions, name, own, see))
         yield
 
 
-@contextmanager
-def _wrapped(name: str, own: set[nn.Module], see: See) -> Iterator[None]:
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as functions  # takes seconds, replaying needs none
+def _interfaces(modules: set[nn.Module]) -> list[MutableMapping]:
+    """The AttentionInterfaces that the code of these modules asks: transformers' one, or that of its own file."""
+    named = (_globals(module).get("ALL_ATTENTION_FUNCTIONS") for module in modules)
+    return list({id(found): found for found in named if found is not None}.values())
 
+
+@contextmanager
+def _wrapped(functions: MutableMapping, name: str, own: set[nn.Module], see: See) -> Iterator[None]:
     before = functions.get(name)
 
     def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args, **kwargs):
         if module in own:
             query, key, value = see(module, query, key, value)
-        function = before or _eager(module)
+        # without an entry, transformers falls back to the eager function of the file that the module is written in
+        function = before or _globals(module)["eager_attention_forward"]
         return function(module, query, key, value, *args, **kwargs)
 
     functions[name] = attend
@@ -48,6 +54,6 @@ def _wrapped(name: str, own: set[nn.Module], see: See) -> Iterator[None]:
             functions[name] = before
 
 
-def _eager(module: nn.Module) -> Callable:
-    """The eager function of the file that the module's forward pass is written in: what transformers falls back to."""
-    return inspect.unwrap(type(module).forward).__globals__["eager_attention_forward"]
+def _globals(module: nn.Module) -> dict:
+    """The names of the file that the module's forward pass is written in."""
+    return getattr(inspect.unwrap(type(module).forward), "__globals__", {})
