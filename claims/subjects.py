@@ -164,7 +164,7 @@ def course(*totals: float, spread: float = 0.02) -> Trajectory:
     for i, total in enumerate(totals):
         per_text = total * (1 + planted.scatter(20, spread=spread, seed=i))
         counts = {name: planted.layer_counts([1, 1, 1, 1], per_text, seed=i) for name in NAMES}
-        values.append(MassiveValues(dict.fromkeys(ARMS, planted.norms_record(counts, seed=i))))
+        values.append(MassiveValues(dict.fromkeys(ARMS, planted.norms_record(counts, seed=i, kv_heads=8))))
     return Trajectory(range(100, 100 * (len(totals) + 1), 100), values)
 
 
