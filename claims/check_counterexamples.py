@@ -20,8 +20,8 @@ from claims.subjects import (
 from fixtures.registry import registered
 from fixtures.trial import claim_tests, run
 from lib.arguments import RESCALED
-from lib.bands import Bands
-from lib.effects import ARMS, Disruption, MassiveValues
+from lib.effects import ARMS, MassiveValues
+from lib.losses import Bands, Disruption
 from lib.trajectory import Trajectory
 from lib.verdicts import ClaimInconclusive, ClaimRefuted, NoSubject
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 import lib.planted as planted
-from lib.bands import Bands
-from lib.effects import ARMS, Disruption, MassiveValues
+from lib.effects import ARMS, MassiveValues
+from lib.losses import Bands, Disruption
 from lib.sites import AFTER, BEFORE
 from lib.trajectory import Trajectory
 

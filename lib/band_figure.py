@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lib.bands import Bands
 from lib.figures import as_svg, canvas
+from lib.losses import Bands
 from lib.rotary_pairs import BANDS
 
 COLOURS = {"slow": "#3b6fb6", "fast": "#d9822b"}

@@ -1,4 +1,4 @@
-"""What claims are about, computed from records: counts, changes, shares and losses, one number per text."""
+"""What claims about massive values are about, computed from records: counts, changes, shares, one number per text."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,13 +13,11 @@ from scipy import stats
 from lib.concentration import gini
 from lib.massive import Scope, massive_mask
 from lib.rates import Rates
-from lib.records import tokenizers
 from lib.rotary_pairs import slow_half
 from lib.taps import NAMES, Name
 from lib.verdicts import NoSubject
 
 ARMS = ("rope", "drope")
-OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
 
 @dataclass(frozen=True)
@@ -202,54 +200,3 @@ class _Masks(Mapping[tuple[str, Name], np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.values.records) * len(NAMES)
-
-
-@dataclass(frozen=True)
-class Disruption:
-    """Losses of both arms with nothing, the massive or random channels zeroed. Reads the records of experiment 2."""
-
-    records: Mapping[str, xr.Dataset]
-
-    def nats(self, arm: str) -> xr.DataArray:
-        """Increase of the loss over the baseline [text, condition], nats per token, without the baseline."""
-        nll = self.records[arm]["nll"]
-        return (nll - nll.sel(condition="baseline")).drop_sel(condition="baseline")
-
-    def massive(self, arm: str) -> np.ndarray:
-        """Increase of the loss with the massive channels zeroed [text], nats per token."""
-        return self.nats(arm).sel(condition="massive").values
-
-    def controls(self, arm: str) -> np.ndarray:
-        """Increase of the loss with random channels zeroed [text, control], nats per token."""
-        return self.nats(arm).drop_sel(condition="massive").values
-
-    def control(self, arm: str) -> np.ndarray:
-        """The controls' mean [text]: every control is a replicate of the control, not of a text."""
-        return self.controls(arm).mean(-1)
-
-    def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
-        """Increase of perplexity in percent with the massive channels zeroed, per text, grouped by kind of text."""
-        percent = 100 * np.expm1(self.massive(arm))
-        kinds = self.records[arm]["kind"].values
-        return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
-
-    def zeroed(self, arm: str) -> int:
-        """Number of query and key channels that were taken for massive, in the text with most where they differ."""
-        masks = [self.records[arm][f"{name}_zeroed"] for name in ("query", "key")]
-        return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
-
-    @property
-    def other_tokens(self) -> bool:
-        """Have the arms different tokenizers, so that a loss per token is of other tokens in each?"""
-        return len(tokenizers(self.records.values())) > 1
-
-    def need_same_tokens(self) -> None:
-        """Raise NoSubject where the losses of the arms do not compare: their tokenizers differ."""
-        if self.other_tokens:
-            raise NoSubject(OTHER_TOKENS)
-
-    def need(self, *arms: str) -> None:
-        """Raise NoSubject unless at least one channel is zeroed in every one of `arms`."""
-        for arm in arms:
-            if not self.zeroed(arm):
-                raise NoSubject(f"the {arm} arm has no massive query or key channel to zero: there is nothing to judge")

@@ -7,7 +7,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.effects import ARMS, Disruption, MassiveValues
+from lib.effects import ARMS, MassiveValues
+from lib.losses import Disruption
 from lib.rotary_pairs import ranks, slow_half
 from lib.taps import NAMES
 

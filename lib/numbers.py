@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from lib.bands import Bands
 from lib.concentration import lorenz
-from lib.effects import ARMS, Disruption, MassiveValues
+from lib.effects import ARMS, MassiveValues
+from lib.losses import Bands, Disruption
 from lib.massive import Scope
 from lib.measure import EDITED
 from lib.rotary_pairs import BANDS, ranks

@@ -145,7 +145,7 @@ def total_of(column: Column, arm: str, name: str) -> Figure | None:
 
 @dataclass(frozen=True)
 class PublishedDisruption:
-    """Losses of both arms as one column has them: see `lib.effects.Disruption`. Trials are no texts: n = 1."""
+    """Losses of both arms as one column has them: see `lib.losses.Disruption`. Trials are no texts: n = 1."""
 
     column: Column
 

@@ -7,10 +7,9 @@ import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from fixtures.tiny import as_arm, plant, tiny_llama
-from lib.bands import Bands
 from lib.disruption import measure_bands, measure_disruption, measure_prompts, measure_protocol, norms_of_texts
-from lib.effects import Disruption
 from lib.interventions import REPLACEMENTS, averaging
+from lib.losses import Bands, Disruption
 from lib.masks import chosen_mask
 from lib.measure import EDITED
 from lib.perplexity import score, score_after_prompt, score_conditions

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lib.concentration import gini
-from lib.effects import Disruption, MassiveValues
+from lib.effects import MassiveValues
 from lib.planted import frequency
 from lib.verdicts import NoSubject
 
@@ -125,23 +125,6 @@ def test_almost_no_massive_values_are_no_subject():
         both.need("query", "rope")
 
 
-def losses(**nll):
-    record = xr.Dataset({"nll": (("text", "condition"), np.array(list(nll.values())).T)})
-    kinds = ["a", "b", "a"]
-    return record.assign_coords(condition=[name.replace("_", " ") for name in nll], kind=("text", kinds))
-
-
-def test_losses_are_increases_over_the_baseline():
-    record = losses(baseline=[1, 2, 3], massive=[2, 4, 6], control_0=[1, 2, 3], control_1=[1, 3, 3])
-    both = Disruption({"rope": record, "drope": record})
-    assert both.massive("rope").tolist() == [1, 2, 3]
-    assert both.controls("rope").tolist() == [[0, 0], [0, 1], [0, 0]]
-    assert both.control("drope").tolist() == [0, 0.5, 0]
-    percents = both.percent_by_kind("rope")
-    assert percents["b"] == pytest.approx([100 * (np.e**2 - 1)])
-    assert list(percents) == ["a", "b"]
-
-
 def test_a_change_may_be_that_of_another_arm():
     three = MassiveValues({"rope": arm(4, 4), "drope": arm(3, 3), "continued": arm(8, 4)})
     assert three.percent_change("query").tolist() == [-25, -25]
@@ -191,8 +174,3 @@ def test_what_two_arms_share_is_counted_layer_by_layer():
     kept, jaccard = both.overlap("query")
     np.testing.assert_array_equal(kept, [0.5, 1, np.nan, np.nan])
     np.testing.assert_array_equal(jaccard, [0.5, 0.5, 0, np.nan])
-
-
-def test_the_number_of_zeroed_channels_is_that_of_query_and_key():
-    masks = {f"{name}_zeroed": (("layer", "head", "dim"), np.ones((2, 3, 4), bool)) for name in ("query", "key")}
-    assert Disruption({"rope": xr.Dataset(masks)}).zeroed("rope") == 48

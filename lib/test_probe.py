@@ -1,6 +1,7 @@
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from fixtures.tiny import DIM, plant, tiny_llama
 from lib.interventions import zeroing
@@ -175,3 +176,35 @@ def assert_states_by_hand(model, ids):
         by_hand = entered[layer] @ part.weight.T + (0 if part.bias is None else part.bias)
         torch.testing.assert_close(states, by_hand.unflatten(-1, (*geometry(model).shape(name),)))
     assert len(seen) == 3 * len(model.model.layers)
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_another_model_that_runs_in_the_block_is_left_alone(ids, implementation):
+    first, other = (tiny_llama(seed=seed, attn_implementation=implementation) for seed in (0, 1))
+    plain, seen = run(other, ids), []
+    with visiting(first, lambda name, layer, states: seen.append(0) or 0 * states, "attention"):
+        assert torch.equal(run(other, ids), plain)
+        assert not seen
+        run(first, ids)
+    assert len(seen) == 9
+
+
+def test_an_attention_function_of_the_users_own_is_called_and_stays(ids, monkeypatch):
+    plain, called = ALL_ATTENTION_FUNCTIONS["sdpa"], []
+    own = lambda *args, **kwargs: called.append(0) or plain(*args, **kwargs)  # noqa: E731
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "sdpa", own)
+    model = tiny_llama()
+    with visiting(model, lambda name, layer, states: None, "attention"):
+        called.clear()
+        run(model, ids)
+    assert len(called) == 3
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is own
+
+
+def test_a_block_around_another_goes_on_after_it(tiny, ids):
+    outer, inner = [], []
+    with visiting(tiny, lambda name, layer, states: outer.append(0), "attention"):
+        with visiting(tiny, lambda name, layer, states: inner.append(0), "attention"):
+            run(tiny, ids)
+        run(tiny, ids)
+    assert (len(outer), len(inner)) == (18, 9)

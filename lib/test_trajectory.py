@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from lib import planted
-from lib.effects import ARMS, Disruption, MassiveValues
+from lib.effects import ARMS, MassiveValues
+from lib.losses import Disruption
 from lib.trajectory import Trajectory
 from lib.verdicts import NoSubject
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.effects import Disruption, MassiveValues
+from lib.effects import MassiveValues
+from lib.losses import Disruption
 from lib.taps import Name
 from lib.verdicts import NoSubject
 
