@@ -148,6 +148,8 @@ class MassiveValues(Rates):
 
     def _row_norms(self, arm: str, name: Name) -> np.ndarray:
         """Norms of the projection's rows [layer, head x dim]."""
+        if f"{name}_row_norm" not in self.records[arm]:
+            raise NoSubject(f"the {arm} arm has no {name} projection of its own, so it has no rows that rank channels")
         rows = self.records[arm][f"{name}_row_norm"].values
         return rows.reshape(len(rows), -1)
 

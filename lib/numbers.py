@@ -12,6 +12,7 @@ from lib.massive import Scope
 from lib.measure import EDITED
 from lib.rotary_pairs import BANDS, ranks
 from lib.taps import NAMES
+from lib.verdicts import NoSubject
 
 POINTS = 101
 """Points of a Lorenz curve that are kept."""
@@ -66,7 +67,10 @@ def _concentration(values: MassiveValues, arm: str) -> dict:
         except ValueError:
             found["gini"][name] = found["lorenz"][name] = None  # norms that are all zero are spread in no way
         found["rotary_pairs"][name] = rotary_pairs(values, arm, name).tolist() or None
-        found["rank_agreement"][name] = plain(values.rank_agreement_per_layer(arm, name))
+        try:
+            found["rank_agreement"][name] = plain(values.rank_agreement_per_layer(arm, name))
+        except NoSubject:
+            found["rank_agreement"][name] = None  # keys made from a latent vector have no rows of their own
     return found
 
 
