@@ -20,7 +20,7 @@ def receiving(model: nn.Module, see: See) -> Iterator[None]:
     AttentionInterface for its function is never seen.
     """
     own = set(model.modules())
-    names = {module.config._attn_implementation for module in own if hasattr(module, "config")} - {None}
+    names = {module.config._attn_implementation for module in own if hasattr(module, "config")}
     with ExitStack() as stack:
         for functions in _interfaces(own):
             for name in names:

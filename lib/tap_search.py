@@ -54,7 +54,8 @@ def projection_taps(
         candidates = [{n: taps.whole(m, sizes.shape(n)) for n, m in zip(NAMES, separate, strict=True)}]
     else:
         width = sum(heads * dim for heads, dim in map(sizes.shape, NAMES))
-        fused = [m for m, (_, out) in outputs.items() if m in attention.children() and out.shape[-1] == width]
+        inside = set(attention.modules())
+        fused = [module for module, (_, out) in outputs.items() if module in inside and out.shape[-1] == width]
         candidates = [
             {name: taps.part(module, index) for name, index in layout.items()}
             for module in fused

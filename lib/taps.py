@@ -81,5 +81,4 @@ def grouped(sizes: Geometry) -> dict[str, Tensor]:
 def layouts(sizes: Geometry) -> Iterator[dict[str, Tensor]]:
     """Every way known in which a fused projection may hold its states: {name: features [head, dim]}."""
     yield concatenated(sizes)
-    if sizes.value_dim == sizes.dim and sizes.heads % sizes.kv_heads == 0:
-        yield grouped(sizes)
+    yield grouped(sizes)

@@ -84,6 +84,7 @@ HIDDEN = {
     "dims change places": ("k", lambda out: out.unflatten(-1, (4, DIM)).flip(3).flatten(2)),
     "dims are scaled one by one": ("q", lambda out: out * torch.linspace(0.5, 2, out.shape[-1])),
     "positions change places": ("v", lambda out: out.roll(1, 1)),
+    "later positions change places": ("v", lambda out: torch.cat([out[:, :1], out[:, 1:].roll(1, 1)], 1)),
     "a key is added to": ("k", lambda out: out + 1),
     "one head of a value is another": ("v", lambda out: torch.cat([out[..., DIM : 2 * DIM], out[..., DIM:]], -1)),
 }
@@ -97,6 +98,22 @@ def test_projections_that_are_not_what_attention_receives_are_refused_but_attent
     with torch.inference_mode(), visiting(model, lambda name, layer, states: seen.append(states), "attention"):
         model(torch.arange(1, 9)[None])
     assert len(seen) == 9
+
+
+@pytest.mark.parametrize("change", [lambda out: out.flip(-1), lambda out: out + 1], ids=["turned round", "added to"])
+def test_norms_that_are_not_what_attention_receives_are_refused_but_attention_is_read(change):
+    model = build("qwen3")
+    model.model.layers[1].self_attn.k_norm.register_forward_hook(lambda module, given, out: change(out))
+    for site in ("projection", "normed"):
+        assert "no projection of layer 1 gives the states that attention receives" in refused(model, site)
+    assert survey(model).sites == ("attention",)
+
+
+def test_norms_that_get_something_else_than_the_projections_give_are_refused():
+    model = build("qwen3")
+    later = lambda module, given: torch.cat([given[0][:, :1], given[0][:, 1:].flip(-1)], 1)  # noqa: E731
+    model.model.layers[1].self_attn.k_norm.register_forward_pre_hook(later)
+    assert "no projection of layer 1" in refused(model, "normed")
 
 
 @pytest.mark.parametrize("factor", [0.25, 8.0])
