@@ -1,5 +1,11 @@
 """Registers what every run needs; what measures models is registered by fixtures/options."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # one of several processes that share the cores: a thread for each core in every one of them slows all down
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 pytest_plugins = [
     "pytester",
     "fixtures.options",

@@ -1,16 +1,20 @@
 """Massive values of one arm before the rotation and as attention receives them, and those of its rotary pairs."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import xarray as xr
 
-from lib.effects import MassiveValues
-from lib.massive import massive_mask
 from lib.rotary_pairs import pair_norms
-from lib.taps import Name
 from lib.verdicts import NoSubject
+
+if TYPE_CHECKING:  # claims are judged on published figures, too, without torch
+    import xarray as xr
+
+    from lib.effects import MassiveValues
+    from lib.taps import Name
 
 BEFORE, AFTER = "rope", "attention"
 """The names of the two records: what is compared with the RoPE arm is that arm itself, read at attention."""
@@ -44,6 +48,10 @@ def norms_of_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
 
 def massive_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
     """Number of rotary pairs [text] whose norm is above the threshold times the mean norm of pairs."""
+    import torch
+
+    from lib.massive import massive_mask
+
     norms = torch.from_numpy(norms_of_pairs(values, site, name))
     return massive_mask(norms, threshold=values.threshold, scope=values.scope).sum((1, 2, 3)).numpy()
 
