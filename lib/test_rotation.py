@@ -6,6 +6,7 @@ from fixtures.architectures import ARCHITECTURES, build
 from fixtures.by_hand import frequency
 from fixtures.tiny import tiny_llama
 from lib.rope import drop_rope
+from lib.rotary_pairs import letters
 from lib.rotation import frequencies
 
 pytestmark = pytest.mark.cpu
@@ -29,6 +30,17 @@ def test_frequencies_are_those_of_the_formula(theta, dim):
     found = frequencies(tiny_llama(head_dim=dim, rope_parameters={"rope_type": "default", "rope_theta": theta}))
     pair = torch.arange(dim, dtype=torch.float64) % (dim // 2)
     torch.testing.assert_close(found[2], theta ** (-2 * pair / dim), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", ["smollm3", "cohere2", "llama4_text"])
+def test_every_fourth_layer_stands_still_where_that_is_so(name):
+    assert letters(frequencies(build(name, num_hidden_layers=8)).numpy()) == "RRRNRRRN"
+
+
+@pytest.mark.parametrize("rotate", [[1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]])
+def test_which_layers_rotate_is_read_from_the_model_and_not_from_its_name(rotate):
+    found = letters(frequencies(build("smollm3", no_rope_layers=rotate)).numpy())
+    assert found == "".join("R" if one else "N" for one in rotate)
 
 
 def test_massive_channels_hide_no_frequency():
