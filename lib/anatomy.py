@@ -57,11 +57,10 @@ def survey(model: nn.Module) -> Anatomy:
     return _KNOWN[model]
 
 
-def short_ids(model: nn.Module, sizes: tuple[int, ...] = ()) -> Tensor:
-    """Token ids [1, pos], as many as tell positions from heads: none of `sizes` is their number."""
-    length = next(n for n in (11, 13, 17, 19, 23) if n not in sizes)
+def short_ids(model: nn.Module) -> Tensor:
+    """A dozen token ids [1, pos]."""
     vocabulary = model.config.get_text_config().vocab_size
-    return (torch.arange(length, device=model.device) % (vocabulary - 1) + 1)[None]
+    return (torch.arange(12, device=model.device) % (vocabulary - 1) + 1)[None]
 
 
 def _survey(model: nn.Module) -> Anatomy:
@@ -102,12 +101,11 @@ def _received(model: nn.Module, ids: Tensor) -> dict[nn.Module, list[tuple[Tenso
 def _with_taps(model: nn.Module, anatomy: Anatomy) -> Anatomy:
     """Find projections and norms, and prove them by a second pass."""
     sizes, kind = anatomy.sizes, type(model).__name__
-    ids = short_ids(model, (sizes.heads, sizes.kv_heads))
     outputs: dict[nn.Module, tuple[Tensor, Tensor]] = {}
     with ExitStack() as stack:
         for module in (child for attention in anatomy.modules for child in attention.modules() if child != attention):
             stack.enter_context(_watching(module, outputs))
-        received = [states for (states,) in _received(model, ids).values()]
+        received = [states for (states,) in _received(model, short_ids(model)).values()]
     missing, taps_ = {}, {"projection": [], "normed": []}
     for layer, (module, states) in enumerate(zip(anatomy.modules, received, strict=True)):
         attention = dict(zip(NAMES, (s.transpose(1, 2) for s in states), strict=True))

@@ -52,8 +52,7 @@ def _keys(model: nn.Module, modules: tuple, ids: Tensor, positions: Tensor, inpu
         return query, key, value
 
     with receiving(model, see), _same_inputs(modules, inputs):
-        # with a mask of ones, gaps between positions are not taken for packed sequences
-        model(input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=positions[None], use_cache=False)
+        model(input_ids=ids, position_ids=positions[None], use_cache=False)
     return [found[module] for module in modules]
 
 

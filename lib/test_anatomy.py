@@ -93,7 +93,10 @@ HIDDEN = {
 @pytest.mark.parametrize(("name", "change"), HIDDEN.values(), ids=HIDDEN)
 def test_projections_that_are_not_what_attention_receives_are_refused_but_attention_is_read(name, change):
     model = changed(name, change)
-    assert "no projection of layer 1 gives the states that attention receives" in refused(model, "projection")
+    for site in ("projection", "normed"):
+        assert f"cannot be measured at the site {site}: no projection of layer 1 gives the states" in refused(
+            model, site
+        )
     seen = []
     with torch.inference_mode(), visiting(model, lambda name, layer, states: seen.append(states), "attention"):
         model(torch.arange(1, 9)[None])
@@ -146,6 +149,18 @@ def test_a_model_of_a_known_type_with_other_code_is_not_taken_for_it():
         kind = type(block.self_attention)
         block.self_attention.__class__ = type("FalconAttention", (kind,), {"__module__": "somebody.modeling_falcon"})
     assert "does not use transformers' attention interface" in refused(model, "projection")
+
+
+def test_layers_of_different_shape_are_refused():
+    model = build("gpt2")
+    model.transformer.h[1].attn.num_heads, model.transformer.h[1].attn.head_dim = 2, 16
+    assert "its layers, or their query, key and value, differ in shape" in refused(model, "attention")
+
+
+@pytest.mark.parametrize("heads", [11, 12, 13])
+def test_as_many_heads_as_positions_are_not_taken_for_positions(heads):
+    model = build("stablelm with norms", num_attention_heads=heads, num_key_value_heads=heads, hidden_size=8 * heads)
+    assert survey(model).sites == SITES
 
 
 @pytest.mark.parametrize("site", ["normed", "attention"])

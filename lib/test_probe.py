@@ -5,7 +5,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from fixtures.tiny import DIM, plant, tiny_llama
 from lib.interventions import zeroing
-from lib.probe import NAMES, geometry, visiting
+from lib.probe import NAMES, _edited, geometry, visiting
 
 pytestmark = pytest.mark.cpu
 
@@ -199,6 +199,13 @@ def test_an_attention_function_of_the_users_own_is_called_and_stays(ids, monkeyp
         run(model, ids)
     assert len(called) == 3
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is own
+
+
+def test_edited_states_lie_in_memory_as_before():
+    states = torch.randn(2, 4, 5, 8)  # batch, head, pos, dim
+    edited = _edited("query", 0, states, lambda name, layer, shown: 2 * shown.contiguous())
+    assert torch.equal(edited, 2 * states)
+    assert edited.stride() == states.stride()
 
 
 def test_a_block_around_another_goes_on_after_it(tiny, ids):

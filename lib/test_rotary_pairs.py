@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.planted import frequency
-from lib.rotary_pairs import letters, order, ranks, slow_half
+from lib.rotary_pairs import letters, order, pair_norms, ranks, slow_half
 
 pytestmark = pytest.mark.cpu
 STILL = np.zeros((1, 8))
@@ -48,6 +48,13 @@ def test_slow_dims_turn_slower_than_all_others_and_are_half_of_them(speeds, rand
 def test_each_layer_has_its_own_slow_half():
     both = np.concatenate([frequency(1, 8), frequency(1, 8)[:, ::-1]])
     assert slow_half(both).tolist() == [slow_half(both[:1])[0].tolist(), slow_half(both[:1])[0, ::-1].tolist()]
+
+
+def test_the_norm_of_a_pair_is_that_of_its_two_dims():
+    norms = np.array([[[3.0, 1, 1, 1, 4, 1, 1, 1]], [[1.0, 2, 2, 1, 1, 1, 1, 1]]])  # layer, head, dim
+    both = np.concatenate([frequency(1, 8), PARTIAL])
+    assert pair_norms(norms, both)[0, 0] == pytest.approx([5, 2**0.5, 2**0.5, 2**0.5])
+    assert pair_norms(norms, both)[1, 0] == pytest.approx([5**0.5, 5**0.5, 0, 0])
 
 
 def test_letters_say_which_layers_rotate():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers.models.llama import modeling_llama
 
-from fixtures.architectures import ARCHITECTURES, build
+from fixtures.architectures import ARCHITECTURES, KINDS, build
 from fixtures.by_hand import frequency
 from fixtures.tiny import tiny_llama
 from lib.rope import drop_rope
@@ -43,11 +43,37 @@ def test_which_layers_rotate_is_read_from_the_model_and_not_from_its_name(rotate
     assert found == "".join("R" if one else "N" for one in rotate)
 
 
-def test_massive_channels_hide_no_frequency():
-    model = tiny_llama()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_massive_channels_hide_no_frequency(dtype):
+    model = tiny_llama().to(dtype)
     for layer in model.model.layers:
         layer.self_attn.k_proj.weight.data[[7, 20]] *= 1000
-    assert torch.equal(frequencies(model), frequencies(tiny_llama()))
+    torch.testing.assert_close(frequencies(model), frequencies(tiny_llama()), rtol=0.01, atol=0)
+
+
+def test_of_two_sets_that_fit_the_better_one_is_taken():
+    bases = {
+        kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in zip(KINDS, (100.0, 101.0), strict=True)
+    }
+    found = frequencies(build("gemma3_text", rope_parameters=bases))
+    torch.testing.assert_close(found[:, 1], torch.tensor([100.0, 101.0], dtype=torch.float64) ** -0.25)
+
+
+def test_one_slow_pair_that_turns_otherwise_makes_a_layer_unknown():
+    model = tiny_llama()
+    model.model.layers[1].self_attn.__class__ = OnePairFaster
+    assert letters(frequencies(model).numpy()) == "R?R"
+
+
+class OnePairFaster(modeling_llama.LlamaAttention):
+    """Turns its pair 5 twice as fast, which at these positions is less than a tenth of the pair's norm."""
+
+    def forward(self, hidden_states, position_embeddings, **kwargs):
+        cos, sin = (part.clone() for part in position_embeddings)
+        for dim in (5, 13):
+            c, s = cos[..., dim].clone(), sin[..., dim].clone()
+            cos[..., dim], sin[..., dim] = c * c - s * s, 2 * s * c
+        return super().forward(hidden_states, (cos, sin), **kwargs)
 
 
 def test_a_model_without_its_rotation_turns_nothing():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,7 @@ def test_a_massive_channel_is_spread_over_its_pair_which_stays_as_massive():
     values = MassiveValues({BEFORE: values.records[BEFORE], AFTER: spread}, 3.0)
     assert values.percent_change("query", AFTER).tolist() == [100] * 3
     assert massive_pairs(values, BEFORE, "query").tolist() == massive_pairs(values, AFTER, "query").tolist() == [1] * 3
+    assert massive_pairs(replace(values, threshold=1e4), AFTER, "query").tolist() == [0] * 3
     assert pairs_said(values, "query").startswith("massive rotary pairs 1 before and 1 after, their norms move by ")
 
 
