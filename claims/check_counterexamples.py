@@ -213,3 +213,11 @@ def test_the_studys_records_have_the_published_totals_and_spreads():
         totals = study_counts().totals(arm, name)
         assert totals.mean() == pytest.approx(center, abs=0.5)
         assert totals.std(ddof=1) == pytest.approx(spread, abs=0.5)
+
+
+@pytest.mark.parametrize("claim", ["F1[query]", "F1[key]", "X2[query]", "X2[key]"])
+def test_where_no_layer_rotates_claims_about_the_rotation_stay_open(claim):
+    found = CASES[claim][0]().records
+    still = {arm: record.assign(frequency=0 * record["frequency"]) for arm, record in found.items()}
+    with pytest.raises(NoSubject, match="no layer of the rope arm rotates"):
+        run(claim, MassiveValues(still))
