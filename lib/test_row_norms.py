@@ -1,9 +1,13 @@
 import pytest
 import torch
+from transformers.pytorch_utils import Conv1D
 
+from fixtures.architectures import build
 from fixtures.tiny import as_arm, plant, save, tiny_llama
 from lib import models
+from lib.anatomy import survey
 from lib.measure import measure_norms
+from lib.probe import visiting
 from lib.row_norms import row_norms
 from lib.test_measure import IDS, TEXTS
 from lib.test_rope import tiny_qwen2
@@ -62,3 +66,29 @@ def test_weights_that_are_stored_in_an_unknown_way_are_an_error():
     layer.weight = torch.nn.Parameter(torch.ones(6))
     with pytest.raises(ValueError, match="Linear holds its weights in a way that cannot be read"):
         row_norms(layer)
+
+
+def test_weights_that_lie_the_other_way_round_have_the_norms_of_their_columns():
+    layer = Conv1D(4, 3)  # GPT-2's: 3 in, 4 out
+    torch.nn.init.normal_(layer.bias)
+    expected = torch.cat([layer.weight, layer.bias[None]]).norm(dim=0)
+    torch.testing.assert_close(row_norms(layer), expected.detach())
+
+
+@pytest.mark.parametrize(("name", "shared"), [("gpt2", False), ("phi3", True), ("gpt_neox", False)])
+def test_rows_of_a_fused_projection_belong_to_the_channels_that_they_make(name, shared):
+    model, seen = build(name, shared=shared), {}
+    attention = survey(model).modules[1]
+    (name,) = {"c_attn", "qkv_proj", "query_key_value"} & dict(attention.named_children()).keys()
+    fused = getattr(attention, name)
+    rows = fused.weight.T if isinstance(fused, Conv1D) else fused.weight
+    rows.zero_()
+    rows[20] = 5.0
+    if fused.bias is not None:
+        fused.bias.zero_()
+    with torch.inference_mode(), visiting(model, lambda name, layer, states: seen.update({(name, layer): states})):
+        model(torch.arange(1, 9)[None])
+    record = measure_norms(as_arm(model), IDS % 60 + 1, TEXTS)
+    for tensor in ("query", "key"):
+        made = seen[tensor, 1][0].abs().sum(0) > 0
+        assert (record[f"{tensor}_row_norm"][1].values > 0).tolist() == made.tolist()
