@@ -13,7 +13,7 @@ from lib.attention_site import receiving
 SHIFT = 5
 """In the second pass position p is position (1 + SHIFT) p."""
 FITS = 0.05
-"""Largest relative error, in any pair, of states turned by frequencies that fit. bfloat16 rounds to 0.4 percent."""
+"""Largest relative error, in any dim, of states turned by frequencies that fit. bfloat16 rounds to 0.4 percent."""
 
 
 def frequencies(model: nn.Module) -> Float[Tensor, "layer dim"]:
@@ -90,7 +90,7 @@ def _fitting(before: Tensor, after: Tensor, candidates: list, moved: Tensor) -> 
     for frequency, partner in candidates:
         angle = moved[:, None, None] * frequency
         turned = before * angle.cos() - before[..., partner] * angle.sin()
-        missed, size = ((x.square() + x[..., partner].square()).sum((0, 1)) for x in (turned - after, after))
+        missed, size = (x.square().sum((0, 1)) for x in (turned - after, after))
         worst = (missed / size.clamp_min(torch.finfo(torch.float64).tiny)).max().sqrt()
         if worst < error:
             best, error = frequency.abs(), worst
