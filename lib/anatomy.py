@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lib import taps
 from lib.attention_site import receiving
 from lib.tap_search import SEPARATE, norm_taps, projection_taps
-from lib.taps import NAMES, Geometry, Name, Site, Tap
+from lib.taps import NAMES, SITES, Geometry, Name, Site, Tap
 
 OFF_INTERFACE = {"falcon": ("FalconAttention", "query_key_value"), "gptj": ("GPTJAttention", *SEPARATE)}
 """Architectures whose attention does not use transformers' interface, by model_type: its class and its projections.
@@ -37,6 +37,8 @@ class Anatomy:
 
     def need(self, site: Site) -> None:
         """Raise ValueError, one sentence, when states cannot be read at this site."""
+        if site not in SITES:
+            raise ValueError(f"states cannot be read at {site!r}, only at {' or '.join(SITES)}")
         if site in self.missing:
             raise ValueError(self.missing[site])
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from lib import masks
 from lib.interventions import Masks, both_bands, smallest_of_heads, top_of_heads
 from lib.massive import Scope, channel_norms, pooled_norms
-from lib.measure import EDITED, Progress, rows_that_fit
+from lib.measure import EDITED, Progress, rows_that_fit, text_coordinates
 from lib.models import Arm
 from lib.perplexity import score, score_after_prompt, score_conditions
 from lib.probe import Name, visiting
@@ -192,5 +192,4 @@ def _record(nll: Tensor, conditions: Sequence[str], texts: Sequence[Text], masks
         for variable, mask in masks_of.items()
     }
     losses = {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"})}
-    named = {"text": [text.name for text in texts], "kind": ("text", [text.kind for text in texts])}
-    return xr.Dataset({**losses, **masked}, coords={**named, "condition": list(conditions)})
+    return xr.Dataset({**losses, **masked}, coords={**text_coordinates(texts), "condition": list(conditions)})

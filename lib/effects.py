@@ -13,7 +13,7 @@ from scipy import stats
 from lib.concentration import gini
 from lib.massive import Scope, massive_mask
 from lib.rates import Rates
-from lib.rotary_pairs import slow_half
+from lib.rotary_pairs import ranks, slow_half
 from lib.taps import NAMES, Name
 from lib.verdicts import NoSubject
 
@@ -119,6 +119,15 @@ class MassiveValues(Rates):
         if not frequency.any():
             raise NoSubject(f"no layer of the {arm} arm rotates, so its channels have no frequencies")
         return (self.masks[arm, name] & (frequency > 0)[:, None]).sum((1, 2, 3))
+
+    def per_pair(self, arm: str, name: Name) -> np.ndarray:
+        """Massive channels of each rotary pair [pair], fastest first: all layers and heads, mean over texts.
+
+        Empty for an arm that does not rotate: its channels lie on no pairs.
+        """
+        rank = ranks(self.frequency(arm))
+        per_dim = self.masks[arm, name].sum(2).mean(0)
+        return np.bincount(rank[rank >= 0], per_dim[rank >= 0], minlength=rank.max() + 1)
 
     def frequency(self, arm: str) -> np.ndarray:
         """Radians per position by which each dim of query and key turns [layer, dim], 0 where it does not."""

@@ -52,16 +52,16 @@ def slow_share(values: MassiveValues) -> str:
     figure, axes = canvas()
     frequency = values.frequency("rope")
     rank, slow = ranks(frequency), slow_half(frequency)
-    if rank.max() < 0:
-        raise ValueError("the RoPE arm has no rotary pairs that could be read")
+    if not slow.any():
+        raise ValueError("the RoPE arm has no slow and fast rotary pairs that could be read")
+    half = rank[slow].min()
     for name in ("query", "key"):
-        per_dim = values.masks["rope", name].sum(2).mean(0)
-        pairs = np.bincount(rank[rank >= 0], per_dim[rank >= 0], minlength=rank.max() + 1)
-        share = f"{100 * per_dim[slow].sum() / pairs.sum():.3g} % in the slow half" if pairs.any() else "none"
+        pairs = values.per_pair("rope", name)
+        share = f"{100 * pairs[half:].sum() / pairs.sum():.3g} % in the slow half" if pairs.any() else "none"
         edges = np.arange(len(pairs) + 1) - 0.5
         axes.stairs(pairs, edges, color=TENSORS[name], linewidth=1.4, label=f"{name.capitalize()}: {share}")
         axes.stairs(pairs, edges, color=TENSORS[name], fill=True, alpha=0.15)
-    axes.axvspan(rank[slow].min() - 0.5, len(pairs) - 0.5, color="#8899aa", alpha=0.2, linewidth=0)
+    axes.axvspan(half - 0.5, len(pairs) - 0.5, color="#8899aa", alpha=0.2, linewidth=0)
     axes.set_xlim(-0.5, len(pairs) - 0.5)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("rotary pair, from fast to slow (shaded: the slow half)")

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from lib.effects import ARMS, MassiveValues
 from lib.figures import COLOURS, LABELS, as_svg, canvas, layer_axis
-from lib.probe import Name
+from lib.taps import Name
 
 MARKED_LAYER = 1
 """The layer the study singles out."""

@@ -12,7 +12,7 @@ from lib.anatomy import survey
 from lib.massive import channel_norms
 from lib.models import Arm
 from lib.perplexity import in_batches, nll_per_text
-from lib.probe import NAMES, SITES, Geometry, Name, Site, geometry, visiting
+from lib.probe import NAMES, Geometry, Name, Site, geometry, visiting
 from lib.rotation import frequencies
 from lib.row_norms import row_norms
 from lib.taps import Tap
@@ -40,8 +40,6 @@ def measure_norms(
     Also asks whether the model sees positions at all (`position_change`, `position_noise`).
     Raises ValueError for a model that has no such site.
     """
-    if site not in SITES:
-        raise ValueError(f"states cannot be read at {site!r}, only at {' or '.join(SITES)}")
     sizes = geometry(arm.model)
     ids = ids.to(arm.model.device)
     norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}
@@ -64,7 +62,7 @@ def measure_norms(
             "position_change": response["change"],
             "position_noise": response["noise"],
         },
-        coords=_text_coordinates(texts),
+        coords=text_coordinates(texts),
         attrs={"sites": " ".join(survey(arm.model).sites)},
     )
 
@@ -113,5 +111,5 @@ def _dims(name: Name, sizes: Geometry) -> tuple[str, str]:
     return ("head" if name == "query" else "kv_head", dim)
 
 
-def _text_coordinates(texts: Sequence[Text]) -> dict:
+def text_coordinates(texts: Sequence[Text]) -> dict:
     return {"text": [text.name for text in texts], "kind": ("text", [text.kind for text in texts])}

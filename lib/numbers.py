@@ -10,7 +10,7 @@ from lib.effects import ARMS, MassiveValues
 from lib.losses import Bands, Disruption
 from lib.massive import Scope
 from lib.measure import EDITED
-from lib.rotary_pairs import BANDS, ranks
+from lib.rotary_pairs import BANDS
 from lib.taps import NAMES
 from lib.verdicts import NoSubject
 
@@ -66,22 +66,12 @@ def _concentration(values: MassiveValues, arm: str) -> dict:
             found["lorenz"][name] = plain(np.interp(points, np.linspace(0, 1, len(curve)), curve))
         except ValueError:
             found["gini"][name] = found["lorenz"][name] = None  # norms that are all zero are spread in no way
-        found["rotary_pairs"][name] = rotary_pairs(values, arm, name).tolist() or None
+        found["rotary_pairs"][name] = values.per_pair(arm, name).tolist() or None
         try:
             found["rank_agreement"][name] = plain(values.rank_agreement_per_layer(arm, name))
         except NoSubject:
             found["rank_agreement"][name] = None  # keys made from a latent vector have no rows of their own
     return found
-
-
-def rotary_pairs(values: MassiveValues, arm: str, name) -> np.ndarray:
-    """Massive channels of each rotary pair [pair], fastest first: all layers and heads, mean over texts.
-
-    Empty for an arm that does not rotate: its channels lie on no pairs.
-    """
-    rank = ranks(values.frequency(arm))
-    per_dim = values.masks[arm, name].sum(2).mean(0)
-    return np.bincount(rank[rank >= 0], per_dim[rank >= 0], minlength=rank.max() + 1)
 
 
 def _disruption(losses: Mapping[str, xr.Dataset], arm: str) -> dict:

@@ -197,3 +197,9 @@ def test_a_model_that_was_looked_at_can_be_freed():
     del model
     gc.collect()
     assert alive() is None
+
+
+def test_a_site_that_there_is_not_is_refused_by_its_name():
+    assert refused(tiny_llama(), "values") == (
+        "states cannot be read at 'values', only at projection or normed or attention"
+    )

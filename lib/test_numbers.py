@@ -5,7 +5,7 @@ import pytest
 
 from lib import planted
 from lib.effects import ARMS, MassiveValues
-from lib.numbers import POINTS, numbers, rotary_pairs
+from lib.numbers import POINTS, numbers
 
 pytestmark = pytest.mark.cpu
 
@@ -74,6 +74,6 @@ def test_a_layer_of_zeros_is_no_reason_to_lose_the_report():
 @pytest.mark.parametrize(("slow", "half"), [(1.0, slice(64, None)), (0.0, slice(None, 64))])
 def test_massive_channels_of_rotary_pairs_add_up_to_all_of_them(slow, half):
     values = MassiveValues({"rope": planted.norms_record(COUNTS, slow=slow)})
-    pairs = rotary_pairs(values, "rope", "query")
+    pairs = values.per_pair("rope", "query")
     assert len(pairs) == 128
     assert pairs.sum() == pairs[half].sum() == pytest.approx(values.totals("rope", "query").mean())
