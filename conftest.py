@@ -8,10 +8,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 pytest_plugins = [
     "pytester",
-    "fixtures.options",
-    "fixtures.evidence",
-    "fixtures.judging",
-    "fixtures.terminal",
-    "fixtures.report",
-    "fixtures.regression",
+    "fixtures.plugin.options",
+    "fixtures.plugin.evidence",
+    "fixtures.plugin.judging",
+    "fixtures.plugin.terminal",
+    "fixtures.plugin.report",
+    "fixtures.plugin.regression",
 ]

@@ -4,9 +4,9 @@ import straightforward
 from peak import peak_bytes
 from workload import random_ids
 
-from lib.measure import norms_and_loss
-from lib.perplexity import score
-from lib.probe import geometry
+from lib.measuring.norms import norms_and_loss
+from lib.measuring.scoring import score
+from lib.probing.probe import geometry
 
 LENGTHS = (128, 256, 512, 1024)
 SLACK = 1024

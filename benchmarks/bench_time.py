@@ -7,14 +7,14 @@ import torch
 from alternate import alternate
 from workload import names, random_ids
 
-from lib import masks
-from lib.anatomy import _KNOWN
-from lib.disruption import measure_disruption
-from lib.massive import massive_mask
-from lib.measure import EDITED, norms_and_loss, rows_that_fit
-from lib.perplexity import score
-from lib.probe import NAMES, geometry
-from lib.rotation import frequencies
+from lib.definitions.massive import massive_mask
+from lib.measuring import masks
+from lib.measuring.disruption import measure_disruption
+from lib.measuring.norms import EDITED, norms_and_loss, rows_that_fit
+from lib.measuring.scoring import score
+from lib.probing.anatomy import _KNOWN
+from lib.probing.probe import NAMES, geometry
+from lib.probing.rotation import frequencies
 
 TOKENS = 256
 COUNTED = random_ids(5, TOKENS)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from workload import random_arm
 
-from lib.models import Arm
+from lib.models.loading import Arm
 
 TABLES = pytest.StashKey[dict[str, list[str]]]()
 FILE = Path(__file__).parent.parent / ".benchmarks" / "figures.md"

@@ -3,8 +3,8 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lib.models import Arm
-from lib.texts import Text
+from lib.models.loading import Arm
+from lib.texts.reading import Text
 
 LAYERS, HEADS, DIM, VOCABULARY = 8, 8, 64, 8192
 PLANTED = 6

@@ -6,24 +6,16 @@ from itertools import product
 import numpy as np
 import pytest
 
-import lib.planted as planted
 from claims.counterexamples import CASES
-from claims.subjects import (
-    NAMES,
-    STUDY,
-    bands,
-    course,
-    massive_values,
-    study_counts,
-    with_texts,
-)
-from fixtures.registry import registered
-from fixtures.trial import claim_tests, run
-from lib.arguments import RESCALED
-from lib.effects import ARMS, MassiveValues
-from lib.losses import Bands, Disruption
-from lib.trajectory import Trajectory
-from lib.verdicts import ClaimInconclusive, ClaimRefuted, NoSubject
+from fixtures.planted import records
+from fixtures.planted.subjects import NAMES, STUDY, bands, course, massive_values, study_counts, with_texts
+from fixtures.plugin.registry import registered
+from fixtures.plugin.trial import claim_tests, run
+from lib.checkpoints.arguments import RESCALED
+from lib.effects.counts import ARMS, MassiveValues
+from lib.effects.losses import Bands, Disruption
+from lib.effects.trajectory import Trajectory
+from lib.judging.verdicts import ClaimInconclusive, ClaimRefuted, NoSubject
 
 pytestmark = pytest.mark.cpu
 every_claim = pytest.mark.parametrize("claim", CASES)
@@ -124,7 +116,7 @@ def test_a_series_without_massive_values_has_no_trend_of_them():
 
 
 def test_a_series_at_which_nothing_was_zeroed_has_no_trend_of_what_that_costs():
-    nothing = [planted.disruption_record(planted.losses(massive=n), zeroed=0) for n in (3, 2, 1)]
+    nothing = [records.disruption_record(records.losses(massive=n), zeroed=0) for n in (3, 2, 1)]
     with pytest.raises(NoSubject, match="no checkpoint has a massive query or key channel to zero"):
         run("R2", Trajectory((1, 2, 3), (), [Disruption(dict.fromkeys(ARMS, record)) for record in nothing]))
 
@@ -167,7 +159,7 @@ def test_texts_that_are_copies_of_one_another_support_no_trend():
 @pytest.mark.parametrize("without", [0, 1])
 def test_one_massive_value_per_text_is_a_subject_and_fewer_are_none(without):
     some = np.array([[1, 0]] * (20 - without) + [[0, 0]] * without)
-    record = planted.norms_record(dict.fromkeys(NAMES, some))
+    record = records.norms_record(dict.fromkeys(NAMES, some))
     found = MassiveValues(dict.fromkeys(ARMS, record))
     with pytest.raises(NoSubject) if without else nullcontext():
         found.need("value", *ARMS)
@@ -188,8 +180,8 @@ def test_a_layer_without_massive_values_in_either_arm_does_not_keep_layer_1_from
 
 
 def test_planted_counts_are_found_again():
-    counts = {name: planted.layer_counts([40, 0, 7.5], [50, 60, 70, 0], seed=1) for name in NAMES}
-    found = MassiveValues(dict.fromkeys(ARMS, planted.norms_record(counts, slow=0.5)))
+    counts = {name: records.layer_counts([40, 0, 7.5], [50, 60, 70, 0], seed=1) for name in NAMES}
+    found = MassiveValues(dict.fromkeys(ARMS, records.norms_record(counts, slow=0.5)))
     for name in NAMES:
         np.testing.assert_array_equal(found.counts("rope", name), counts[name])
     assert found.counts("rope", "query").sum(-1).tolist() == [50, 60, 70, 0]
@@ -197,11 +189,11 @@ def test_planted_counts_are_found_again():
 
 def test_planting_too_many_channels_to_be_massive_is_an_error():
     with pytest.raises(ValueError, match="can be planted"):
-        planted.norms_record(dict.fromkeys(NAMES, np.full((3, 2), 10)), heads=1, kv_heads=1, dim=64)
+        records.norms_record(dict.fromkeys(NAMES, np.full((3, 2), 10)), heads=1, kv_heads=1, dim=64)
 
 
 def test_planted_losses_are_found_again():
-    found = Disruption({"rope": planted.disruption_record(planted.losses(2.0, [0.01, 0.03], spread=0.1))})
+    found = Disruption({"rope": records.disruption_record(records.losses(2.0, [0.01, 0.03], spread=0.1))})
     assert found.massive("rope").mean() == pytest.approx(2.0)
     assert found.massive("rope").std(ddof=1) == pytest.approx(0.1)
     assert found.controls("rope").mean(0) == pytest.approx([0.01, 0.03])

@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from claims.subjects import (
+from fixtures.planted.records import scatter
+from fixtures.planted.subjects import (
     bands,
     both_sites,
     by_kind,
@@ -19,11 +20,10 @@ from claims.subjects import (
     with_third,
     worth,
 )
-from fixtures import registry
-from fixtures.registry import registered
-from fixtures.trial import claim_tests, run
-from lib.planted import scatter
-from lib.verdicts import ClaimRefuted
+from fixtures.plugin import registry
+from fixtures.plugin.registry import registered
+from fixtures.plugin.trial import claim_tests, run
+from lib.judging.verdicts import ClaimRefuted
 
 pytestmark = pytest.mark.cpu
 EVEN = [100, 100, 100, 100]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from claims.counterexamples import CASES
-from claims.subjects import disruption, massive_values, repeated, with_third
-from fixtures.trial import outcome, reads, run
-from lib.verdicts import ClaimRefuted, NoSubject
+from fixtures.planted.subjects import disruption, massive_values, repeated, with_third
+from fixtures.plugin.trial import outcome, reads, run
+from lib.judging.verdicts import ClaimRefuted, NoSubject
 
 pytestmark = pytest.mark.cpu
 GROUPED = {"kv_heads": 4}

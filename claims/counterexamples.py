@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from itertools import product
 
-import lib.planted as planted
-from claims.subjects import (
+from fixtures.planted import records
+from fixtures.planted.subjects import (
     NAMES,
     Subject,
     bands,
@@ -23,8 +23,8 @@ from claims.subjects import (
     with_third,
     worth,
 )
-from lib.arguments import RESCALED
-from lib.effects import ARMS
+from lib.checkpoints.arguments import RESCALED
+from lib.effects.counts import ARMS
 
 counts, losses = partial(partial, massive_values), partial(partial, each_arm)
 EVERY_QUERY_LAYER = ([90, 90, 90, 90], [45, 50, 50, 45])
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Callable[[], Subject], ...]] = {
         for arm, name in product(ARMS, NAMES)
     },
     **{
-        f"F1[{name}]": (counts(), counts(slow=0.5), counts(slow=0.8 + planted.scatter(20, spread=0.05, seed=0)))
+        f"F1[{name}]": (counts(), counts(slow=0.5), counts(slow=0.8 + records.scatter(20, spread=0.05, seed=0)))
         for name in ("query", "key")
     },
     "F2": (partial(bands, 0.5, 0.1), partial(bands, 0.1, 0.5), partial(bands, 0.1, 0.1)),
@@ -120,7 +120,7 @@ CASES |= {
         f"O2[{name}]": (
             partial(ranked, 0.9),
             partial(ranked, 0.1),
-            partial(ranked, 0.52 + planted.scatter(20, spread=0.1, seed=0)),
+            partial(ranked, 0.52 + records.scatter(20, spread=0.1, seed=0)),
         )
         for name in ("query", "key")
     },

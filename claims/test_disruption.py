@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lib.estimates import contrast
-from lib.verdicts import NoSubject
+from lib.judging.estimates import contrast
+from lib.judging.verdicts import NoSubject
 
 STUDY = "Africa 2026, disruption"
 EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.verdicts import NoSubject
+from lib.judging.verdicts import NoSubject
 
 STUDY = "Africa 2026"
 

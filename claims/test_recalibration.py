@@ -2,8 +2,8 @@
 
 import pytest
 
-from lib.estimates import trend
-from lib.verdicts import NoSubject
+from lib.judging.estimates import trend
+from lib.judging.verdicts import NoSubject
 
 STUDY = "Africa 2026, discussion"
 UNIT = "rank correlation with the step"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.verdicts import NoSubject
+from lib.judging.verdicts import NoSubject
 
 LEAST = 0.001
 """Nats per token: a loss that moves less was not moved by the rescaling, but perhaps by rounding."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.sites import AFTER, BEFORE, pairs_said, where_it_rotates
+from lib.effects.before_after import AFTER, BEFORE, pairs_said, where_it_rotates
 
 
 @pytest.mark.parametrize("name", ["query", "key"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.estimates import variation
+from lib.judging.estimates import variation
 
 
 @pytest.mark.parametrize("name", ["query", "key", "value"])

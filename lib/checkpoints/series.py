@@ -1,0 +1,233 @@
+"""A series of checkpoints: which there are, in which order, and which of them cannot be measured and why."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from glob import glob, has_magic
+from itertools import pairwise
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from lib.checkpoints import provenance
+from lib.checkpoints.arguments import ModelArguments, parse
+
+STATE = "trainer_state.json"
+"""The file that transformers' Trainer writes last: a checkpoint that has it, and has it whole, is finished."""
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint of a series. `fault` says in a sentence why it cannot be measured; empty when it can."""
+
+    args: ModelArguments
+    step: int | None = None
+    fault: str = ""
+
+    @property
+    def label(self) -> str:
+        """`step500`, or the folder's name where no step is known."""
+        return Path(self.args.pretrained).name if self.step is None else f"step{self.step}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Checkpoints in the order of their steps. `note` says what was odd about how they were given."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    note: str = ""
+
+    @property
+    def usable(self) -> tuple[Checkpoint, ...]:
+        return tuple(c for c in self.checkpoints if not c.fault)
+
+    @property
+    def faults(self) -> dict[str, str]:
+        return {c.label: c.fault for c in self.checkpoints if c.fault}
+
+
+def read(given: str | Mapping | Sequence, *, like: ModelArguments | None = None, known: Sequence[str] = ()) -> Series:
+    """The checkpoints that `given` names, ordered by step, each looked at as far as that takes no weights.
+
+    `given` is model arguments, several of them (a list, or separated by `;`), or a pattern: `runs/checkpoint-*` for
+    folders, `org/model,revision=step-*` for branches and tags. All must have one shape: that of `like` (where it is a
+    folder) if at least half of them have it, else that of the last one. `known` are names that a pattern may also mean
+    when no folder fits: those of stored records.
+    Raises ValueError when nothing fits, no checkpoint tells its step, or none is left.
+    """
+    found = expand(given, known=known)
+    if len(found) == 1:
+        return Series((Checkpoint(found[0], _step(found[0])[0]),))
+    marked = any(_state(args) is not None for args in found)
+    shape = _common_shape(found, like)
+    listed = [_examined(args, shape, marked) for args in found]
+    if all(c.step is None for c in listed):
+        raise ValueError(
+            f"no checkpoint of the series tells its step: name the folders checkpoint-N, not {listed[0].label}"
+        )
+    ordered = _in_order(listed)
+    series = Series(tuple(ordered), _order_note(listed))
+    if not series.usable:
+        raise ValueError(f"no checkpoint of the series can be measured; the first: {ordered[0].fault}")
+    return series
+
+
+def expand(given: str | Mapping | Sequence, *, known: Sequence[str] = ()) -> list[ModelArguments]:
+    """All model arguments that `given` stands for, in the order given; what a pattern means comes by number."""
+    items = given.split(";") if isinstance(given, str) else [given] if isinstance(given, Mapping) else list(given)
+    found: list[ModelArguments] = []
+    for item in items:
+        args = parse(item)
+        if has_magic(args.pretrained) and not Path(args.pretrained).is_dir():
+            names = sorted((path for path in glob(args.pretrained) if Path(path).is_dir()), key=_by_number)
+            names = names or sorted((name for name in known if fnmatch(name, args.pretrained)), key=_by_number)
+            if not names:
+                raise ValueError(f"no folder fits {args.pretrained!r}")
+            found += [replace(args, pretrained=name) for name in names]
+        elif args.revision and has_magic(args.revision):
+            names = sorted((n for n in provenance.revisions(args) if fnmatch(n, args.revision)), key=_by_number)
+            if not names:
+                raise ValueError(f"{args.pretrained} has no branch or tag that fits {args.revision!r}")
+            found += [replace(args, revision=name) for name in names]
+        else:
+            found.append(args)
+    return found
+
+
+def trained_steps(folder: str | Path) -> int | None:
+    """How many steps a checkpoint was trained for, as Trainer's state says; None without one that can be read."""
+    return _trainer_state(folder).get("global_step")
+
+
+def step_of(args: ModelArguments) -> int | None:
+    """The step of one checkpoint, None when neither its files nor its name tell it."""
+    return _step(args)[0]
+
+
+def finished(folder: str | Path) -> bool:
+    """Is this the last checkpoint of its training run?"""
+    state = _trainer_state(folder)
+    return bool(state) and state["global_step"] >= state["max_steps"]
+
+
+def _trainer_state(folder: str | Path) -> dict:
+    try:
+        state = json.loads((Path(folder) / STATE).read_text())
+        return state if isinstance(state["global_step"], int) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def unfinished(folder: Path) -> str:
+    """What shows that the checkpoint in `folder` was not written to its end, as a sentence; empty when it was."""
+    index = folder / "model.safetensors.index.json"
+    files = sorted(folder.glob("*.safetensors"))
+    if index.is_file():
+        try:
+            shards = {folder / name for name in json.loads(index.read_text())["weight_map"].values()}
+        except (ValueError, KeyError, AttributeError):
+            return f"{folder} was not written to its end: {index.name} cannot be read"
+        if missing := sorted(path.name for path in shards if not path.is_file()):
+            return f"{folder} was not written to its end: {missing[0]} is not there"
+    for path in files:
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError):
+            return f"{folder} was not written to its end: {path.name} is cut short"
+    if not files:
+        return f"{folder} holds no weights as safetensors: it was not written to its end, or in another format"
+    if (folder / STATE).is_file() and trained_steps(folder) is None:
+        return f"{folder} was not written to its end: {STATE} is cut short"
+    return ""
+
+
+def _examined(args: ModelArguments, shape: dict | None, marked: bool) -> Checkpoint:
+    """A checkpoint with its step and its fault, as far as a folder's files tell; `marked`: others have a state."""
+    step, doubt = _step(args)
+    folder = Path(args.pretrained)
+    if not folder.is_dir():
+        return Checkpoint(args, step, doubt)
+    try:
+        found = _shape(args)
+    except ValueError as error:
+        return Checkpoint(args, step, str(error))
+    fault = unfinished(folder)
+    if not fault and marked and not (folder / STATE).is_file():
+        fault = f"{folder} was not written to its end: it has no {STATE}, and others of the series have"
+    if not fault and not any((folder / name).is_file() for name in TOKENIZERS):
+        fault = f"{folder} has no tokenizer: save the RoPE arm's beside the weights"
+    if not fault and shape and (different := provenance.different_size(shape, found)):
+        fault = f"{folder} has another shape than the others: {different}"
+    return Checkpoint(args, step, fault or doubt)
+
+
+def _step(args: ModelArguments) -> tuple[int | None, str]:
+    """The step, from Trainer's state or from the name, and what is wrong with it."""
+    name = args.revision or Path(args.pretrained).name
+    named, trained = _number(name), _state(args)
+    if named is None and trained is None:
+        return None, f"{args.pretrained} tells no step: name its folder checkpoint-N"
+    if None not in (named, trained) and named != trained:
+        return named, f"{args.pretrained} says in {STATE} that it is step {trained}: its place in the series is unclear"
+    return (named if trained is None else trained), ""
+
+
+def _number(name: str) -> int | None:
+    """The step that a name says."""
+    match = re.search(r"(?:step|checkpoint|iter)[-_]?(\d+)", name, re.IGNORECASE) or re.search(r"(\d+)$", name)
+    return int(match.group(1)) if match else None
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    """`checkpoint-500` comes before `checkpoint-1000`."""
+    return _number(Path(name).name) or 0, name
+
+
+def _state(args: ModelArguments) -> int | None:
+    return trained_steps(args.pretrained) if Path(args.pretrained).is_dir() else None
+
+
+def _shape(args: ModelArguments) -> dict | None:
+    """Sizes of a folder's states; None for a hub's model, which is compared when it is loaded."""
+    return provenance.sizes(provenance.read_config(args)) if Path(args.pretrained).is_dir() else None
+
+
+def _common_shape(found: list[ModelArguments], like: ModelArguments | None) -> dict | None:
+    """The shape that the checkpoints of a series must have, None where none tells its own."""
+    by_step = sorted(found, key=lambda args: _step(args)[0] or 0)
+    shapes = [shape for args in by_step if (shape := _shape_or_none(args))]
+    wanted = _shape_or_none(like) if like else None
+    if wanted and 2 * shapes.count(wanted) >= len(shapes):
+        return wanted
+    return shapes[-1] if shapes else None
+
+
+def _shape_or_none(args: ModelArguments) -> dict | None:
+    try:
+        return _shape(args)
+    except ValueError:
+        return None
+
+
+def _in_order(listed: list[Checkpoint]) -> list[Checkpoint]:
+    """By step. Where two say the same step, broken or not, which of them is meant is unknown: neither is measured."""
+    many = {step for step, n in Counter(c.step for c in listed if c.step is not None).items() if n > 1}
+    kept = [c for c in listed if c.step not in many]
+    for step in many:
+        claiming = [c for c in listed if c.step == step]
+        names = " and by ".join(c.args.pretrained for c in claiming)
+        kept.append(replace(claiming[0], fault=f"step {step} is claimed by {names}: give one of them"))
+    return sorted(kept, key=lambda c: (c.step is None, c.step or 0))
+
+
+def _order_note(listed: list[Checkpoint]) -> str:
+    steps = [c.step for c in listed if c.step is not None]
+    for before, after in pairwise(steps):
+        if after < before:
+            return f"step {after} is listed after step {before}: the series is judged in the order of its steps"
+    return ""

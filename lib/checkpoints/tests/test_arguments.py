@@ -1,0 +1,79 @@
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.checkpoints.arguments import DTYPES, ModelArguments, parse, scaling
+
+pytestmark = pytest.mark.cpu
+
+BAD = ("on", "yarn", "yarn:", "yarn:4x", "yarn:1", "yarn:0.5", "yarn:-4", "yarn:inf", "yarn:nan", "longrope:4", ":4")
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_./", min_size=1, max_size=20)
+
+
+@given(
+    st.builds(
+        ModelArguments,
+        pretrained=NAMES,
+        revision=st.none() | NAMES,
+        dtype=st.none() | st.sampled_from(DTYPES),
+        load_in_4bit=st.booleans(),
+        bnb_4bit_quant_type=st.sampled_from(["nf4", "fp4"]),
+        attn_implementation=st.none() | st.just("eager"),
+        trust_remote_code=st.booleans(),
+        rope=st.sampled_from([None, "off", "linear:4", "dynamic:1.5", "yarn:8", "ntk:1e3"]),
+    )
+)
+def test_what_is_written_is_read_back(arguments):
+    assert parse(str(arguments)) == arguments
+
+
+def test_a_bare_id_is_pretrained():
+    assert parse("meta-llama/Llama-2-7b-hf") == ModelArguments("meta-llama/Llama-2-7b-hf")
+    assert parse("some/model,dtype=float32").dtype == "float32"
+
+
+def test_hyphens_and_underscores_are_the_same():
+    assert parse("pretrained=m,load-in-4bit=True") == parse("pretrained=m,load_in_4bit=true")
+
+
+def test_a_mapping_is_read_like_a_string():
+    assert parse({"pretrained": "m", "load_in_8bit": True}) == parse("m,load_in_8bit=True")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("pretrained=m,dtyp=float32", "did you mean 'dtype'"),
+        ("pretrained=m,load_in_4bits=True", "did you mean 'load_in_4bit'"),
+        *((f"m,rope={rope}", f"'rope' must be off, or one of linear:F, .* F above 1, not '{rope}'") for rope in BAD),
+        ("pretrained=m,load_in_4bit=maybe", "must be True or False"),
+        ("pretrained=m,dtype=int3", "must be one of float32, bfloat16, float16, auto"),
+        ("pretrained=m,load_in_4bit=True,bnb_4bit_quant_type=nf5", "must be one of nf4, fp4"),
+        ("pretrained=m,load_in_4bit=True,load_in_8bit=True", "exclude each other"),
+        ("pretrained=m,pretrained=n", "given twice"),
+        ("pretrained=m,revision=", "is empty"),
+        ("pretrained=m,eager", "has no value"),
+        ("dtype=float32", "need pretrained"),
+        ("", "is empty"),
+    ],
+)
+def test_wrong_arguments_get_a_sentence(text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        parse(text)
+
+
+@given(st.text(max_size=40))
+def test_no_text_makes_the_parser_break(text):
+    with suppress(ValueError):  # any other exception fails
+        assert parse(text).pretrained
+
+
+def test_a_rescaling_is_a_name_and_a_factor():
+    assert scaling("yarn:4") == ("yarn", 4.0)
+    assert [parse(f"m{rope}").rescaled for rope in ("", ",rope=off", ",rope=ntk:2")] == [False, False, True]
+
+
+def test_quantization_has_a_name():
+    assert [parse(f"m{a}").quantization for a in ("", ",load_in_4bit=1", ",load_in_8bit=1")] == ["none", "nf4", "int8"]

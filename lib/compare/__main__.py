@@ -1,0 +1,7 @@
+"""`python -m lib.compare A.json B.json`."""
+
+import sys
+
+from lib.compare.run import main
+
+sys.exit(main())

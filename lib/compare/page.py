@@ -1,0 +1,144 @@
+"""The page of several runs: claims by runs, with all their intervals on one axis. Works without scripts and network."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+
+from lib.compare.compatible import plain
+from lib.compare.drift import interval
+from lib.reporting.page.forest import forest
+
+Runs = Mapping[str, dict]
+STYLE = Path(forest.__code__.co_filename).with_name("page.css")
+OWN = """
+h1 { font-size: 22px; margin: 12px 0 4px; }
+.wide { overflow-x: auto; }
+.compare td { min-width: 9em; }
+.compare td:first-child { min-width: 14em; }
+.compare tr.differs { box-shadow: inset 4px 0 var(--accent); }
+.compare tr.differs td:first-child { padding-left: 12px; }
+.compare .mark { color: var(--accent); font-weight: 600; }
+@media (max-width: 760px) { .compare tr.differs { padding-left: 10px; } }
+"""
+"""On top of the reports' own style."""
+SETTINGS = ("pair", "threshold", "scope", "site", "protocol", "max_tokens", "controls", "seed", "limit", "device")
+ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
+
+
+def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str:
+    """The whole page: `warnings` stand on top, rows of the claims in `differing` are marked."""
+    title = f"{len(runs)} runs compared"
+    entries = {name: {entry["id"]: entry for entry in document["claims"]} for name, document in runs.items()}
+    found = {e["id"]: e["label"] for table in entries.values() for e in table.values()}
+    order = list(dict.fromkeys(e["claim"] for table in entries.values() for e in table.values()))
+    last = [claim for claim in order if claim in found]
+    early = sorted((i for i in found if found[i] is not None), key=lambda i: order.index(i.partition("@")[0]))
+    parts = [
+        f"<h1>{title}</h1>",
+        *(f'<p class="stopped">{escape(sentence)}</p>' for sentence in warnings),
+        *_settings(runs),
+        "<h2>Claims</h2>",
+        f"<p>{len(set(last) & set(differing))} of {len(last)} claims have verdicts that differ; their rows are marked. "
+        "Intervals: a line for each run that has an estimate, in the order of the columns; dashed: the threshold.</p>",
+        _table(last, entries, differing),
+    ]
+    if early:
+        parts += ["<h2>Earlier checkpoints</h2>", _table(early, entries, differing)]
+    head = (
+        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}{OWN}</style>"
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def _table(claims: Sequence[str], entries: Mapping[str, Mapping[str, dict]], differing: Collection[str]) -> str:
+    rows = (_row(c, {name: table.get(c) for name, table in entries.items()}, c in differing) for c in claims)
+    return _framed("cards compare", ("Claim", *entries, "Intervals"), rows)
+
+
+def _framed(kind: str, head: Iterable[str], rows: Iterable[str]) -> str:
+    """A table that scrolls by itself when there are more runs than the screen is wide."""
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    table = f"<thead><tr>{titles}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="wide"><table class="{kind}">{table}</table></div>'
+
+
+def _row(claim: str, entries: Mapping[str, dict | None], differs: bool) -> str:
+    known = [entry for entry in entries.values() if entry]
+    mark = '<small class="mark">verdicts differ</small>' if differs else ""
+    rules = dict.fromkeys(e["judgement"]["rule"] for e in known if e["judgement"] and e["judgement"]["rule"])
+    needed = f"<small>needed {escape(' or '.join(rules))}</small>" if rules else ""
+    cells = {"Claim": f"<b>{escape(claim)}</b> {escape(known[0]['statement'])}{needed}{mark}"}
+    cells |= {name: _cell(entry) for name, entry in entries.items()}
+    line = "".join(f'<td data-label="{escape(name)}">{cell}</td>' for name, cell in cells.items())
+    plots = f'<td data-label="Intervals">{_plots(claim, entries)}</td>'
+    return f'<tr class="differs">{line}{plots}</tr>' if differs else f"<tr>{line}{plots}</tr>"
+
+
+def _cell(entry: dict | None) -> str:
+    """A run's verdict as a coloured word, and its estimate, or why there is none."""
+    if entry is None:
+        return '<span class="verdict not-run">not run</span>'
+    judged, verdict = entry["judgement"], escape(entry["verdict"])
+    chip = f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>'
+    if judged is None or judged["estimate"] is None:
+        return f"{chip}<small>{escape(judged['reason'] if judged else entry['reason'])}</small>"
+    return f"{chip} <div>{escape(interval(judged))}</div>"
+
+
+def _plots(claim: str, entries: Mapping[str, dict | None]) -> str:
+    """All runs' intervals on one axis; several where another rule or part was telling."""
+    groups: dict[tuple, dict[str, dict]] = {}
+    for name, entry in entries.items():
+        if entry and entry["judgement"] and entry["judgement"]["estimate"] is not None:
+            judged = entry["judgement"]
+            groups.setdefault((judged["rule"], judged["unit"], judged["label"]), {})[name] = judged
+    published = next((entry["published_estimate"] for entry in entries.values() if entry), None)
+    plots = []
+    for (_, _, label), found in groups.items():
+        names = "" if len(groups) == 1 else f"<small>{escape(', '.join(found))}{escape(label and f': {label}')}</small>"
+        said = f"{claim}, {', '.join(found)}"
+        plots.append(names + forest(list(found.values()), published=published, label=said))
+    return "".join(plots)
+
+
+def _settings(runs: Runs) -> list[str]:
+    """What differs in how the runs were made, as a table; what is the same in all of them, folded away."""
+    shared = set.intersection(*(set(document["arms"]) for document in runs.values()))
+    made = {name: described(document, shared) for name, document in runs.items()}
+    keys = list(dict.fromkeys(key for values in made.values() for key in values))
+    apart = [key for key in keys if len({values.get(key, "none") for values in made.values()}) > 1]
+    rows = []
+    for key in apart:
+        cells = (f'<td data-label="{escape(name)}">{escape(v.get(key, "none"))}</td>' for name, v in made.items())
+        rows.append(f"<tr><th>{escape(key)}</th>{''.join(cells)}</tr>")
+    first = next(iter(made.values()))
+    same = "; ".join(f"{key} {first[key]}" for key in keys if key not in apart and first[key])
+    return [
+        "<h2>What differs between the runs</h2>",
+        _framed("cards", ("", *made), rows),
+        f"<details><summary>The same in all runs</summary><p>{escape(same)}</p></details>",
+    ]
+
+
+def described(document: dict, arms: Collection[str]) -> dict[str, str]:
+    """How a run was made, as text by name: settings, texts, every arm, and of `arms` which weights, loaded how."""
+    settings, summary = document["settings"], document["summary"]
+    counts = ", ".join(f"{number} {name}" for name, number in summary.items() if number and name != "registered")
+    found = {"finished": document["finished"], "verdicts": f"{counts} of {summary['registered']} registered"}
+    found |= {key.replace("_", " "): str(plain(settings[key])) for key in SETTINGS if settings.get(key) is not None}
+    for role in ("count", "score"):
+        texts = [text["kind"] + text["hash"] for text in settings["texts"][role]]
+        found[f"texts ({role})"] = f"{len(texts)}, hash {sha256(''.join(texts).encode()).hexdigest()[:8]}"
+    found["texts from"] = settings["texts"]["source"]
+    for arm, arguments in settings["arms"].items():
+        if "@" in arm:
+            continue  # the last checkpoint of a series stands for it
+        found[arm] = arguments
+        if arm in arms:
+            origin = document["arms"][arm]
+            found |= {f"{arm}: {key.replace('_', ' ')}": str(origin[key]) for key in ORIGIN if key in origin}
+    for origin in document["arms"].values():
+        found |= {f"version of {name}": version for name, version in origin["versions"].items()}
+    return found

@@ -1,0 +1,64 @@
+"""Massive values of one arm before the rotation and as attention receives them, and those of its rotary pairs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lib.definitions.rotary_pairs import pair_norms
+from lib.judging.verdicts import NoSubject
+
+if TYPE_CHECKING:  # claims are judged on published figures, too, without torch
+    import xarray as xr
+
+    from lib.effects.counts import MassiveValues
+    from lib.probing.taps import Name
+
+BEFORE, AFTER = "rope", "attention"
+"""The names of the two records: what is compared with the RoPE arm is that arm itself, read at attention."""
+
+
+def sites_of(record: xr.Dataset) -> list[str]:
+    """The sites at which the states of a record's model can be read."""
+    return record.attrs["sites"].split()
+
+
+def site_before(record: xr.Dataset) -> str:
+    """The last site before the rotation: after the norms of query and key where the model has them."""
+    return "normed" if "normed" in sites_of(record) else "projection"
+
+
+def where_it_rotates(values: MassiveValues) -> MassiveValues:
+    """The layers that rotate. Raises NoSubject where there are none, or where that cannot be read from the model."""
+    frequency = values.frequency(BEFORE)
+    if np.isnan(frequency).any():
+        raise NoSubject(f"how the {BEFORE} arm rotates cannot be read from it")
+    layers = np.flatnonzero(frequency.any(-1))
+    if not len(layers):
+        raise NoSubject(f"no layer of the {BEFORE} arm rotates: attention receives what there was before")
+    return replace(values, records={site: record.isel(layer=layers) for site, record in values.records.items()})
+
+
+def norms_of_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
+    """Norms of the rotary pairs [text, layer, head, pair], fastest first: a rotation leaves them as they are."""
+    return pair_norms(values.records[site][f"{name}_norm"].values, values.frequency(BEFORE))
+
+
+def massive_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
+    """Number of rotary pairs [text] whose norm is above the threshold times the mean norm of pairs."""
+    import torch
+
+    from lib.definitions.massive import massive_mask
+
+    norms = torch.from_numpy(norms_of_pairs(values, site, name))
+    return massive_mask(norms, threshold=values.threshold, scope=values.scope).sum((1, 2, 3)).numpy()
+
+
+def pairs_said(values: MassiveValues, name: Name) -> str:
+    """Massive pairs at both sites, and how far their norms moved, for reading beside the counts of channels."""
+    before, after = (massive_pairs(values, site, name).mean() for site in (BEFORE, AFTER))
+    first, second = (norms_of_pairs(values, site, name) for site in (BEFORE, AFTER))
+    moved = (np.abs(second - first) / np.maximum(first, np.finfo(first.dtype).tiny)).max()
+    return f"massive rotary pairs {before:.4g} before and {after:.4g} after, their norms move by {moved:.2g} at most"

@@ -1,0 +1,213 @@
+"""What claims about massive values are about, computed from records: counts, changes, shares, one number per text."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy import stats
+
+from lib.definitions.massive import Scope, massive_mask
+from lib.definitions.rotary_pairs import ranks, slow_half
+from lib.effects.concentration import gini
+from lib.effects.rates import Rates
+from lib.judging.verdicts import NoSubject
+from lib.probing.taps import NAMES, Name
+
+ARMS = ("rope", "drope")
+
+
+@dataclass(frozen=True)
+class MassiveValues(Rates):
+    """The massive values of both arms, text by text. Reads the records of experiment 1; needs no model.
+
+    `records` may hold more arms than two (`dropped`, `continued`, `yarn`); what compares arms takes their names. Arms
+    may have different shapes: what compares their counts compares shares of channels, and says so where it cannot.
+    """
+
+    records: Mapping[str, xr.Dataset]
+    threshold: float = 5.0
+    scope: Scope = "layer"
+
+    @cached_property
+    def masks(self) -> Mapping[tuple[str, Name], np.ndarray]:
+        """Bool [text, layer, head, dim] for each (arm, name), made when it is first asked for."""
+        return _Masks(self)
+
+    def counts(self, arm: str, name: Name) -> np.ndarray:
+        """Number of massive channels [text, layer]."""
+        return self.masks[arm, name].sum((-2, -1))
+
+    def totals(self, arm: str, name: Name) -> np.ndarray:
+        """Number of massive channels over all layers [text]."""
+        return self.counts(arm, name).sum(-1)
+
+    @property
+    def arms(self) -> Sequence[str]:
+        return tuple(self.records)
+
+    def shape(self, arm: str, name: Name) -> tuple[int, int, int]:
+        """Layers, heads and dims of a tensor's states."""
+        return self.records[arm][f"{name}_norm"].shape[1:]
+
+    def layers(self, arm: str) -> int:
+        """Layers of an arm."""
+        return next(self.shape(arm, name)[0] for name in NAMES if f"{name}_norm" in self.records[arm])
+
+    def channels(self, name: Name, arm: str = "rope") -> int:
+        """Channels of one layer."""
+        _, heads, dim = self.shape(arm, name)
+        return heads * dim
+
+    def percent_change(self, name: Name, arm: str = "drope") -> np.ndarray:
+        """Change of the rate from the RoPE arm to `arm`, in percent of the RoPE arm's, per text.
+
+        Where both have as many channels, this is the change of the total.
+        """
+        before, after = self.totals("rope", name), self.totals(arm, name)
+        if not before.all():
+            raise NoSubject(f"a text has no massive {name} value in the RoPE arm, so there is no percent change of it")
+        # whole numbers up to the division: nothing is rounded where the channels are as many
+        return 100 * (after * self.size("rope", name) / self.size(arm, name) - before) / before
+
+    def change_per_layer(self, name: Name) -> np.ndarray:
+        """Change of the count from the RoPE to the DroPE arm [text, layer], in channels of the RoPE arm's layer.
+
+        Raises NoSubject where the arms have different numbers of layers.
+        """
+        self.need_layers()
+        before, after = self.counts("rope", name), self.counts("drope", name)
+        return after * self.channels(name) / self.channels(name, "drope") - before
+
+    def loss_change(self, arm: str) -> np.ndarray:
+        """Loss of each text in `arm` minus that in the RoPE arm, nats per token."""
+        return self.records[arm]["nll"].values - self.records["rope"]["nll"].values
+
+    def moved_share(self, name: Name) -> np.ndarray:
+        """Percent of the count that sits in other layers in the DroPE arm than in the RoPE arm, per text.
+
+        Half the sum of absolute differences of the layers' shares (total variation): 0 when every layer keeps its
+        share, 100 when no layer has massive values in both arms.
+        """
+        self.need_layers()
+        shares = []
+        for arm in ARMS:
+            counts = self.counts(arm, name)
+            if not counts.any(-1).all():
+                raise NoSubject(f"a text has no massive {name} value in the {arm} arm, so none can have moved")
+            shares.append(counts / counts.sum(-1, keepdims=True))
+        return 50 * np.abs(shares[0] - shares[1]).sum(-1)
+
+    def slow_share(self, arm: str, name: Name) -> np.ndarray:
+        """Percent of the massive channels on rotary pairs that belong to the slower half of them, per text.
+
+        Layers that do not rotate and dims that a partial rotation leaves out have no pairs, and count in neither half.
+        """
+        turning, slow = self.on_pairs(arm, name), self.masks[arm, name] & slow_half(self.frequency(arm))[:, None]
+        if not turning.all():
+            raise NoSubject(f"a text has no massive {name} value on a rotary pair in the {arm} arm: there is no share")
+        return 100 * slow.sum((1, 2, 3)) / turning
+
+    def on_pairs(self, arm: str, name: Name) -> np.ndarray:
+        """Number of massive channels whose dim turns with the position [text]."""
+        frequency = self.frequency(arm)
+        if np.isnan(frequency).any():
+            raise NoSubject(f"how the {arm} arm rotates cannot be read from it, so its channels have no frequencies")
+        if not frequency.any():
+            raise NoSubject(f"no layer of the {arm} arm rotates, so its channels have no frequencies")
+        return (self.masks[arm, name] & (frequency > 0)[:, None]).sum((1, 2, 3))
+
+    def per_pair(self, arm: str, name: Name) -> np.ndarray:
+        """Massive channels of each rotary pair [pair], fastest first: all layers and heads, mean over texts.
+
+        Empty for an arm that does not rotate: its channels lie on no pairs.
+        """
+        rank = ranks(self.frequency(arm))
+        per_dim = self.masks[arm, name].sum(2).mean(0)
+        return np.bincount(rank[rank >= 0], per_dim[rank >= 0], minlength=rank.max() + 1)
+
+    def frequency(self, arm: str) -> np.ndarray:
+        """Radians per position by which each dim of query and key turns [layer, dim], 0 where it does not."""
+        return self.records[arm]["frequency"].values
+
+    def norms(self, arm: str, name: Name) -> np.ndarray:
+        """Channel norms [text, layer, head x dim]."""
+        found = self.records[arm][f"{name}_norm"].values
+        return found.reshape(*found.shape[:2], -1)
+
+    def gini(self, arm: str, name: Name) -> np.ndarray:
+        """Gini coefficient of a layer's channel norms, mean over layers, per text."""
+        return gini(self.norms(arm, name)).mean(-1)
+
+    def rank_agreement(self, arm: str, name: Name) -> np.ndarray:
+        """Spearman's rho of the channels' norms with the norms of the weights' rows, in the median layer, per text."""
+        if not np.ptp(self._row_norms(arm, name), axis=-1).all():
+            raise NoSubject(f"all rows of a layer's {name} projection have the same norm, so they rank no channel")
+        return np.median(self.rank_agreement_per_layer(arm, name), axis=-1)
+
+    def rank_agreement_per_layer(self, arm: str, name: Name) -> np.ndarray:
+        """Spearman's rho [text, layer] of norms and row norms; NaN where all rows have the same norm."""
+        ranks = stats.rankdata(self._row_norms(arm, name), axis=-1)
+        with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.ConstantInputWarning)
+            return stats.pearsonr(ranks, stats.rankdata(self.norms(arm, name), axis=-1), axis=-1).statistic
+
+    def _row_norms(self, arm: str, name: Name) -> np.ndarray:
+        """Norms of the projection's rows [layer, head x dim]."""
+        if f"{name}_row_norm" not in self.records[arm]:
+            raise NoSubject(f"the {arm} arm has no {name} projection of its own, so it has no rows that rank channels")
+        rows = self.records[arm][f"{name}_row_norm"].values
+        return rows.reshape(len(rows), -1)
+
+    def overlap(self, name: Name, arm: str = "drope") -> tuple[np.ndarray, np.ndarray]:
+        """Where the RoPE arm's massive channels are in `arm`, layer by layer, all texts together.
+
+        Returns the share of them that are massive in `arm` too, and the Jaccard index (shared / massive in either):
+        both [layer], from 0 to 1, NaN where there is nothing to share.
+        Raises ValueError where the arms have states of different shape: their channels do not correspond.
+        """
+        if self.shape("rope", name) != self.shape(arm, name):
+            shapes = " and ".join(" x ".join(map(str, self.shape(a, name))) for a in ("rope", arm))
+            raise ValueError(
+                f"the arms have {name} states of {shapes} (layers x heads x dims), so channels do not correspond"
+            )
+        before, after = self.masks["rope", name], self.masks[arm, name]
+        both, either, first = ((m).sum((0, 2, 3)) for m in (before & after, before | after, before))
+        with np.errstate(invalid="ignore"):
+            return both / first, both / either
+
+    def need(self, name: Name, *arms: str, layer: int | None = None) -> None:
+        """Raise NoSubject unless one of `arms` has at least one massive value per text on average (in `layer`)."""
+        if layer is not None and layer >= min(self.layers(a) for a in arms):
+            raise NoSubject(f"the {' and '.join(arms)} arm has no layer {layer}: there is nothing to judge")
+        counts = [self.totals(a, name) if layer is None else self.counts(a, name)[:, layer] for a in arms]
+        if max(c.mean() for c in counts) < 1:
+            where = "" if layer is None else f" at layer {layer}"
+            raise NoSubject(
+                f"the {' and '.join(arms)} arm has {' and '.join(f'{c.mean():.2g}' for c in counts)} massive {name} "
+                f"values per text{where}, fewer than 1: there is nothing to judge"
+            )
+
+
+class _Masks(Mapping[tuple[str, Name], np.ndarray]):
+    """The masks of all arms and tensors; a claim about one tensor waits for no other."""
+
+    def __init__(self, values: MassiveValues):
+        self.values, self.made = values, {}
+
+    def __getitem__(self, key: tuple[str, Name]) -> np.ndarray:
+        if key not in self.made:
+            arm, name = key
+            norms = torch.from_numpy(self.values.records[arm][f"{name}_norm"].values)
+            mask = massive_mask(norms, threshold=self.values.threshold, scope=self.values.scope)
+            self.made[key] = mask.numpy()
+        return self.made[key]
+
+    def __iter__(self) -> Iterator[tuple[str, Name]]:
+        return ((arm, name) for arm in self.values.records for name in NAMES)
+
+    def __len__(self) -> int:
+        return len(self.values.records) * len(NAMES)

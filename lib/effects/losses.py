@@ -1,0 +1,92 @@
+"""What replacing channels costs, computed from records: losses of both arms, and those of slow and fast channels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from lib.judging.verdicts import NoSubject
+from lib.records.files import tokenizers
+
+EDITED = ("query", "key")
+OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
+
+
+@dataclass(frozen=True)
+class Disruption:
+    """Losses of both arms with nothing, the massive or random channels zeroed. Reads the records of experiment 2."""
+
+    records: Mapping[str, xr.Dataset]
+
+    def nats(self, arm: str) -> xr.DataArray:
+        """Increase of the loss over the baseline [text, condition], nats per token, without the baseline."""
+        nll = self.records[arm]["nll"]
+        return (nll - nll.sel(condition="baseline")).drop_sel(condition="baseline")
+
+    def massive(self, arm: str) -> np.ndarray:
+        """Increase of the loss with the massive channels zeroed [text], nats per token."""
+        return self.nats(arm).sel(condition="massive").values
+
+    def controls(self, arm: str) -> np.ndarray:
+        """Increase of the loss with random channels zeroed [text, control], nats per token."""
+        return self.nats(arm).drop_sel(condition="massive").values
+
+    def control(self, arm: str) -> np.ndarray:
+        """The controls' mean [text]: every control is a replicate of the control, not of a text."""
+        return self.controls(arm).mean(-1)
+
+    def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
+        """Increase of perplexity in percent with the massive channels zeroed, per text, grouped by kind of text."""
+        percent = 100 * np.expm1(self.massive(arm))
+        kinds = self.records[arm]["kind"].values
+        return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
+
+    def zeroed(self, arm: str) -> int:
+        """Number of query and key channels that were taken for massive, in the text with most where they differ."""
+        masks = [self.records[arm][f"{name}_zeroed"] for name in ("query", "key")]
+        return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
+
+    @property
+    def other_tokens(self) -> bool:
+        """Have the arms different tokenizers, so that a loss per token is of other tokens in each?"""
+        return len(tokenizers(self.records.values())) > 1
+
+    def need_same_tokens(self) -> None:
+        """Raise NoSubject where the losses of the arms do not compare: their tokenizers differ."""
+        if self.other_tokens:
+            raise NoSubject(OTHER_TOKENS)
+
+    def need(self, *arms: str) -> None:
+        """Raise NoSubject unless at least one channel is zeroed in every one of `arms`."""
+        for arm in arms:
+            if not self.zeroed(arm):
+                raise NoSubject(f"the {arm} arm has no massive query or key channel to zero: there is nothing to judge")
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Losses of the RoPE arm with nothing, slow or fast channels zeroed. Reads the record of `measure_bands`."""
+
+    records: Mapping[str, xr.Dataset]
+
+    def nats(self, band: str) -> np.ndarray:
+        """Increase of the loss over the baseline [text] with the channels of a band zeroed, nats per token."""
+        nll = self.records["rope"]["nll"]
+        return (nll.sel(condition=band) - nll.sel(condition="baseline")).values
+
+    def zeroed(self, band: str) -> int:
+        """Number of query and key channels that were zeroed."""
+        return sum(int(self.records["rope"][f"{name}_{band}"].sum()) for name in EDITED)
+
+    def need(self) -> None:
+        """Raise NoSubject where no layer rotates, it is not known how, or nothing is massive in those that do."""
+        frequency = self.records["rope"]["frequency"].values
+        if np.isnan(frequency).any():
+            raise NoSubject("how the rope arm rotates cannot be read from it, so it has neither slow nor fast channels")
+        if not frequency.any():
+            raise NoSubject("no layer of the rope arm rotates, so it has neither slow nor fast channels")
+        if not self.zeroed("slow"):
+            raise NoSubject(
+                "no layer of the rope arm that rotates has a massive query or key channel: there is nothing to judge"
+            )

@@ -1,0 +1,53 @@
+"""How what claims are about moves along recalibration: the RoPE arm against every checkpoint of a series."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.effects.counts import MassiveValues
+from lib.effects.losses import Disruption
+from lib.judging.verdicts import NoSubject
+from lib.probing.taps import Name
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Checkpoints in the order of their steps, each as the DroPE arm beside the same RoPE arm.
+
+    `disruptions` may be empty: then nothing is known of what the massive channels are worth.
+    """
+
+    steps: Sequence[int]
+    values: Sequence[MassiveValues]
+    disruptions: Sequence[Disruption] = ()
+
+    def totals(self, name: Name) -> np.ndarray:
+        """Number of massive channels over all layers [text, checkpoint]."""
+        return np.stack([values.totals("drope", name) for values in self.values], 1)
+
+    def per_layer(self, name: Name) -> np.ndarray:
+        """Number of massive channels, mean over texts [layer, checkpoint]."""
+        return np.stack([values.counts("drope", name).mean(0) for values in self.values], 1)
+
+    def loss(self) -> np.ndarray:
+        """Loss of the texts that massive values are counted on [text, checkpoint], nats per token."""
+        return np.stack([values.records["drope"]["nll"].values for values in self.values], 1)
+
+    def reliance(self) -> np.ndarray:
+        """Rise of the loss with the massive channels zeroed [text, checkpoint], nats per token."""
+        return np.stack([disruption.massive("drope") for disruption in self.disruptions], 1)
+
+    def need(self, name: Name) -> None:
+        """Raise NoSubject unless some checkpoint has at least one massive value per text on average."""
+        most = self.totals(name).mean(0).max()
+        if most < 1:
+            raise NoSubject(
+                f"no checkpoint has more than {most:.2g} massive {name} values per text, fewer than 1: there is "
+                "nothing to judge"
+            )
+
+    def need_zeroed(self) -> None:
+        """Raise NoSubject unless a channel is zeroed at some checkpoint."""
+        if not any(disruption.zeroed("drope") for disruption in self.disruptions):
+            raise NoSubject("no checkpoint has a massive query or key channel to zero: there is nothing to judge")

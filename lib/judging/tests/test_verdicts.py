@@ -1,0 +1,434 @@
+import json
+from contextlib import suppress
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lib.judging.estimates import contrast, variation
+from lib.judging.verdicts import (
+    ClaimInconclusive,
+    ClaimRefuted,
+    Judge,
+    Judgement,
+    all_of,
+    assess,
+    conclude,
+    judge,
+    undecided,
+)
+
+pytestmark = pytest.mark.cpu
+AROUND_5 = [4.9, 5.0, 5.1, 5.0, 4.95, 5.05]
+RULES = ("at_most", "at_least", "below", "above", "within")
+SETTLED = {  # rule: (a threshold that AROUND_5 meets, one it misses, one it cannot tell)
+    "at_most": ([6], [4], [5]),
+    "at_least": ([4], [6], [5]),
+    "below": ([6], [4], [5]),
+    "above": ([4], [6], [5]),
+    "within": ([4, 6], [6, 7], [5, 6]),
+}
+VERDICTS = ("supported", "refuted", "inconclusive")
+
+# whole numbers: sums of them are exact, so that rounding cannot decide a verdict
+whole = st.integers(-50, 50).map(float)
+samples = st.lists(whole, min_size=1, max_size=12)
+one_sided = st.sampled_from(RULES[:4])
+thresholds = st.integers(-60, 60).map(float)
+alphas = st.floats(1e-4, 0.49)
+
+
+def verdict(values, rule, *threshold, **options) -> str:
+    return getattr(assess(values, **options), rule)(*threshold).verdict
+
+
+def judgement(name: str) -> Judgement:
+    return Judgement(name, f"rule of the {name} part", estimate=1.0, label=name)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_supported_claim_returns_its_judgement(rule):
+    found = getattr(judge(AROUND_5, unit="nats"), rule)(*SETTLED[rule][0])
+    assert (found.verdict, found.n, found.unit, found.values) == ("supported", 6, "nats", tuple(AROUND_5))
+    assert found.low < found.estimate < found.high
+    assert found.estimate == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_refuted_claim_raises(rule):
+    with pytest.raises(ClaimRefuted, match="refuted") as caught:
+        getattr(judge(AROUND_5), rule)(*SETTLED[rule][1])
+    assert caught.value.judgement.verdict == "refuted"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_undecided_claim_raises(rule):
+    with pytest.raises(ClaimInconclusive, match="the interval holds the threshold") as caught:
+        getattr(judge(AROUND_5), rule)(*SETTLED[rule][2])
+    assert caught.value.judgement.verdict == "inconclusive"
+
+
+def test_a_failed_claim_is_an_assertion_error_of_its_own_kind():
+    assert issubclass(ClaimRefuted, AssertionError)
+    assert issubclass(ClaimInconclusive, AssertionError)
+    assert not issubclass(ClaimRefuted, ClaimInconclusive)
+    assert not issubclass(ClaimInconclusive, ClaimRefuted)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_broken_measurement_is_no_verdict(rule, bad):
+    with pytest.raises(ValueError, match="not finite"):
+        getattr(judge([5.0, bad, 5.0]), rule)(*SETTLED[rule][0])
+
+
+@pytest.mark.parametrize("values", [[], np.ones((3, 2))])
+def test_judging_needs_one_number_per_text(values):
+    with pytest.raises(ValueError, match="one number per text"):
+        judge(values)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_one_number_repeated_supports_nothing(rule):
+    found = getattr(assess([5.0] * 20), rule)(*SETTLED[rule][0])
+    assert (found.verdict, found.low, found.high) == ("inconclusive", 5.0, 5.0)
+    assert "counts as n = 1" in found.reason
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_one_number_repeated_can_refute(rule):
+    assert verdict([5.0] * 20, rule, *SETTLED[rule][1]) == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [("at_most", "inconclusive"), ("at_least", "inconclusive"), ("below", "refuted"), ("above", "refuted")],
+)
+def test_a_constant_exactly_at_the_threshold_meets_at_most_and_misses_below(rule, expected):
+    assert verdict([5.0] * 3, rule, 5.0) == expected
+
+
+@pytest.mark.parametrize("rule", ["at_most", "at_least"])
+def test_a_constant_at_the_threshold_is_held_back_only_because_it_is_constant(rule):
+    assert "counts as n = 1" in getattr(assess([5.0] * 3), rule)(5.0).reason
+
+
+@pytest.mark.parametrize("rule", ["below", "above"])
+def test_a_bound_that_touches_the_threshold_is_neither_below_nor_above_it(rule):
+    estimate = assess([4.0, 5.0, 6.0], alpha=0.1)
+    touched = estimate.estimate.upper(0.1) if rule == "below" else estimate.estimate.lower(0.1)
+    assert getattr(estimate, rule)(touched).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(5.0, 6.0), (4.0, 5.0)])
+def test_the_margins_belong_to_the_interval_of_an_equivalence(lo, hi):
+    assert verdict([5.0] * 3, "within", lo, hi) == "inconclusive"
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("n", [1, 2])
+def test_fewer_than_three_texts_decide_nothing(rule, which, n):
+    found = getattr(assess(AROUND_5[:n]), rule)(*SETTLED[rule][which])
+    assert found.verdict == "inconclusive"
+    assert f"{n} texts are too few" in found.reason
+
+
+def test_three_texts_are_enough():
+    assert verdict([4.9, 5.0, 5.1], "at_most", 6) == "supported"
+    assert verdict([4.9, 5.0, 5.1], "at_most", 4) == "refuted"
+
+
+def test_a_contrast_with_one_small_group_decides_nothing():
+    assert verdict(contrast(AROUND_5 * 4, [1.0, 1.1], 1.5), "at_least", 0) == "inconclusive"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_smoke_run_supports_nothing_but_can_refute(rule):
+    meets, misses, _ = SETTLED[rule]
+    found = getattr(assess(AROUND_5, smoke=True), rule)(*meets)
+    assert (found.verdict, "smoke" in found.reason) == ("inconclusive", True)
+    assert verdict(AROUND_5, rule, *misses, smoke=True) == "refuted"
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(1, 1), (2, 1), (float("nan"), 1)])
+def test_the_margins_of_an_equivalence_are_in_order(lo, hi):
+    with pytest.raises(ValueError, match="lo < hi"):
+        assess(AROUND_5).within(lo, hi)
+
+
+@pytest.mark.parametrize("alpha", [0, -0.1, 0.5, 1, float("nan")])
+def test_the_level_lies_between_0_and_a_half(alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        assess(AROUND_5, alpha=alpha)
+
+
+def test_the_level_is_5_percent_one_sided_unless_said_otherwise():
+    found = assess(AROUND_5).at_most(6)
+    interval = stats.ttest_1samp(AROUND_5, 0).confidence_interval(0.90)
+    assert (found.low, found.high, found.alpha) == pytest.approx((*interval, 0.05))
+
+
+def test_an_equivalence_is_two_one_sided_tests():
+    lower = stats.ttest_1samp(AROUND_5, 4.95, alternative="greater").pvalue
+    upper = stats.ttest_1samp(AROUND_5, 5.08, alternative="less").pvalue
+    level = max(lower, upper)
+    assert verdict(AROUND_5, "within", 4.95, 5.08, alpha=level + 1e-6) == "supported"
+    assert verdict(AROUND_5, "within", 4.95, 5.08, alpha=level - 1e-6) == "inconclusive"
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(5.03, 6), (4, 4.97)])
+def test_an_equivalence_is_refuted_when_the_interval_misses_the_margins_on_either_side(lo, hi):
+    nearest, side = (lo, "less") if lo > 5 else (hi, "greater")
+    level = stats.ttest_1samp(AROUND_5, nearest, alternative=side).pvalue
+    assert verdict(AROUND_5, "within", lo, hi, alpha=level + 1e-6) == "refuted"
+    assert verdict(AROUND_5, "within", lo, hi, alpha=level - 1e-6) == "inconclusive"
+
+
+def test_a_part_is_supported_at_alpha_and_refuted_at_its_share_of_alpha():
+    level = stats.ttest_1samp(AROUND_5, 4.93, alternative="greater").pvalue
+    assert verdict(AROUND_5, "at_least", 4.93, alpha=level + 1e-6, parts=4) == "supported"
+    assert verdict(AROUND_5, "at_least", 4.93, alpha=level - 1e-6, parts=4) == "inconclusive"
+    assert verdict(AROUND_5, "at_most", 4.93, alpha=4 * level + 1e-6, parts=4) == "refuted"
+    assert verdict(AROUND_5, "at_most", 4.93, alpha=4 * level - 1e-6, parts=4) == "inconclusive"
+
+
+@pytest.mark.parametrize("verdicts", list(product(VERDICTS, repeat=3)), ids="-".join)
+def test_several_rules_are_supported_if_all_are_and_refuted_if_one_is(verdicts):
+    found = all_of([judgement(name) for name in verdicts])
+    refuted, supported = "refuted" in verdicts, set(verdicts) == {"supported"}
+    assert found.verdict == ("refuted" if refuted else "supported" if supported else "inconclusive")
+    assert (found.label, found.rule) == (found.verdict, f"rule of the {found.verdict} part")
+    assert [part.verdict for part in found.parts] == list(verdicts)
+
+
+def test_no_rules_are_no_claim():
+    with pytest.raises(ValueError, match="at least one"):
+        all_of([])
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        assess(np.array(AROUND_5, dtype=np.float32), unit="%", label="key").at_most(4),
+        assess([5.0]).at_most(4),
+        undecided("no massive values"),
+        assess(contrast(AROUND_5, AROUND_5, 1.5)).at_most(0),
+        assess(variation([1.0, 10.0, 100.0]), alpha=0.001).at_most(0.1),
+        all_of([assess(AROUND_5, parts=2).at_most(6), assess(variation(AROUND_5), parts=2).at_most(1)]),
+    ],
+    ids=["float32", "one text", "undecided", "contrast", "no upper bound", "parts"],
+)
+def test_a_judgement_becomes_plain_json_and_a_sentence(found):
+    plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert plain == found.as_dict()
+    assert (plain["verdict"], plain["values"]) == (found.verdict, list(found.values))
+    assert found.verdict in str(found)
+
+
+def test_a_sentence_holds_the_figures_the_rule_and_the_reason():
+    text = str(assess(AROUND_5, unit="nats", label="key", smoke=True).within(4, 6))
+    for piece in ("key: 5 [4.9", "nats", "in [4, 6]", "n = 6", "inconclusive", "smoke"):
+        assert piece in text
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("which", range(3))
+def test_a_judge_shows_every_judgement_also_one_it_raises(rule, which):
+    kept = []
+    with suppress(AssertionError):
+        getattr(Judge(assess(AROUND_5), lambda found: kept.append(found) or found), rule)(*SETTLED[rule][which])
+    assert [found.verdict for found in kept] == [VERDICTS[which]]
+
+
+def test_concluding_returns_what_is_supported_and_raises_the_rest():
+    assert conclude(judgement("supported")) == judgement("supported")
+    for name, error in (("refuted", ClaimRefuted), ("inconclusive", ClaimInconclusive)):
+        with pytest.raises(error) as caught:
+            conclude(judgement(name))
+        assert caught.value.judgement == judgement(name)
+
+
+# properties
+
+
+@given(samples, one_sided, thresholds, st.integers(-40, 40))
+def test_shifting_values_and_threshold_together_changes_no_verdict(values, rule, x, shift):
+    assert verdict(values, rule, x) == verdict([value + shift for value in values], rule, x + shift)
+
+
+@given(samples, thresholds, st.integers(1, 30), st.integers(-40, 40))
+def test_shifting_values_and_margins_together_changes_no_verdict(values, lo, width, shift):
+    moved = [value + shift for value in values]
+    assert verdict(values, "within", lo, lo + width) == verdict(moved, "within", lo + shift, lo + width + shift)
+
+
+@given(samples, one_sided, thresholds, st.sampled_from([0.25, 2.0, 1024.0]))
+def test_another_unit_changes_no_verdict(values, rule, x, factor):
+    assert verdict(values, rule, x) == verdict([factor * value for value in values], rule, factor * x)
+
+
+@given(samples, st.sampled_from([("at_most", "at_least"), ("below", "above")]), thresholds)
+def test_upper_and_lower_rules_mirror_each_other_under_negation(values, rules, x):
+    assert verdict(values, rules[0], x) == verdict([-value for value in values], rules[1], -x)
+
+
+@given(samples, thresholds, st.integers(1, 30))
+def test_an_equivalence_is_its_own_mirror(values, lo, width):
+    assert verdict(values, "within", lo, lo + width) == verdict([-v for v in values], "within", -lo - width, -lo)
+
+
+@given(samples, one_sided, thresholds, st.integers(0, 30))
+def test_a_looser_threshold_is_never_worse(values, rule, x, slack):
+    loose = x + slack if rule in ("at_most", "below") else x - slack
+    order = ("refuted", "inconclusive", "supported")
+    assert order.index(verdict(values, rule, loose)) >= order.index(verdict(values, rule, x))
+
+
+@given(samples, thresholds, st.integers(1, 30), st.integers(0, 9), st.integers(0, 9))
+def test_wider_margins_are_never_worse(values, lo, width, below, above):
+    order = ("refuted", "inconclusive", "supported")
+    narrow, wide = (lo, lo + width), (lo - below, lo + width + above)
+    assert order.index(verdict(values, "within", *wide)) >= order.index(verdict(values, "within", *narrow))
+
+
+@given(samples, one_sided, thresholds, alphas, alphas)
+def test_a_smaller_alpha_decides_nothing_that_a_larger_one_leaves_open(values, rule, x, first, second):
+    small, large = sorted((first, second))
+    strict = verdict(values, rule, x, alpha=small)
+    assert strict in ("inconclusive", verdict(values, rule, x, alpha=large))
+
+
+@given(samples, one_sided, thresholds, st.integers(2, 50))
+def test_more_parts_never_decide_more_and_leave_support_alone(values, rule, x, parts):
+    alone, together = verdict(values, rule, x), verdict(values, rule, x, parts=parts)
+    assert together in (alone, "inconclusive")
+    assert (together == "supported") == (alone == "supported")
+
+
+@given(samples, thresholds)
+def test_opposite_rules_are_never_both_supported_nor_both_refuted(values, x):
+    assert {verdict(values, "at_most", x), verdict(values, "above", x)} not in ({"supported"}, {"refuted"})
+    assert {verdict(values, "at_least", x), verdict(values, "below", x)} not in ({"supported"}, {"refuted"})
+
+
+@given(samples.flatmap(lambda values: st.tuples(st.just(values), st.permutations(values))), one_sided, thresholds)
+def test_the_order_of_the_texts_changes_no_verdict(both, rule, x):
+    assert verdict(both[0], rule, x) == verdict(both[1], rule, x)
+
+
+@given(st.lists(samples, min_size=1, max_size=4), thresholds)
+def test_several_rules_are_supported_exactly_when_each_is(parts, x):
+    found = [assess(values, parts=len(parts)).at_most(x) for values in parts]
+    assert (all_of(found).verdict == "supported") == all(verdict(v, "at_most", x) == "supported" for v in parts)
+
+
+@given(whole, st.integers(1, 20), st.sampled_from(RULES), thresholds)
+def test_no_constant_is_ever_supported(value, n, rule, x):
+    assert verdict([value] * n, rule, *([x, x + 100] if rule == "within" else [x])) != "supported"
+
+
+@given(samples, one_sided, thresholds)
+def test_a_decided_claim_has_its_estimate_on_the_side_of_the_verdict(values, rule, x):
+    found = getattr(assess(values), rule)(x)
+    slack = x - found.estimate if rule in ("at_most", "below") else found.estimate - x
+    assert {"supported": slack >= 0, "refuted": slack <= 0, "inconclusive": True}[found.verdict]
+
+
+# error rates: how often a verdict is false when the truth lies exactly at the threshold
+
+TIMES, ALPHA = 1000, 0.05
+MOST = stats.binom.isf(1e-4, TIMES, ALPHA)
+LEAST = stats.binom.ppf(1e-4, TIMES, ALPHA)
+
+
+def frequencies(assessed, rule, *threshold) -> dict[str, int]:
+    """How often each verdict comes up over assessments."""
+    found = [getattr(assessment, rule)(*threshold).verdict for assessment in assessed]
+    return {name: found.count(name) for name in VERDICTS}
+
+
+def normal(center: float, spread: float = 1.0, *, times: int = TIMES, n: int = 5, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(center, spread, (times, n))
+
+
+@pytest.mark.parametrize("rule", RULES[:4])
+def test_at_the_threshold_either_verdict_is_as_rare_as_alpha_says(rule):
+    found = frequencies((assess(row, alpha=ALPHA) for row in normal(3)), rule, 3)
+    assert LEAST <= found["supported"] <= MOST
+    assert LEAST <= found["refuted"] <= MOST
+
+
+@pytest.mark.parametrize("true", [-1.0, 1.0])
+def test_at_either_margin_an_equivalence_is_as_rarely_decided_as_alpha_says(true):
+    found = frequencies((assess(row, alpha=ALPHA) for row in normal(true, 0.5)), "within", -1, 1)
+    assert LEAST <= found["supported"] <= MOST
+    assert LEAST <= found["refuted"] <= MOST
+
+
+def test_a_wide_sample_is_never_equivalent_to_anything():
+    found = frequencies((assess(row, alpha=ALPHA) for row in normal(0, 5, times=300)), "within", -1, 1)
+    assert (found["supported"], found["refuted"] <= 30) == (0, True)
+
+
+def test_at_equality_a_contrast_is_as_rarely_decided_as_alpha_says():
+    rows = zip(normal(6, 3, n=4), normal(4, 0.5, n=9, seed=1), strict=True)
+    found = frequencies((assess(contrast(a, b, 1.5), alpha=ALPHA) for a, b in rows), "at_most", 0)
+    assert found["supported"] <= MOST
+    assert found["refuted"] <= MOST
+
+
+@pytest.mark.parametrize("true", [0.05, 0.1])
+def test_at_the_threshold_a_variation_is_as_rarely_decided_as_alpha_says(true):
+    rows = normal(1, true, n=20)
+    found = frequencies((assess(variation(row), alpha=ALPHA) for row in rows), "at_most", true)
+    assert LEAST <= found["supported"] <= MOST
+    assert LEAST <= found["refuted"] <= MOST
+
+
+def several(centers, times: int) -> list[str]:
+    """Verdicts on claims of one rule per center, each part `at_most(0)`."""
+    rows = np.random.default_rng(2).normal(centers, 1.0, (times, 6, len(centers)))
+    claims = ([assess(part, alpha=ALPHA, parts=len(centers)).at_most(0) for part in row.T] for row in rows)
+    return [all_of(parts).verdict for parts in claims]
+
+
+def test_with_every_part_at_its_threshold_a_claim_of_four_is_refuted_no_more_often_than_alpha():
+    found = several([0, 0, 0, 0], times=600)
+    assert found.count("refuted") <= stats.binom.isf(1e-4, 600, ALPHA)
+    assert found.count("refuted") >= stats.binom.ppf(1e-4, 600, 1 - (1 - ALPHA / 4) ** 4)
+
+
+def test_with_one_part_at_its_threshold_a_claim_of_four_is_supported_as_often_as_alpha_says():
+    found = several([-9, -9, 0, -9], times=600)
+    low, high = stats.binom.ppf(1e-4, 600, ALPHA), stats.binom.isf(1e-4, 600, ALPHA)
+    assert low <= found.count("supported") <= high
+
+
+CLEAR = {"at_most": [3.0], "at_least": [-3.0], "below": [3.0], "above": [-3.0], "within": [-3.0, 3.0]}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_clear_effect_is_nearly_always_supported(rule):
+    found = frequencies((assess(row, alpha=ALPHA) for row in normal(0, n=10, times=300)), rule, *CLEAR[rule])
+    assert found["supported"] >= 0.99 * 300
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_clear_failure_is_nearly_always_refuted(rule):
+    center = 9 if rule in ("at_most", "below", "within") else -9
+    found = frequencies((assess(row, alpha=ALPHA) for row in normal(center, n=10, times=300)), rule, *CLEAR[rule])
+    assert found["refuted"] >= 0.99 * 300
+
+
+def test_clear_contrasts_and_variations_are_nearly_always_decided():
+    rows = normal(10, 0.5, n=10, times=300)
+    for estimates, meets, misses in (
+        ([contrast(row, row[::-1], 1.5) for row in rows], 0, -10),
+        ([variation(row) for row in rows], 0.15, 0.01),
+    ):
+        assert frequencies(map(assess, estimates), "at_most", meets)["supported"] >= 0.99 * 300
+        assert frequencies(map(assess, estimates), "at_most", misses)["refuted"] >= 0.99 * 300

@@ -1,0 +1,220 @@
+"""From one number per text to a verdict: supported, refuted or inconclusive. Pure functions on arrays."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import isinf
+from typing import Literal
+
+from lib.judging.estimates import Estimate, Mean, Trend, Variation, mean
+
+Verdict = Literal["supported", "refuted", "inconclusive"]
+MINIMUM_TEXTS = 3
+"""Fewer texts than this support nothing: a variance from two numbers is hardly known."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and all that led to it. `low` and `high` are one-sided bounds, each wrong with probability `alpha`.
+
+    `limits` are the numbers in `rule`: one threshold, or two that the estimate must lie between.
+    """
+
+    verdict: Verdict
+    rule: str
+    limits: tuple[float, ...] = ()
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    alpha: float | None = None
+    n: int = 0
+    unit: str = ""
+    reason: str = ""
+    label: str = ""
+    note: str = ""
+    values: tuple[float, ...] = ()
+    parts: tuple["Judgement", ...] = ()
+
+    def as_dict(self) -> dict:
+        """Plain JSON values, for the report. A bound that is infinite is none."""
+        ends = {
+            name: None if end is None or isinf(end) else end for name, end in (("low", self.low), ("high", self.high))
+        }
+        lists = {"values": list(self.values), "limits": list(self.limits)}
+        return {**asdict(self), **ends, **lists, "parts": [part.as_dict() for part in self.parts]}
+
+    def __str__(self) -> str:
+        if self.estimate is None:
+            return f"{self.verdict}: {self.reason}"
+        interval = f"{self.estimate:.4g}" + (f" [{self.low:.4g}, {self.high:.4g}]" if self.low is not None else "")
+        label = f"{self.label}: " if self.label else ""
+        text = f"{label}{interval} {self.unit}, needed {self.rule}, n = {self.n}: {self.verdict}"
+        return f"{text} ({self.reason})" if self.reason else text
+
+
+class ClaimRefuted(AssertionError):
+    """The measurement is clear of the threshold on the wrong side."""
+
+    def __init__(self, judgement: Judgement):
+        super().__init__(str(judgement))
+        self.judgement = judgement
+
+
+class ClaimInconclusive(AssertionError):
+    """The measurement does not tell."""
+
+    def __init__(self, judgement: Judgement):
+        super().__init__(str(judgement))
+        self.judgement = judgement
+
+
+class NoSubject(ClaimInconclusive):
+    """What a claim is about is not there: the claim is inconclusive, whatever the arithmetic would say."""
+
+    def __init__(self, reason: str):
+        super().__init__(undecided(reason))
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """An estimate waiting for its rule; every rule returns a Judgement and raises nothing.
+
+    `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`.
+    """
+
+    estimate: Estimate
+    alpha: float = 0.05
+    unit: str = ""
+    label: str = ""
+    note: str = ""
+    parts: int = 1
+    smoke: bool = False
+
+    def at_most(self, x: float) -> Judgement:
+        """Supported when the upper bound is at most `x`; refuted when the lower bound is above it."""
+        return self._judge(self._asked(f"<= {x:g}", x), lambda a: self._high(a) <= x, lambda a: self._low(a) > x)
+
+    def at_least(self, x: float) -> Judgement:
+        """Supported when the lower bound is at least `x`; refuted when the upper bound is below it."""
+        return self._judge(self._asked(f">= {x:g}", x), lambda a: self._low(a) >= x, lambda a: self._high(a) < x)
+
+    def below(self, x: float) -> Judgement:
+        """Supported when the upper bound is below `x`; refuted when the lower bound is not."""
+        return self._judge(self._asked(f"< {x:g}", x), lambda a: self._high(a) < x, lambda a: self._low(a) >= x)
+
+    def above(self, x: float) -> Judgement:
+        """Supported when the lower bound is above `x`; refuted when the upper bound is not."""
+        return self._judge(self._asked(f"> {x:g}", x), lambda a: self._low(a) > x, lambda a: self._high(a) <= x)
+
+    def within(self, lo: float, hi: float) -> Judgement:
+        """Equivalence by two one-sided tests: supported when both bounds lie in [lo, hi], refuted when both miss it."""
+        if not lo < hi:
+            raise ValueError(f"within needs lo < hi, got {lo:g} and {hi:g}")
+        return self._judge(
+            self._asked(f"in [{lo:g}, {hi:g}]", lo, hi),
+            lambda a: lo <= self._low(a) and self._high(a) <= hi,
+            lambda a: self._low(a) > hi or self._high(a) < lo,
+        )
+
+    def _low(self, alpha: float) -> float:
+        return self.estimate.lower(alpha)
+
+    def _high(self, alpha: float) -> float:
+        return self.estimate.upper(alpha)
+
+    def _asked(self, rule: str, *limits: float) -> Judgement:
+        """The estimate and what is asked of it, not judged yet."""
+        base = Judgement("inconclusive", rule, limits, n=self.estimate.n, unit=self.unit, label=self.label)
+        return replace(base, values=self.estimate.sample, estimate=self.estimate.value, note=self.note)
+
+    def _judge(
+        self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
+    ) -> Judgement:
+        if self.estimate.fewest < MINIMUM_TEXTS:
+            few = f"{self.estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"
+            return replace(base, reason=few)
+        found = replace(base, low=self._low(self.alpha), high=self._high(self.alpha), alpha=self.alpha)
+        if refuted(self.alpha / self.parts):
+            return replace(found, verdict="refuted")
+        if not supported(self.alpha):
+            return replace(found, reason="the interval holds the threshold")
+        if self.estimate.constant:
+            return replace(found, reason="every text gives the same number, which counts as n = 1")
+        if self.smoke:
+            return replace(found, reason="a smoke run (--limit) supports nothing")
+        return replace(found, verdict="supported")
+
+
+class Judge:
+    """The rules of `Assessment`, raising ClaimRefuted or ClaimInconclusive unless the claim is supported.
+
+    `keep` sees every judgement before it is returned or raised.
+    """
+
+    def __init__(self, assessment: Assessment, keep: Callable[[Judgement], Judgement] = lambda judgement: judgement):
+        self.assessment, self.keep = assessment, keep
+
+    def at_most(self, x: float) -> Judgement:
+        return conclude(self.keep(self.assessment.at_most(x)))
+
+    def at_least(self, x: float) -> Judgement:
+        return conclude(self.keep(self.assessment.at_least(x)))
+
+    def below(self, x: float) -> Judgement:
+        return conclude(self.keep(self.assessment.below(x)))
+
+    def above(self, x: float) -> Judgement:
+        return conclude(self.keep(self.assessment.above(x)))
+
+    def within(self, lo: float, hi: float) -> Judgement:
+        return conclude(self.keep(self.assessment.within(lo, hi)))
+
+
+def assess(values: Sequence[float] | Estimate, **options) -> Assessment:
+    """Prepare one number per text (or a ready estimate) for a rule. Options are the fields of `Assessment`.
+
+    Raises ValueError for values that are not finite (a broken instrument) or a level outside (0, 0.5).
+    """
+    if not 0 < options.get("alpha", 0.05) < 0.5:
+        raise ValueError(f"the level alpha must lie between 0 and 0.5, not {options['alpha']}")
+    return Assessment(values if isinstance(values, (Mean, Variation, Trend)) else mean(values), **options)
+
+
+def judge(values: Sequence[float] | Estimate, **options) -> Judge:
+    """Judge one number per text against a threshold fixed beforehand: `judge(values, unit="%").at_most(-30)`.
+
+    Returns the Judgement when the claim is supported, raises ClaimRefuted or ClaimInconclusive otherwise.
+    The level `alpha` is one-sided; share a family's level among its tests before passing it.
+    """
+    return Judge(assess(values, **options))
+
+
+def all_of(judgements: Sequence[Judgement]) -> Judgement:
+    """One verdict for a claim that says several things at once.
+
+    Supported when every part is (no correction needed: an intersection-union test). Refuted when one part is; the
+    parts must have been assessed with `parts=len(judgements)`, which keeps the chance of a false refutation at alpha.
+    """
+    if not judgements:
+        raise ValueError("all_of needs at least one judgement")
+    verdicts = [part.verdict for part in judgements]
+    verdict: Verdict = "supported"
+    if "refuted" in verdicts:
+        verdict = "refuted"
+    elif "inconclusive" in verdicts:
+        verdict = "inconclusive"
+    telling = judgements[verdicts.index(verdict)]
+    return replace(telling, verdict=verdict, parts=tuple(judgements))
+
+
+def undecided(reason: str, rule: str = "") -> Judgement:
+    """Inconclusive before any arithmetic: there is no subject, or no figure can be formed."""
+    return Judgement("inconclusive", rule, reason=reason)
+
+
+def conclude(judgement: Judgement) -> Judgement:
+    """Return a supported judgement; raise ClaimRefuted or ClaimInconclusive for the others."""
+    if judgement.verdict == "refuted":
+        raise ClaimRefuted(judgement)
+    if judgement.verdict == "inconclusive":
+        raise ClaimInconclusive(judgement)
+    return judgement

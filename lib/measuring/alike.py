@@ -1,0 +1,145 @@
+"""Which arms may be compared: shapes of their states and their tokenizers, and what a report says where they differ."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import xarray as xr
+
+from fixtures.plugin.options import Settings
+from lib.checkpoints import provenance
+from lib.measuring.arms import quiet
+from lib.models import loading
+from lib.records import files
+from lib.texts import reading
+from lib.texts.reading import Text
+
+SAME_TEXTS = (
+    "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "
+    "token are not compared."
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of an arm before its weights are: `provenance.sizes`, and a hash of what its tokenizer does."""
+
+    sizes: Mapping[str, int | None]
+    tokenizer: str
+
+
+class Looks:
+    """Looks at every arm of a run before the first is measured, as far as that takes no weights.
+
+    `recorded` gives an arm's record or raises, `fault` is told what is wrong with an arm, and raises where the run
+    cannot go on without it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        chosen: Sequence[Text],
+        recorded: Callable[[str], xr.Dataset],
+        fault: Callable[[str, Exception], None],
+    ):
+        self.settings, self.texts, self.recorded, self.fault = settings, chosen, recorded, fault
+        self.found: dict[str, Look] = {}
+        self.done = False
+
+    def at_all(self) -> None:
+        """Find the arms that cannot be compared. Records that are all there are looked at when they are taken."""
+        if self.done:
+            return
+        self.done = True
+        rope = self._look("rope")
+        for arm in self.settings.arms:
+            if arm != "rope":
+                try:
+                    self.found[arm] = rope if self._made_from_rope(arm) else self._look(arm)
+                except ValueError as error:
+                    self.fault(arm, error)
+        for arm, look in self.found.items():
+            try:
+                self.check(arm, look, rope)
+            except ValueError as error:
+                self.fault(arm, error)
+
+    def check(self, arm: str, look: Look, rope: Look) -> None:
+        """Raise ValueError for an arm that cannot be compared with the RoPE arm, or with the rest of its series.
+
+        A checkpoint may have another shape than the RoPE arm, and then another tokenizer; in the same shape another
+        tokenizer is a mistake, since recalibration changes none. What comes from the RoPE arm has its shape.
+        """
+        if arm not in self.settings.checkpoints:
+            _check_alike(arm, look, rope, "the RoPE arm")
+            return
+        if last := self._last(arm):
+            _check_alike(arm, look, last, "the last checkpoint")
+        if not provenance.different_size(rope.sizes, look.sizes):
+            _check_alike(arm, look, rope, "the RoPE arm")
+
+    def _look(self, arm: str) -> Look:
+        """Sizes of the states and what the tokenizer does; every text must be long enough."""
+        args = self.settings.arms[arm]
+        with quiet():
+            tokenizer = loading.load_tokenizer(args)
+        reading.tokenize(self.texts, tokenizer, self.settings.max_tokens)
+        return Look(provenance.sizes(provenance.read_config(args)), reading.tokenizer_signature(tokenizer))
+
+    def _made_from_rope(self, arm: str) -> bool:
+        """Is this the RoPE arm with another rotation?"""
+        rope, args = self.settings.arms["rope"], self.settings.arms[arm]
+        return args == replace(rope, rope=args.rope)
+
+    def _last(self, arm: str) -> Look | None:
+        """The last checkpoint that can be looked at, if it comes after this one."""
+        for other in reversed(self.settings.checkpoints):
+            if other == arm:
+                return None
+            if other not in self.found:
+                self._look_at_record(other)
+            if other in self.found:
+                return self.found[other]
+        return None
+
+    def _look_at_record(self, arm: str) -> None:
+        """Look at an arm's record. Where it has none, it will be measured, and all are looked at before that."""
+        try:
+            self.found[arm] = look_at(self.recorded(arm))
+        except (files.NoRecord, files.BrokenRecord):
+            self.at_all()
+        except ValueError:
+            return  # the arm says what is wrong with it when it is asked for
+
+
+def look_at(record: xr.Dataset) -> Look:
+    """What the arm of a record looks like."""
+    origin = files.provenance_of(record)
+    _, layers, heads, dim = record["query_norm"].shape
+    states = {"num_hidden_layers": layers, "num_attention_heads": heads, "head_dim": dim}
+    states["num_key_value_heads"] = record["key_norm"].shape[2]
+    return Look({**provenance.sizes(origin["config"]), **states}, origin["tokenizer"])
+
+
+def _check_alike(arm: str, look: Look, other: Look, of: str) -> None:
+    if different := provenance.different_size(other.sizes, look.sizes):
+        raise ValueError(f"the {arm} arm has another shape than {of}: {different}")
+    if look.tokenizer != other.tokenizer:
+        raise ValueError(f"the {arm} arm has another tokenizer than {of}, so it does not read the same texts")
+
+
+def notes(norms: Mapping[str, xr.Dataset]) -> list[str]:
+    """What a reader must know of arms that differ in shape or tokenizer, one sentence each."""
+    if not all(arm in norms for arm in ("rope", "drope")):
+        return []
+    rope, drope = (look_at(norms[arm]) for arm in ("rope", "drope"))
+    found = []
+    if provenance.different_size(rope.sizes, drope.sizes):
+        sizes = f"RoPE {_words(rope)}, DroPE {_words(drope)}"
+        found.append(f"The arms have different shapes ({sizes}): shares of channels are compared, not counts.")
+    return [*found, SAME_TEXTS] if rope.tokenizer != drope.tokenizer else found
+
+
+def _words(look: Look) -> str:
+    keys = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim")
+    layers, heads, kv_heads, dim = (look.sizes[key] for key in keys)
+    return f"{layers} layers of {heads} query and {kv_heads} key heads with {dim} dims"

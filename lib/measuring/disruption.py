@@ -1,0 +1,195 @@
+"""Experiment 2: the loss of texts with channels replaced. An arm and texts in, a record of losses out."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from lib.definitions.massive import Scope, channel_norms, pooled_norms
+from lib.definitions.protocols import Protocol
+from lib.definitions.rotary_pairs import BANDS
+from lib.measuring import masks
+from lib.measuring.interventions import Masks, both_bands, smallest_of_heads, top_of_heads
+from lib.measuring.norms import EDITED, Progress, rows_that_fit, text_coordinates
+from lib.measuring.scoring import score, score_after_prompt, score_conditions
+from lib.models.loading import Arm
+from lib.probing.probe import Name, visiting
+from lib.texts.reading import Text
+
+CHECKED = 32
+"""Tokens on which every run proves that an empty mask does nothing: enough for that, and next to no time."""
+OF_HEADS = {"top of each head": top_of_heads, "smallest of each head": smallest_of_heads}
+
+
+def measure_protocol(
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    protocol: Protocol,
+    counted: dict[Name, Tensor],
+    *,
+    threshold: float,
+    scope: Scope,
+    controls: int,
+    seed: int,
+    site: str,
+    progress: Progress = lambda n: None,
+) -> xr.Dataset:
+    """Experiment 2 by a protocol: a record with the conditions baseline, massive, control 0, ..
+
+    `counted[name]` are the norms [text, layer, head, dim] of the counting texts; a protocol that chooses its channels
+    on other tokens passes them over. Threshold and scope say what is massive, `controls` and `seed` which channels are
+    drawn at random; a protocol without massive or without random channels does not look at them.
+    """
+    if protocol.chosen_on == "prompt":
+        return measure_prompts(arm, ids, texts, protocol, site=site, progress=progress)
+    norms = counted if protocol.chosen_on == "count" else norms_of_texts(arm, ids, site)
+    chosen = {name: masks.chosen_mask(norms[name], threshold=threshold, scope=scope) for name in EDITED}
+    how = {"replacement": protocol.replacement, "site": site, "progress": progress}
+    return measure_disruption(arm, ids, texts, chosen, controls=controls, seed=seed, **how)
+
+
+def measure_disruption(
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    chosen: dict[Name, Tensor],
+    *,
+    controls: int,
+    seed: int,
+    replacement: str = "zero",
+    site: str = "projection",
+    rows: int | None = None,
+    progress: Progress = lambda n: None,
+) -> xr.Dataset:
+    """Experiment 2: the loss of every text with nothing zeroed, the massive channels zeroed, and random ones zeroed.
+
+    `chosen[name]` is bool [layer, head, dim] for query and key; what it was chosen on decides whether the result leaks.
+    All conditions of a text run as rows of one batch; baseline and massive are deterministic and run once.
+    Raises ValueError unless the baseline equals the plain forward pass: an empty mask must do nothing.
+    """
+    tables = {
+        name: masks.condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
+        for name in EDITED
+    }
+    nll = _losses(arm, ids, lambda row: tables, rows, progress, site=site, replacement=replacement)
+    return _record(nll, masks.conditions(controls), texts, {f"{name}_zeroed": chosen[name] for name in EDITED})
+
+
+def measure_prompts(
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    protocol: Protocol,
+    *,
+    site: str = "projection",
+    rows: int | None = None,
+    progress: Progress = lambda n: None,
+) -> xr.Dataset:
+    """Experiment 2 by a protocol that edits prompts: the loss of every text after its prompt, in the same conditions.
+
+    Channels are chosen by their norms over the prompt, in a clean pass over it, and replaced while it is read a second
+    time. What follows is read from the cache with nothing replaced. The record's masks are [text, layer, head, dim].
+    Raises ValueError unless the baseline equals the same two passes without a probe.
+    """
+    prompt = protocol.prompt_tokens(ids.shape[1])
+    chosen: list[Masks] = []
+
+    def tables(row: Tensor) -> Masks:
+        norms = norms_of(arm.model, row[:prompt], site)
+        chosen.append({name: OF_HEADS[protocol.selection](norms[name]) for name in EDITED})
+        controls = {name: OF_HEADS[protocol.control](norms[name]) for name in EDITED}
+        return {name: torch.stack([torch.zeros_like(c), c, controls[name]]) for name, c in chosen[-1].items()}
+
+    nll = _losses(arm, ids, tables, rows, progress, site=site, replacement=protocol.replacement, prompt=prompt)
+    replaced = {f"{name}_zeroed": torch.stack([masks_of[name] for masks_of in chosen]) for name in EDITED}
+    return _record(nll, masks.conditions(1), texts, replaced)
+
+
+def measure_bands(
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    counted: dict[Name, Tensor],
+    frequency: Tensor,
+    *,
+    threshold: float,
+    scope: Scope,
+    site: str = "projection",
+    progress: Progress = lambda n: None,
+) -> xr.Dataset:
+    """The loss of every text with nothing zeroed, and with the largest channels of slow or of fast rotary pairs zeroed.
+
+    `counted[name]` are the norms [text, layer, head, dim] of the counting texts, `frequency` [layer, dim] is in radians
+    per position, 0 or NaN where nothing is known to turn: of both bands as many channels are zeroed as are massive in
+    that layer and tensor.
+    Raises ValueError like `measure_disruption`.
+    """
+    massive = {name: masks.chosen_mask(counted[name], threshold=threshold, scope=scope) for name in EDITED}
+    found = {name: both_bands(pooled_norms(counted[name]), massive[name], frequency) for name in EDITED}
+    empty = {name: torch.zeros_like(bands["slow"]) for name, bands in found.items()}
+    tables = {name: torch.stack([empty[name], *(bands[band] for band in BANDS)]) for name, bands in found.items()}
+    nll = _losses(arm, ids, lambda row: tables, None, progress, site=site)
+    zeroed = {f"{name}_{band}": bands[band] for name, bands in found.items() for band in BANDS}
+    record = _record(nll, ["baseline", *BANDS], texts, zeroed)
+    return record.assign(frequency=(("layer", "dim"), frequency.numpy()))
+
+
+@torch.inference_mode()
+def norms_of(model: torch.nn.Module, row: Tensor, site: str = "projection") -> dict[Name, Tensor]:
+    """Norms of the query and key channels of one text [pos] in a plain pass: {name: [layer, head, dim]}."""
+    found: dict[Name, list[Tensor]] = {name: [] for name in EDITED}
+
+    def visit(name: Name, layer: int, states: Tensor) -> None:
+        if name in found:
+            found[name].append(channel_norms(states)[0].cpu())
+
+    with visiting(model, visit, site):
+        model(input_ids=row[None], use_cache=False)
+    return {name: torch.stack(layers) for name, layers in found.items()}
+
+
+def norms_of_texts(arm: Arm, ids: Tensor, site: str = "projection") -> dict[Name, Tensor]:
+    """The same of several texts [text, pos], one after the other: {name: [text, layer, head, dim]}."""
+    found = [norms_of(arm.model, row, site) for row in ids.to(arm.model.device)]
+    return {name: torch.stack([norms[name] for norms in found]) for name in EDITED}
+
+
+def _losses(
+    arm: Arm, ids: Tensor, tables: Callable[[Tensor], Masks], rows: int | None, progress: Progress, **how
+) -> Tensor:
+    """Losses [text, condition]: `tables(row)` gives a text's masks, `how` are options of `score_conditions`."""
+    ids = ids.to(arm.model.device)
+    rows = rows or rows_that_fit(arm, ids.shape[1])
+    losses = []
+    for row in ids:
+        masks_of_text = tables(row)
+        if not losses:
+            _check_that_nothing_replaced_changes_nothing(arm.model, row[:CHECKED], masks_of_text, **how)
+        loss, rows = score_conditions(arm.model, row, masks_of_text, rows, **how)
+        losses.append(loss)
+        progress(1)
+    return torch.stack(losses)
+
+
+def _check_that_nothing_replaced_changes_nothing(
+    model: torch.nn.Module, row: Tensor, tables: Masks, *, prompt: int = 0, **how
+) -> None:
+    prompt = min(prompt, len(row) // 2)
+    plain = score_after_prompt(model, row[None], prompt) if prompt else score(model, row[None])
+    empty = {name: table[:1] for name, table in tables.items()}
+    baseline, _ = score_conditions(model, row, empty, 1, prompt=prompt, **how)
+    if not torch.equal(plain, baseline):
+        raise ValueError(f"with nothing replaced the loss is {baseline.item():.9g}, plain it is {plain.item():.9g}")
+
+
+def _record(nll: Tensor, conditions: Sequence[str], texts: Sequence[Text], masks_of: dict[str, Tensor]) -> xr.Dataset:
+    """A record of losses [text, condition] and of the masks [text?, layer, head, dim] that were replaced."""
+    heads = {"query": "head", "key": "kv_head"}
+    masked = {
+        variable: (("text", "layer", heads[variable.split("_")[0]], "dim")[-mask.ndim :], mask.numpy())
+        for variable, mask in masks_of.items()
+    }
+    losses = {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"})}
+    return xr.Dataset({**losses, **masked}, coords={**text_coordinates(texts), "condition": list(conditions)})

@@ -1,0 +1,116 @@
+"""Interventions on states: which channels (selections, from their norms) and what is put there (replacements).
+
+A selection is a bool mask of the shape of the norms it comes from; a replacement is a visit for `lib.probe.visiting`.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lib.definitions.rotary_pairs import slow_half
+from lib.probing.probe import Name, Visit
+
+Masks = dict[Name, Tensor]
+"""Which channels: bool [batch, layer, head, dim] for each tensor, one mask for each row of the batch."""
+
+
+def top_of_heads(norms: Float[Tensor, "*batch head dim"], k: int = 1) -> Bool[Tensor, "*batch head dim"]:
+    """The `k` channels of every head with the largest norms; of equal ones the first.
+
+    Raises ValueError for norms that are not finite, or when a head has fewer than `k` channels.
+    Source: Jin et al. 2025, which disrupts the top channel of every head.
+    """
+    return _first_of_heads(norms, k, descending=True)
+
+
+def smallest_of_heads(norms: Float[Tensor, "*batch head dim"], k: int = 1) -> Bool[Tensor, "*batch head dim"]:
+    """The `k` channels of every head with the smallest norms; of equal ones the first. Raises like `top_of_heads`."""
+    return _first_of_heads(norms, k, descending=False)
+
+
+def _first_of_heads(norms: Tensor, k: int, *, descending: bool) -> Tensor:
+    _check(norms)
+    if not 1 <= k <= norms.shape[-1]:
+        raise ValueError(f"{k} channels of every head cannot be chosen: a head has {norms.shape[-1]}")
+    order = norms.sort(dim=-1, descending=descending, stable=True).indices
+    return torch.zeros_like(norms, dtype=torch.bool).scatter(-1, order[..., :k], True)
+
+
+def halves(frequency: Float[Tensor, "layer dim"]) -> dict[str, Bool[Tensor, "layer dim"]]:
+    """The dims of the `slow` and of the `fast` half of the rotary pairs of every layer.
+
+    `frequency` is in radians per position, 0 for dims that do not rotate: these are in neither half. Both dims of a
+    pair turn alike and so are in the same half; of an odd number of pairs the one in the middle is fast.
+    """
+    slow = torch.from_numpy(slow_half(frequency.numpy()))
+    return {"slow": slow, "fast": (frequency > 0) & ~slow}
+
+
+def largest_of_band(
+    norms: Float[Tensor, "layer head dim"], band: Bool[Tensor, "layer dim"], number: Int[Tensor, " layer"]
+) -> Bool[Tensor, "layer head dim"]:
+    """The `number` channels of every layer with the largest norms among those whose dim is in the band.
+
+    Raises ValueError for norms that are not finite, or a layer that has fewer channels in the band.
+    """
+    _check(norms)
+    inside = band[:, None].expand_as(norms).flatten(1)
+    if (number > inside.sum(-1)).any():
+        raise ValueError(f"{int(number.max())} channels of a band cannot be chosen: a layer has fewer in it")
+    order = norms.flatten(1).masked_fill(~inside, -1).sort(dim=-1, descending=True, stable=True).indices
+    wanted = torch.arange(order.shape[1], device=order.device) < number[:, None]
+    return torch.zeros_like(inside).scatter(1, order, wanted).view_as(norms)
+
+
+def both_bands(
+    norms: Float[Tensor, "layer head dim"],
+    massive: Bool[Tensor, "layer head dim"],
+    frequency: Float[Tensor, "layer dim"],
+) -> dict[str, Bool[Tensor, "layer head dim"]]:
+    """The largest channels of the `slow` and of the `fast` half of the rotary pairs, the same number of each.
+
+    That number is how many channels of the layer are massive, or the size of a half where that is smaller.
+    """
+    found = halves(frequency)
+    room = [band.sum(-1) * norms.shape[1] for band in found.values()]
+    number = torch.stack([massive.sum((1, 2)), *room]).amin(0)
+    return {name: largest_of_band(norms, band, number) for name, band in found.items()}
+
+
+def _check(norms: Tensor) -> None:
+    if not (torch.isfinite(norms) & (norms >= 0)).all():
+        raise ValueError("norms must be finite and not negative: the capture failed, not the claim")
+
+
+def zeroing(masks: Masks) -> Visit:
+    """A visit that zeroes channels: `masks[name]` is bool [batch, layer, head, dim], one mask for each row.
+
+    An all-False mask leaves the states bit-identical.
+    """
+    return _replacing(masks, lambda states: torch.zeros((), dtype=states.dtype, device=states.device))
+
+
+def averaging(masks: Masks) -> Visit:
+    """A visit that puts a channel's mean in the place of each of its values: the mean over the positions of that pass.
+
+    Every row has its own mean, formed in float32. An all-False mask leaves the states bit-identical.
+    Source: Jin et al. 2025.
+    """
+    return _replacing(masks, lambda states: states.mean(1, keepdim=True, dtype=torch.float32).to(states.dtype))
+
+
+def _replacing(masks: Masks, value: Callable[[Tensor], Tensor]) -> Visit:
+    def visit(name: Name, layer: int, states: Tensor) -> Tensor | None:
+        if name not in masks:
+            return None
+        mask = masks[name][:, layer].to(states.device)
+        if mask.shape != (states.shape[0], *states.shape[2:]):
+            raise ValueError(f"the {name} mask is {tuple(mask.shape)}, the states are {tuple(states.shape)}")
+        return torch.where(mask[:, None], value(states), states)
+
+    return visit
+
+
+REPLACEMENTS: dict[str, Callable[[Masks], Visit]] = {"zero": zeroing, "mean": averaging}

@@ -1,0 +1,268 @@
+"""Records in a session: found on disk, or measured under one load of each model."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import xarray as xr
+from filelock import FileLock, Timeout
+
+from fixtures.plugin.evidence import ROTATING, Unusable
+from fixtures.plugin.options import Settings
+from fixtures.plugin.progress import Progress
+from lib.checkpoints import provenance
+from lib.checkpoints.arguments import RESCALED
+from lib.definitions.protocols import PROTOCOLS
+from lib.effects.before_after import sites_of
+from lib.measuring import disruption, norms
+from lib.measuring.alike import Looks, look_at
+from lib.measuring.arms import Arms
+from lib.models import drope, loading, rescaling
+from lib.records import files
+from lib.texts import reading
+from lib.texts.reading import Text
+
+RESPONSE = 0.01
+"""A rotating arm's logits must move by at least 1 % of their standard deviation when positions are stretched."""
+UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
+
+
+class Recorder:
+    """Gives the record of an experiment on an arm: from memory, from disk, or by measuring it.
+
+    `experiments` are made on every arm that is compared, and experiment 1 at the `sites`, too, on the RoPE arm.
+    `faults` are the arms that cannot be measured although others can, each with what is wrong.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        arms: Arms,
+        experiments: tuple[str, ...],
+        progress: Progress,
+        sites: Sequence[str] = (),
+    ):
+        self.settings, self.arms, self.experiments, self.progress = settings, arms, experiments, progress
+        self.at_sites = tuple(settings.named("norms", site) for site in sites)
+        self.texts = texts_of(settings)
+        self.taken: dict[tuple[str, str], xr.Dataset] = {}
+        self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
+        self.looks = Looks(settings, self.texts, self._on_disk, self._fault)
+
+    def record(self, arm: str, experiment: str, site: str | None = None) -> xr.Dataset:
+        """The record, at the arm's own site (the run's) unless another is asked for.
+
+        Raises ValueError, one sentence, when it cannot be had; Unusable when the run can go on.
+        """
+        experiment = self.settings.named(experiment, site or self.settings.site_of(arm))
+        if arm in self.faults:
+            raise Unusable(str(self.faults[arm])) from self.faults[arm]
+        try:
+            if (arm, experiment) not in self.taken:
+                self._take_all(arm, experiment)
+            return self.taken[arm, experiment]
+        except UNMEASURABLE as error:
+            self._fault(arm, error)
+            raise Unusable(str(self.faults[arm])) from error
+
+    def paths(self) -> dict[str, dict[str, str]]:
+        """The files of the records that were taken, {arm: {experiment: file}}."""
+        found: dict[str, dict[str, str]] = {}
+        for (arm, experiment), record in self.taken.items():
+            found.setdefault(arm, {})[experiment] = str(record.encoding["source"])
+        return found
+
+    def failures(self) -> dict[str, str]:
+        """The arms that something is wrong with; an architecture whose rotation cannot be changed is none of them."""
+        return {arm: str(error) for arm, error in self.faults.items() if not cannot_be_made(error)}
+
+    def _fault(self, arm: str, error: Exception) -> None:
+        """Note what is wrong with the arm, and let go of it; raise when there is nothing to judge without it."""
+        self.arms.free()
+        if not isinstance(error, ValueError):
+            error = ValueError("memory is too small even for one row: try load_in_4bit=True or fewer --max-tokens")
+        if arm in self.settings.essential:
+            raise error
+        self.faults[arm] = error
+
+    def _take_all(self, arm: str, experiment: str) -> None:
+        if self.settings.replay:
+            self._keep(arm, experiment, self._replay(arm, experiment))
+            return
+        # a library that warns about a GPU or a checkpoint must not end hours of measuring as an error
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            elsewhere = arm not in self._compared() and "@" in experiment  # nothing is asked for at the run's own site
+            self._measure_missing(arm, (*([] if elsewhere else ["norms"]), *self._asked_of(arm), experiment))
+
+    def _compared(self) -> tuple[str, ...]:
+        return ("rope", *self.settings.checkpoints)
+
+    def _asked_of(self, arm: str) -> list[str]:
+        """What a run measures on an arm while its model is there: other sites and rotary bands are the RoPE arm's."""
+        asked = [*self.experiments, *self.at_sites] if arm in self._compared() else []
+        return [e for e in asked if arm == "rope" or e not in (*self.at_sites, "bands")]
+
+    def _replay(self, arm: str, experiment: str) -> xr.Dataset:
+        try:
+            return files.search(self.settings.records, self._wanted(arm, experiment, exact=False))
+        except files.NoRecord as error:
+            args = self.settings.arms[arm]
+            if arm in RESCALED:  # what cannot be rescaled has no record, and none is missing
+                rescaling.check(files.provenance_of(self.record("rope", "norms"))["config"], args.rope)
+            raise ValueError(f"--replay, {arm} arm ({args.pretrained}): {error}") from error
+
+    def _measure_missing(self, arm: str, experiments: tuple[str, ...]) -> None:
+        """Take every experiment on the arm under one load of its model, and free the model."""
+        every = {e: self._wanted(arm, e, exact=True) for e in dict.fromkeys(experiments)}
+        try:
+            for experiment, wanted in every.items():
+                if self._has_site_of(arm, experiment):
+                    self._keep(arm, experiment, files.find(self.settings.records, wanted))
+        except (files.NoRecord, files.BrokenRecord):
+            with self._alone():
+                self._find_or_take(arm, every)
+            self.arms.free()
+
+    def _has_site_of(self, arm: str, experiment: str) -> bool:
+        """Can the arm's model be read at the site of this experiment, as far as its first record tells?"""
+        _, _, site = experiment.partition("@")
+        return not site or (arm, "norms") not in self.taken or site in sites_of(self.taken[arm, "norms"])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Only one process measures into a folder of records; the others wait, and find what it has written."""
+        self.settings.records.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.settings.records / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            self.progress.say(f"waiting for another run that measures into {self.settings.records}")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _find_or_take(self, arm: str, every: dict[str, dict]) -> None:
+        for experiment, wanted in every.items():
+            if not self._has_site_of(arm, experiment):
+                continue
+            try:
+                self._keep(arm, experiment, files.find(self.settings.records, wanted))
+            except files.NoRecord:
+                self._take(arm, experiment, wanted)
+            except files.BrokenRecord as error:
+                self.progress.say(f"{error}; measuring it again now")
+                self._take(arm, experiment, wanted)
+
+    def _take(self, arm: str, experiment: str, wanted: dict) -> None:
+        self.looks.at_all()
+        if arm in self.faults:
+            raise self.faults[arm]
+        loaded = self.arms.held.get(arm)
+        if loaded is None:
+            loaded = self.progress.loading(arm, wanted["pretrained"], lambda: self.arms.get(arm))
+        of_norms = experiment.startswith("norms")
+        chosen = self._of_role("count" if of_norms else "score")
+        ids = reading.tokenize(chosen, loaded.tokenizer, self.settings.max_tokens)
+        with self.progress.measuring(arm, experiment, len(chosen)) as advance:
+            if of_norms:
+                record = norms.measure_norms(loaded, ids, chosen, site=wanted["site"], progress=advance)
+            else:
+                record = self._take_losses(experiment, loaded, ids, chosen, self.taken[arm, "norms"], advance)
+        self.arms.verify()
+        origin = {**loaded.provenance, "tokenizer": reading.tokenizer_signature(loaded.tokenizer)}
+        files.save(self.settings.records, wanted, origin, record)
+        self._keep(arm, experiment, files.find(self.settings.records, wanted))
+
+    def _keep(self, arm: str, experiment: str, record: xr.Dataset) -> None:
+        """Hold a record for the claims. An arm that fails the manipulation check is not measured any further."""
+        if experiment.startswith("norms"):
+            check_manipulation(arm, record)
+            if ("rope", experiment) in self.taken:
+                self.looks.check(arm, look_at(record), look_at(self.taken["rope", experiment]))
+        self.taken[arm, experiment] = record
+
+    def _take_losses(
+        self, experiment: str, loaded: loading.Arm, ids, chosen: list[Text], norms: xr.Dataset, advance: Callable
+    ) -> xr.Dataset:
+        """Experiment 2 by the run's protocol, or the one on rotary bands."""
+        settings = self.settings
+        counted = {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in norms.EDITED}
+        how = {"threshold": settings.threshold, "scope": settings.scope, "site": settings.site, "progress": advance}
+        if experiment == "bands":
+            frequency = torch.from_numpy(norms["frequency"].values)
+            return disruption.measure_bands(loaded, ids, chosen, counted, frequency, **how)
+        how |= {"controls": settings.controls, "seed": settings.seed}
+        return disruption.measure_protocol(loaded, ids, chosen, PROTOCOLS[settings.protocol], counted, **how)
+
+    def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
+        """The settings a record must have been made with. In a replay, what cannot be known is None and fits all."""
+        args, settings = self.settings.arms[arm], self.settings
+        experiment, _, site = experiment.partition("@")
+        device = settings.device.split(":")[0]
+        try:
+            found = provenance.identity(args)
+        except ValueError:
+            if exact:
+                raise
+            found = None
+        wanted = {
+            "experiment": experiment,
+            "pretrained": args.pretrained if exact or found is None else None,
+            "identity": found,
+            "rope": args.rope or "as it is",
+            "dtype": args.dtype or (loading.default_dtype(device) if exact else None),
+            "quantization": args.quantization,
+            "attn_implementation": args.attn_implementation,
+            "device": device if exact else None,
+            "site": site or settings.site,
+            "tokens": settings.max_tokens,
+            "count_texts": _hash(self._of_role("count")),
+            "code": files.code_version(),
+        }
+        if experiment != "norms":
+            wanted |= {"score_texts": _hash(self._of_role("score"))}
+            wanted |= {"threshold": settings.threshold, "scope": settings.scope}
+        if experiment == "disruption":
+            wanted |= {"protocol": settings.protocol, "controls": settings.controls, "seed": settings.seed}
+        return wanted
+
+    def _of_role(self, role: str) -> list[Text]:
+        return [text for text in self.texts if text.role == role]
+
+    def _on_disk(self, arm: str) -> xr.Dataset:
+        """The arm's record of norms. Raises NoRecord, BrokenRecord or, in a replay, ValueError where there is none."""
+        if self.settings.replay:
+            return self._replay(arm, "norms")
+        return files.find(self.settings.records, self._wanted(arm, "norms", exact=True))
+
+
+def texts_of(settings: Settings) -> list[Text]:
+    """The texts of a run. Raises ValueError when the file that was given cannot be used."""
+    found = reading.read(settings.texts) if settings.texts else reading.bundled()
+    return reading.limit(found, settings.limit) if settings.limit else found
+
+
+def check_manipulation(arm: str, norms: xr.Dataset) -> None:
+    """Raise ValueError unless the arm sees positions as it should: the premise of every claim."""
+    change, noise = float(norms["position_change"]), float(norms["position_noise"])
+    moved = f"manipulation check: stretching positions moves the {arm} arm's logits by {change:.2g} standard deviations"
+    if arm in ROTATING and not change > max(RESPONSE, 10 * noise):
+        raise ValueError(f"{moved}, so it does not see positions and no claim is judged")
+    if arm not in ROTATING and change > noise:
+        raise ValueError(f"{moved}, so it still rotates and no claim is judged")
+
+
+def _hash(chosen: list[Text]) -> str:
+    content = json.dumps([[text.name, text.kind, text.hash] for text in chosen])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def cannot_be_made(error: Exception) -> bool:
+    """Did an arm of another rotation fail because of its architecture, and not because something is broken?"""
+    return isinstance(error, drope.CannotChange) or isinstance(error.__cause__, drope.CannotChange)

@@ -1,0 +1,113 @@
+"""Negative log-likelihood of texts, under many conditions in one forward pass."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from lib.measuring.interventions import REPLACEMENTS, Masks
+from lib.probing.probe import visiting
+
+POSITIONS_AT_ONCE = 128
+"""Logits are widened to float32 this many positions at a time, so that memory does not grow with the text."""
+
+
+def nll_per_text(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "batch pos"]) -> Float[Tensor, " batch"]:
+    """Mean negative log-likelihood in nats per predicted token, in float64; the first token is not predicted.
+
+    Raises ValueError when it is not finite, or when there is no token to predict.
+    """
+    if ids.shape[1] < 2:
+        raise ValueError("a text needs at least two tokens to be scored")
+    total = torch.zeros(len(ids), dtype=torch.float64)
+    for start in range(0, ids.shape[1] - 1, POSITIONS_AT_ONCE):
+        stop = min(start + POSITIONS_AT_ONCE, ids.shape[1] - 1)
+        for row in range(len(ids)):
+            loss = cross_entropy(logits[row, start:stop].float(), ids[row, start + 1 : stop + 1], reduction="none")
+            total[row] += loss.double().sum().cpu()
+    if not torch.isfinite(total).all():
+        raise ValueError("a loss is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
+    return total / (ids.shape[1] - 1)
+
+
+@torch.inference_mode()
+def score(model: nn.Module, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, " batch"]:
+    """NLL of each row, nats per token."""
+    return nll_per_text(model(input_ids=ids, use_cache=False).logits, ids)
+
+
+@torch.inference_mode()
+def score_after_prompt(
+    model: nn.Module,
+    ids: Int[Tensor, "batch pos"],
+    prompt: int,
+    reading: Callable[[], AbstractContextManager] = nullcontext,
+) -> Float[Tensor, " batch"]:
+    """NLL of each row's tokens after its first `prompt` tokens, nats per token, in two passes.
+
+    The first reads the prompt within `reading()`; the second goes on from its KV cache outside of it. The first token
+    after the prompt is predicted by the prompt's last position.
+    Raises ValueError when the model keeps no cache, or when there is no prompt or nothing after it.
+    """
+    if not 0 < prompt < ids.shape[1]:
+        raise ValueError(f"a text of {ids.shape[1]} tokens cannot be split into a prompt of {prompt} and what follows")
+    with reading():
+        read = model(input_ids=ids[:, :prompt], use_cache=True)
+    if read.past_key_values is None:
+        raise ValueError(f"{type(model).__name__} keeps no KV cache, so nothing can be scored after a prompt")
+    rest = model(input_ids=ids[:, prompt:], past_key_values=read.past_key_values, use_cache=True)
+    return nll_per_text(torch.cat([read.logits[:, -1:], rest.logits], 1), ids[:, prompt - 1 :])
+
+
+def score_conditions(
+    model: nn.Module,
+    ids: Int[Tensor, " pos"],
+    masks: Masks,
+    rows: int,
+    *,
+    replacement: str = "zero",
+    site: str = "projection",
+    prompt: int = 0,
+) -> tuple[Float[Tensor, " condition"], int]:
+    """NLL of one text under every condition: the conditions are rows of a batch, each with its own replaced channels.
+
+    `masks[name]` is bool [condition, layer, head, dim]. With a `prompt`, channels are replaced while these first
+    tokens are read, and the tokens after them are scored. At most `rows` conditions run at a time, fewer when memory
+    runs out; returns the losses and the number of rows that fitted.
+    """
+    count = len(next(iter(masks.values())))
+    masks = {name: mask.to(ids.device) for name, mask in masks.items()}
+
+    def run(start: int, stop: int) -> Tensor:
+        visit = REPLACEMENTS[replacement]({name: mask[start:stop] for name, mask in masks.items()})
+        texts = ids.expand(stop - start, -1)
+        if prompt:
+            return score_after_prompt(model, texts, prompt, lambda: visiting(model, visit, site))
+        with visiting(model, visit, site):
+            return score(model, texts)
+
+    return in_batches(run, count, rows)
+
+
+def in_batches(run: Callable[[int, int], Tensor], count: int, rows: int) -> tuple[Tensor, int]:
+    """Concatenate `run(start, stop)` over `count` rows, at most `rows` at a time, halving when memory runs out."""
+    done = []
+    start = 0
+    while start < count:
+        try:
+            done.append(run(start, min(start + rows, count)))
+        except (RuntimeError, MemoryError) as error:
+            if rows == 1 or not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+                raise
+            done.append(None)  # the failed pass holds its tensors until this block is left: retry after it
+        if done[-1] is None:
+            done.pop()
+            rows = (rows + 1) // 2
+            torch.cuda.empty_cache()
+        else:
+            start += rows
+    return torch.cat(done), rows

@@ -1,0 +1,202 @@
+import pytest
+import torch
+
+from fixtures.models.tiny import as_arm, plant, tiny_llama
+from lib.measuring.disruption import measure_disruption
+from lib.measuring.interventions import REPLACEMENTS
+from lib.measuring.masks import condition_masks
+from lib.measuring.norms import EDITED
+from lib.measuring.scoring import POSITIONS_AT_ONCE, in_batches, nll_per_text, score, score_conditions
+from lib.probing.probe import geometry
+from lib.texts.reading import Text
+
+pytestmark = pytest.mark.cpu
+
+CONTROLS = 3
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."),
+    MemoryError(),
+]
+
+
+@pytest.fixture
+def planted(tiny):
+    plant(tiny, "query", layer=0, head=0, dim=5)
+    plant(tiny, "key", layer=1, head=0, dim=2)
+    return tiny
+
+
+@pytest.fixture
+def chosen(planted):
+    """The planted channels, {name: bool [layer, head, dim]}."""
+    masks = {name: torch.zeros(3, planted.config.num_key_value_heads, 16, dtype=torch.bool) for name in EDITED}
+    masks["query"] = torch.zeros(3, 4, 16, dtype=torch.bool)
+    masks["query"][0, 0, 5] = masks["key"][1, 0, 2] = True
+    return masks
+
+
+@pytest.fixture
+def tables(chosen):
+    return {name: condition_masks(chosen[name], name=name, controls=CONTROLS, seed=7) for name in EDITED}
+
+
+def failing_above(model, rows, error):
+    """Let every pass over more than `rows` rows fail; returns the sizes of all passes, failed or not."""
+    sizes = []
+
+    def check(module, given, options):
+        sizes.append(len(options["input_ids"]))
+        if sizes[-1] > rows:
+            raise error
+
+    model.register_forward_pre_hook(check, with_kwargs=True)
+    return sizes
+
+
+def test_the_score_is_the_loss_that_transformers_computes(tiny, ids):
+    expected = [tiny(row[None], labels=row[None]).loss.item() for row in ids]
+    torch.testing.assert_close(score(tiny, ids), torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("length", [2, POSITIONS_AT_ONCE, POSITIONS_AT_ONCE + 1, POSITIONS_AT_ONCE + 2, 300])
+def test_a_text_of_any_length_is_scored_to_its_end(length):
+    logits = torch.randn(2, length, 9, generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(9, (2, length), generator=torch.Generator().manual_seed(1))
+    expected = [torch.nn.functional.cross_entropy(x[:-1].double(), i[1:]) for x, i in zip(logits, ids, strict=True)]
+    torch.testing.assert_close(nll_per_text(logits, ids), torch.stack(expected), rtol=1e-6, atol=0)
+
+
+def test_logits_that_know_nothing_lose_the_logarithm_of_the_vocabulary():
+    loss = nll_per_text(torch.zeros(1, 5, 7), torch.zeros(1, 5, dtype=torch.long))
+    torch.testing.assert_close(loss, torch.tensor([7.0], dtype=torch.float64).log(), rtol=1e-6, atol=0)
+
+
+def test_half_precision_logits_are_widened_before_they_are_scored():
+    logits = torch.randn(1, 40, 99, generator=torch.Generator().manual_seed(0)).bfloat16()
+    ids = torch.arange(40)[None]
+    assert torch.equal(nll_per_text(logits, ids), nll_per_text(logits.float(), ids))
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_refused(broken):
+    logits = torch.zeros(2, 5, 7)
+    logits[1, 3, 2] = broken
+    with pytest.raises(ValueError, match="loss is not finite"):
+        nll_per_text(logits, torch.zeros(2, 5, dtype=torch.long))
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_a_text_without_a_token_to_predict_is_refused(tokens):
+    with pytest.raises(ValueError, match="at least two tokens"):
+        nll_per_text(torch.zeros(1, tokens, 7), torch.zeros(1, tokens, dtype=torch.long))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 7])
+def test_the_number_of_rows_at_a_time_changes_no_result(planted, ids, tables, rows):
+    expected, _ = score_conditions(planted, ids[0], tables, 5)
+    found, used = score_conditions(planted, ids[0], tables, rows)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert (found.shape, used) == ((2 + CONTROLS,), rows)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_the_baseline_is_the_plain_score(planted, ids, tables, rows):
+    losses, _ = score_conditions(planted, ids[0], tables, rows)
+    assert losses[0] == score(planted, ids[:1].expand(rows, -1))[0]
+    assert losses[1:3].sub(losses[0]).abs().min() > 1e-6
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["GPU", "CPU", "Python"])
+def test_running_out_of_memory_halves_the_rows_and_changes_no_result(planted, ids, tables, error):
+    expected, _ = score_conditions(planted, ids[0], tables, 5)
+    sizes = failing_above(planted, 2, error)
+    found, rows = score_conditions(planted, ids[0], tables, 5)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert (sizes, rows) == ([5, 3, 2, 2, 1], 2)
+
+
+def test_memory_that_runs_out_late_loses_and_repeats_no_row():
+    def run(start, stop):
+        if start >= 3 and stop - start > 1:
+            raise OUT_OF_MEMORY[0]
+        return torch.arange(start, stop)
+
+    assert in_batches(run, 8, 3)[0].tolist() == list(range(8))
+
+
+def test_running_out_of_memory_with_one_row_is_raised(planted, ids, tables):
+    geometry(planted)  # looks at the model in passes of its own
+    sizes = failing_above(planted, 0, OUT_OF_MEMORY[0])
+    with pytest.raises(torch.OutOfMemoryError):
+        score_conditions(planted, ids[0], tables, 2)
+    assert sizes == [2, 1]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("x")])
+def test_another_error_is_not_taken_for_lack_of_memory(planted, ids, tables, error):
+    geometry(planted)
+    sizes = failing_above(planted, 0, error)
+    with pytest.raises(type(error)):
+        score_conditions(planted, ids[0], tables, 4)
+    assert sizes == [4]
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+def test_a_second_implementation_finds_the_same_disruption(planted, ids, chosen, tables, rows):
+    texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
+    options = {"controls": CONTROLS, "seed": 7, "rows": rows}
+    record = measure_disruption(as_arm(planted), ids, texts, chosen, **options)
+    found = torch.from_numpy(record["nll"].values)
+    by_hand = [[one_loss(planted, row, tables, i) for i in range(2 + CONTROLS)] for row in ids]
+    torch.testing.assert_close(found, torch.tensor(by_hand, dtype=torch.float64), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[:, 0], score(planted, ids), rtol=0, atol=1e-5)
+    assert (found[:, 1] - found[:, 0]).abs().min() > 1e-4
+    assert record["condition"].values.tolist() == ["baseline", "massive", "control 0", "control 1", "control 2"]
+
+
+def test_another_seed_draws_other_controls_for_the_same_baseline(planted, ids, chosen):
+    texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
+    measured = [
+        measure_disruption(as_arm(planted), ids, texts, chosen, controls=2, seed=seed, rows=4)["nll"].values
+        for seed in (0, 0, 1)
+    ]
+    assert (measured[0] == measured[1]).all()
+    assert (measured[0][:, :2] == measured[2][:, :2]).all()
+    assert (measured[0][:, 2:] != measured[2][:, 2:]).any()
+
+
+def test_an_empty_mask_that_changes_the_loss_is_refused(planted, ids, chosen, monkeypatch):
+    texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
+    broken = lambda masks: lambda name, layer, states: states * 1.01  # noqa: E731
+    monkeypatch.setitem(REPLACEMENTS, "zero", broken)
+    with pytest.raises(ValueError, match=r"with nothing replaced the loss is [\d.]+, plain it is [\d.]+$"):
+        measure_disruption(as_arm(planted), ids, texts, chosen, controls=2, seed=0)
+
+
+def one_loss(model, ids, tables, condition):
+    """The study's protocol: one text, one condition, `output[..., channels] = 0` in every projection."""
+    hooks = []
+    for name, table in tables.items():
+        for layer, mask in zip(model.model.layers, table[condition], strict=True):
+            projection = layer.self_attn.get_submodule(f"{name[0]}_proj")
+            hooks.append(projection.register_forward_hook(zero(mask.flatten().nonzero()[:, 0].tolist())))
+    with torch.no_grad():
+        predicted = model(ids[None]).logits[0, :-1].log_softmax(-1)
+    for hook in hooks:
+        hook.remove()
+    return -sum(predicted[i, token].item() for i, token in enumerate(ids[1:])) / (len(ids) - 1)
+
+
+def zero(channels):
+    def hook(module, given, output):
+        output = output.clone()
+        output[..., channels] = 0
+        return output
+
+    return hook
+
+
+def test_scoring_needs_no_memory_for_gradients(ids):
+    model = tiny_llama().requires_grad_(True)
+    assert not score(model, ids).requires_grad

@@ -1,0 +1,225 @@
+"""Load one arm: revision, dtype, quantization, and DroPE checkpoints without running their remote code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers  # its classes by their full names: importing them takes seconds, and replaying records needs none
+
+from lib.checkpoints import provenance
+from lib.checkpoints.arguments import ModelArguments, parse
+from lib.models import drope, rescaling
+
+DROPE_BASES = {"llama": "Llama", "qwen2": "Qwen2"}
+"""Architectures DroPE checkpoints exist for, by model_type (theirs has `_drope` added), and their classes' names."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A loaded model with its tokenizer and everything needed to say what was measured."""
+
+    model: transformers.PreTrainedModel
+    tokenizer: transformers.PreTrainedTokenizerBase
+    provenance: dict[str, Any]
+
+
+def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> Arm:
+    """Load a causal LM and its tokenizer for measuring: eval mode, no gradients, safetensors only.
+
+    `args` is lm-eval's syntax, a mapping or parsed arguments. `device` defaults to CUDA where there is one; the
+    default dtype is bfloat16 on a GPU and float32 on a CPU.
+    Raises ValueError, one sentence, for anything wrong with the checkpoint: not found, gated, pickled weights,
+    missing or unexpected weights, no tokenizer, remote code that was not asked for.
+    """
+    args = args if isinstance(args, ModelArguments) else parse(args)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    raw = provenance.read_config(args)
+    _refuse_pickles(args)
+    model = _load_model(args, raw, device)
+    tokenizer = load_tokenizer(args)
+    return Arm(model, tokenizer, describe(args, model, device))
+
+
+def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
+    """The arm's tokenizer without its weights. Raises ValueError, one sentence, when there is none."""
+    raw = provenance.read_config(args)
+    config = _drope_config(args, raw) if is_drope(raw) else None
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            args.pretrained, revision=args.revision, config=config, trust_remote_code=args.trust_remote_code
+        )
+    except Exception as error:  # as below: nearly any
+        raise ValueError(
+            f"{args.pretrained} has no usable tokenizer ({_first_sentence(error)}); save one beside the weights"
+        ) from error
+
+
+def default_dtype(device: str) -> str:
+    """bfloat16 on a GPU, where float16 overflows on the large states this is about; float32 on a CPU."""
+    return "float32" if device == "cpu" else "bfloat16"
+
+
+def is_drope(raw: Mapping) -> bool:
+    """Does this config.json belong to a DroPE checkpoint (SakanaAI's model type, or the mark `drop_rope` leaves)?"""
+    return raw["model_type"].endswith("_drope") or str(raw.get("attention_type")) in drope.NORMED
+
+
+def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: str) -> dict[str, Any]:
+    """What was loaded and how, as plain JSON values."""
+    return {
+        "arguments": asdict(args),
+        "pretrained": args.pretrained,
+        "identity": provenance.identity(args),
+        "class": type(model).__name__,
+        "config": model.config.to_dict(),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "quantization": args.quantization,
+        "attn_implementation": model.config._attn_implementation,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "parameters": model.num_parameters(),
+        "versions": provenance.versions(),
+    }
+
+
+def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers.PreTrainedModel:
+    dtype = args.dtype or default_dtype(device)
+    options = {
+        "revision": args.revision,
+        "dtype": dtype,
+        "device_map": args.device_map or {"": device},
+        "attn_implementation": args.attn_implementation,
+        "quantization_config": _quantization(args, dtype),
+        "use_safetensors": True,
+        "ignore_mismatched_sizes": True,  # so that they are named in what is refused below
+        "output_loading_info": True,
+    }
+    options = {key: value for key, value in options.items() if value is not None}
+    if is_drope(raw):
+        config = _drope_config(args, raw)
+        loader = _drope_class(config).from_pretrained
+        options["config"] = config
+    else:
+        _refuse_remote_code(args, raw)
+        loader = transformers.AutoModelForCausalLM.from_pretrained
+        options["trust_remote_code"] = args.trust_remote_code
+        if args.rescaled:
+            options["config"] = _plain_config(args)
+    if args.rescaled:
+        rescaling.rescale(options["config"], args.rope)
+    try:
+        model, info = loader(args.pretrained, **options)
+    except Exception as error:  # transformers answers a broken checkpoint with nearly any exception
+        raise ValueError(f"{args.pretrained} cannot be loaded: {_first_sentence(error)}") from error
+    _refuse_incomplete(args, info)
+    if is_drope(raw):
+        drope.apply_norms(model)
+    if args.rope == "off":
+        drope.drop_rope(model)
+    if args.rescaled:
+        rescaling.forget_lengths(model)
+    _keep_four_bits_as_loaded(model)
+    return model.eval().requires_grad_(False)
+
+
+def _keep_four_bits_as_loaded(model: transformers.PreTrainedModel) -> None:
+    """On some CPUs bitsandbytes packs 4-bit weights anew at the first pass, with rounded scales and only if their rows
+    are a multiple of 32: what is measured would depend on the machine, and the weights would change while measuring.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _plain_config(args: ModelArguments) -> transformers.PreTrainedConfig:
+    """The config of a checkpoint that is no DroPE. Raises ValueError, one sentence, when it cannot be read."""
+    try:
+        return transformers.AutoConfig.from_pretrained(
+            args.pretrained, revision=args.revision, trust_remote_code=args.trust_remote_code
+        )
+    except Exception as error:  # as below: nearly any
+        raise ValueError(f"{args.pretrained} has a broken config.json: {_first_sentence(error)}") from error
+
+
+def _drope_config(args: ModelArguments, raw: Mapping) -> transformers.PreTrainedConfig:
+    """The base architecture's config of a DroPE checkpoint, with `attention_type` (and `softmax_scale`) kept."""
+    base = raw["model_type"].removesuffix("_drope")
+    kind = str(raw.get("attention_type", "nope"))
+    if base not in DROPE_BASES:
+        raise ValueError(f"{args.pretrained} is DroPE on {base!r}; only {' and '.join(DROPE_BASES)} are supported")
+    if kind not in drope.NORMED:
+        raise ValueError(f"{args.pretrained} has attention_type {kind!r}; known are {', '.join(drope.NORMED)}")
+    dropped = ("model_type", "auto_map", "architectures", "quantization_config")
+    kept = {key: value for key, value in raw.items() if key not in dropped}
+    try:
+        config = transformers.CONFIG_MAPPING[base].from_dict(kept)
+    except Exception as error:
+        raise ValueError(f"{args.pretrained} has a broken config.json: {_first_sentence(error)}") from error
+    config.attention_type = kind
+    return config
+
+
+def _drope_class(config: transformers.PreTrainedConfig) -> type[transformers.PreTrainedModel]:
+    """The base's own class, whose rotation is gone and whose extra norms exist before the weights are read into it."""
+    base = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+
+    class DroPE(base):
+        def __init__(self, config: transformers.PreTrainedConfig):
+            super().__init__(config)
+            drope.drop_rope(self)
+            if drope.NORMED[config.attention_type]:
+                drope.add_norms(self)
+
+    DroPE.__name__ = f"DroPE{base.__name__}"
+    return DroPE
+
+
+def _quantization(args: ModelArguments, dtype: str) -> transformers.BitsAndBytesConfig | None:
+    if args.load_in_4bit:
+        return transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=args.bnb_4bit_quant_type,
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=None if dtype == "auto" else dtype,
+        )
+    return transformers.BitsAndBytesConfig(load_in_8bit=True) if args.load_in_8bit else None
+
+
+def _refuse_pickles(args: ModelArguments) -> None:
+    folder = Path(args.pretrained)
+    if folder.is_dir() and not list(folder.glob("*.safetensors")):
+        pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in folder.glob(pattern))
+        found = f"only {pickles[0]}, and pickles can run code" if pickles else "no weights"
+        raise ValueError(f"{folder} holds {found}: save the model with save_pretrained, which writes safetensors")
+
+
+def _refuse_remote_code(args: ModelArguments, raw: Mapping) -> None:
+    if raw["model_type"] not in transformers.CONFIG_MAPPING and not args.trust_remote_code:
+        raise ValueError(
+            f"{args.pretrained} has model_type {raw['model_type']!r}, which transformers does not know: "
+            "add trust_remote_code=True to run the code that comes with it"
+        )
+
+
+def _refuse_incomplete(args: ModelArguments, info: Mapping) -> None:
+    """A weight that was made up, or left over, means that another model than the checkpoint's would be measured."""
+    unexpected = [key for key in info["unexpected_keys"] if not key.endswith("rotary_emb.inv_freq")]
+    for what, keys in (
+        ("lacks", info["missing_keys"]),
+        ("has unexpected", unexpected),
+        ("has wrongly shaped", info["mismatched_keys"]),
+    ):
+        if keys:
+            names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise ValueError(f"{args.pretrained} {what} weights for its config: {', '.join(names[:3])}{more}")
+
+
+def _first_sentence(error: BaseException) -> str:
+    first, *rest = str(error).strip().split("\n")
+    text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
+    bare = not text or isinstance(error, LookupError | ArithmeticError)  # the text alone would say nothing
+    return (f"{type(error).__name__} {text}" if bare else text).strip()[:300]

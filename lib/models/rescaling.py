@@ -1,0 +1,94 @@
+"""Rescaled rotary positions: interpolation, NTK-aware, dynamic NTK and YaRN, set before a model is made."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from lib.checkpoints.arguments import scaling
+from lib.models.drope import NORMED, CannotChange
+
+if TYPE_CHECKING:
+    import transformers
+
+
+class CannotRescale(CannotChange):
+    """The model has no rotation that could be rescaled, or one that is rescaled already."""
+
+
+def rescale(config: "transformers.PreTrainedConfig", rope: str) -> "transformers.PreTrainedConfig":
+    """Rescale the rotation in a config from which a model is still to be made, in place, and return it.
+
+    `rope` is `linear:F`, `ntk:F`, `dynamic:F` or `yarn:F`. The model's own rotary embedding then computes, for the
+    d dims of a head that rotate, a base theta and texts of L tokens in a context of C (`max_position_embeddings`):
+    - `linear`: every frequency divided by F. Source: Chen et al. 2023, position interpolation.
+    - `ntk`: frequencies of the base theta x F^(d / (d - 2)). Source: bloc97 2023, NTK-aware scaling.
+    - `dynamic`: the same with F x L / C - (F - 1) for F where L > C, and nothing elsewhere. Source: emozilla 2023.
+    - `yarn`: pairs that turn less than once in C divided by F, those that turn more than 32 times left alone, a ramp
+      over the pairs between; cos and sin times 0.1 ln F + 1. Source: Peng et al. 2023 and their code.
+    Where types of layers rotate differently (Gemma 3), every set of rope parameters of the default type is rescaled.
+    Raises CannotRescale, one sentence, where there is no rotation or it is rescaled already; ValueError for a `rope`
+    that is none of these.
+    """
+    kind, factor = scaling(rope)
+    text = config.get_text_config()
+    parameters = getattr(text, "rope_parameters", None)
+    if not parameters or getattr(config, "attention_type", None) in NORMED:
+        raise CannotRescale(f"cannot rescale the rotation of {config.model_type} by rope={rope}: it has none")
+    keys = text.nested_rope_parameter_keys(parameters)
+    sets = {key: parameters[key] for key in keys if parameters[key]} if keys else {None: parameters}
+    plain = {key: found for key, found in sets.items() if _kind(found) == "default"}
+    if not plain:
+        kinds = " and ".join(sorted({_kind(found) for found in sets.values()}))
+        raise CannotRescale(
+            f"cannot rescale the rotation of {config.model_type} by rope={rope}: it is not plain but {kinds} already"
+        )
+    for key, found in plain.items():
+        of_layer = text.per_layer_config[key] if key and text.is_heterogeneous else text
+        found |= _rescaled(found, of_layer, kind, factor)
+    return config
+
+
+def check(config: Mapping, rope: str) -> None:
+    """Raise CannotRescale where `rescale` would, from a config as plain values and without a model."""
+    import transformers  # here: it takes seconds, and most runs do without
+
+    if config["model_type"] in transformers.CONFIG_MAPPING:
+        rescale(transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)), rope)
+
+
+def _rescaled(parameters: Mapping, config: "transformers.PreTrainedConfig", kind: str, factor: float) -> dict:
+    """What changes in one set of rope parameters."""
+    if getattr(config, "head_dim", 0) is None:  # some of transformers' formulas take it as it is
+        config.head_dim = config.hidden_size // config.num_attention_heads
+    if kind == "ntk":
+        head_dim = getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
+        dim = int(head_dim * parameters.get("partial_rotary_factor", 1.0))
+        return {"rope_theta": parameters["rope_theta"] * factor ** (dim / (dim - 2))}
+    if kind != "yarn":
+        return {"rope_type": kind, "factor": factor}
+    context = config.max_position_embeddings
+    if hasattr(config, "original_max_position_embeddings"):  # of Phi-3, where it would win over the set's own
+        config.original_max_position_embeddings = context
+    return {"rope_type": kind, "factor": factor, "original_max_position_embeddings": context}
+
+
+def _kind(parameters: Mapping) -> str:
+    return parameters.get("rope_type", parameters.get("type", "default"))
+
+
+def forget_lengths(model: nn.Module) -> None:
+    """Let dynamic NTK look at the text in hand alone.
+
+    transformers keeps the frequencies of the longest text so far, so a loss would depend on what was read before.
+    """
+    for module in model.modules():
+        if "rotary" in type(module).__name__.lower() and hasattr(module, "original_max_seq_len"):
+            module.register_forward_pre_hook(_start_anew)
+
+
+def _start_anew(rotary: nn.Module, _) -> None:
+    for name in [name for name, _ in rotary.named_buffers() if name.endswith("original_inv_freq")]:
+        start = name.removesuffix("original_inv_freq")
+        setattr(rotary, f"{start}inv_freq", getattr(rotary, name).clone())
+        setattr(rotary, f"{start}max_seq_len_cached", rotary.original_max_seq_len)

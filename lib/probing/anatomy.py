@@ -1,0 +1,167 @@
+"""Where a model's query, key and value states are: found by looking at a short pass, and proven before any is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from lib.probing import taps
+from lib.probing.attention import receiving
+from lib.probing.tap_search import SEPARATE, norm_taps, projection_taps
+from lib.probing.taps import NAMES, SITES, Geometry, Name, Site, Tap
+
+OFF_INTERFACE = {"falcon": ("FalconAttention", "query_key_value"), "gptj": ("GPTJAttention", *SEPARATE)}
+"""Architectures whose attention does not use transformers' interface, by model_type: its class and its projections.
+What is read there cannot be compared with what attention receives, so these are only read as transformers writes them.
+"""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Sizes, the attention modules in order (none off the interface), where each site is, and why another is not."""
+
+    sizes: Geometry
+    modules: tuple[nn.Module, ...]
+    taps: dict[Site, list[dict[Name, Tap]]] = field(default_factory=dict)
+    missing: dict[Site, str] = field(default_factory=dict)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites at which states can be read."""
+        return (*self.taps, *(("attention",) if self.modules else ()))
+
+    def need(self, site: Site) -> None:
+        """Raise ValueError, one sentence, when states cannot be read at this site."""
+        if site not in SITES:
+            raise ValueError(f"states cannot be read at {site!r}, only at {' or '.join(SITES)}")
+        if site in self.missing:
+            raise ValueError(self.missing[site])
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, Anatomy] = WeakKeyDictionary()
+
+
+def survey(model: nn.Module) -> Anatomy:
+    """Look at a model once, in two passes over a dozen tokens. Raises ValueError for one that cannot be measured.
+
+    Nothing is taken on trust from the architecture's name. Attention modules are those that call transformers'
+    attention interface, each once in a pass, as many as the config has layers. Projections and norms inside them
+    count as such only where their outputs are, head by head, what attention then receives: value everywhere, query
+    and key at the first position, where a rotation is by nothing.
+    """
+    if model not in _KNOWN:
+        _KNOWN[model] = _survey(model)
+    return _KNOWN[model]
+
+
+def short_ids(model: nn.Module) -> Tensor:
+    """A dozen token ids [1, pos]."""
+    vocabulary = model.config.get_text_config().vocab_size
+    return (torch.arange(12, device=model.device) % (vocabulary - 1) + 1)[None]
+
+
+def _survey(model: nn.Module) -> Anatomy:
+    kind, layers = type(model).__name__, model.config.get_text_config().num_hidden_layers
+    received = _received(model, short_ids(model))
+    if not all(torch.isfinite(states).all() for calls in received.values() for states in sum(calls, ())):
+        raise ValueError(f"{kind}: states are not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
+    if not received:
+        return _off_interface(model, kind, layers)
+    calls = [len(states) for states in received.values()]
+    if len(received) != layers or set(calls) != {1}:
+        raise ValueError(
+            f"{kind} cannot be measured: its {layers} layers called transformers' attention interface {sum(calls)} "
+            "times in one pass, and every layer must call it once"
+        )
+    modules = tuple(received)
+    shapes = {tuple((s.shape[1], s.shape[3]) for s in states) for (states,) in received.values()}
+    (heads, dim), (kv_heads, key_dim), (value_heads, value_dim) = min(shapes)
+    if len(shapes) > 1 or key_dim != dim or value_heads != kv_heads or heads % kv_heads:
+        raise ValueError(f"{kind} cannot be measured: its layers, or their query, key and value, differ in shape")
+    return _with_taps(model, Anatomy(Geometry(layers, heads, kv_heads, dim, value_dim), modules))
+
+
+@torch.inference_mode()
+def _received(model: nn.Module, ids: Tensor) -> dict[nn.Module, list[tuple[Tensor, Tensor, Tensor]]]:
+    """What every attention module received in one pass, in the order of their calls."""
+    found: dict[nn.Module, list[tuple[Tensor, Tensor, Tensor]]] = {}
+
+    def see(module: nn.Module, *states: Tensor) -> tuple[Tensor, ...]:
+        found.setdefault(module, []).append(states)
+        return states
+
+    with receiving(model, see):
+        model(input_ids=ids, use_cache=False)
+    return found
+
+
+def _with_taps(model: nn.Module, anatomy: Anatomy) -> Anatomy:
+    """Find projections and norms, and prove them by a second pass."""
+    sizes, kind = anatomy.sizes, type(model).__name__
+    outputs: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    with ExitStack() as stack:
+        for module in (child for attention in anatomy.modules for child in attention.modules() if child != attention):
+            stack.enter_context(_watching(module, outputs))
+        received = [states for (states,) in _received(model, short_ids(model)).values()]
+    missing, taps_ = {}, {"projection": [], "normed": []}
+    for layer, (module, states) in enumerate(zip(anatomy.modules, received, strict=True)):
+        attention = dict(zip(NAMES, (s.transpose(1, 2) for s in states), strict=True))
+        normed = norm_taps(module, outputs, attention, sizes)
+        projected = projection_taps(module, outputs, normed, attention, sizes)
+        if projected is None:
+            missing["projection"] = (
+                f"{kind} cannot be measured at the site projection: no projection of layer {layer} gives the states "
+                "that attention receives; try --site attention"
+            )
+            break
+        taps_["projection"].append(projected)
+        taps_["normed"].append({**projected, **normed})
+    if missing:
+        missing["normed"] = missing["projection"].replace("projection:", "normed:")
+    elif taps_["normed"] == taps_["projection"]:
+        missing["normed"] = f"{kind} has no norms of query and key before the rotation: use --site projection"
+    return Anatomy(sizes, anatomy.modules, {s: t for s, t in taps_.items() if s not in missing}, missing)
+
+
+@contextmanager
+def _watching(module: nn.Module, outputs: dict[nn.Module, tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Keep what the module got and gave; before hooks that act on it."""
+
+    def hook(_, inputs: tuple, output) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
+            outputs[module] = (inputs[0], output)
+
+    handle = module.register_forward_hook(hook, prepend=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _off_interface(model: nn.Module, kind: str, layers: int) -> Anatomy:
+    """Projections of an architecture whose attention function cannot be seen."""
+    config = model.config.get_text_config()
+    name, *attributes = OFF_INTERFACE.get(config.model_type, ("", ""))
+    own = f"transformers.models.{config.model_type}."
+    modules = [m for m in model.modules() if type(m).__name__ == name and type(m).__module__.startswith(own)]
+    if len(modules) != layers:
+        raise ValueError(
+            f"{kind} cannot be measured: its attention does not use transformers' attention interface, so that what is "
+            "read could not be compared with what attention receives"
+        )
+    heads = config.num_attention_heads
+    dim = config.hidden_size // heads
+    sizes = Geometry(layers, heads, getattr(modules[0], "num_kv_heads", heads), dim, dim)
+    if len(attributes) == 1:
+        index = taps.grouped(sizes)
+        found = [{n: taps.part(getattr(m, attributes[0]), i) for n, i in index.items()} for m in modules]
+    else:
+        by_name = dict(zip(NAMES, attributes, strict=True))
+        found = [{n: taps.whole(getattr(m, a), sizes.shape(n)) for n, a in by_name.items()} for m in modules]
+    reason = f"{kind} does not use transformers' attention interface: only the site projection can be read"
+    return Anatomy(sizes, (), {"projection": found}, {"normed": reason, "attention": reason})

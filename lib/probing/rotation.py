@@ -1,0 +1,97 @@
+"""Which layers of a model rotate its query and key, and by how much each dim turns: read from what the model does."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lib.probing.anatomy import short_ids, survey
+from lib.probing.attention import receiving
+
+SHIFT = 5
+"""In the second pass position p is position (1 + SHIFT) p."""
+FITS = 0.05
+"""Largest relative error, in any dim, of states turned by frequencies that fit. bfloat16 rounds to 0.4 percent."""
+
+
+def frequencies(model: nn.Module) -> Float[Tensor, "layer dim"]:
+    """Radians per position by which each dim of query and key turns, float64; both dims of a pair have the same.
+
+    0 where nothing turns: in layers without rotation (SmolLM3, Cohere 2, Llama 4), in the dims that a partial rotation
+    leaves out, everywhere in a model without rotation. NaN in layers that do depend on positions in a way that no
+    frequencies of the model explain, and where attention cannot be seen (see `survey`).
+
+    Every layer is given the same input at two sets of positions. The frequencies that the model holds (`inv_freq`, one
+    set per kind of layer in some) are tried in every arrangement of pairs that architectures use, and so is standing
+    still; those count that turn the keys of the first positions into the keys of the second.
+    """
+    anatomy = survey(model)
+    sizes = anatomy.sizes
+    if not anatomy.modules:
+        return torch.full((sizes.layers, sizes.dim), torch.nan, dtype=torch.float64)
+    ids = short_ids(model)
+    positions = torch.arange(ids.shape[1], device=ids.device)
+    inputs: dict[nn.Module, Tensor] = {}
+    first = _keys(model, anatomy.modules, ids, positions, inputs)
+    second = _keys(model, anatomy.modules, ids, (1 + SHIFT) * positions, inputs)
+    candidates = list(_candidates(model, sizes.dim))
+    moved = SHIFT * positions.double().cpu()
+    return torch.stack([_fitting(a, b, candidates, moved) for a, b in zip(first, second, strict=True)])
+
+
+@torch.inference_mode()
+def _keys(model: nn.Module, modules: tuple, ids: Tensor, positions: Tensor, inputs: dict[nn.Module, Tensor]) -> list:
+    """The keys [pos, kv_head, dim] that attention receives in every layer. The first call notes what every attention
+    module gets as its input in `inputs`; later ones give it that again."""
+    found: dict[nn.Module, Tensor] = {}
+
+    def see(module: nn.Module, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+        found[module] = key[0].transpose(0, 1).double().cpu()
+        return query, key, value
+
+    with receiving(model, see), _same_inputs(modules, inputs):
+        model(input_ids=ids, position_ids=positions[None], use_cache=False)
+    return [found[module] for module in modules]
+
+
+@contextmanager
+def _same_inputs(modules: tuple[nn.Module, ...], inputs: dict[nn.Module, Tensor]) -> Iterator[None]:
+    def hook(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        given = args[0] if args else kwargs["hidden_states"]
+        hidden = inputs.setdefault(module, given)
+        return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
+
+    with ExitStack() as stack:
+        for module in modules:
+            stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+        yield
+
+
+def _candidates(model: nn.Module, dim: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Arrangements (frequency [dim], partner [dim]) in which dim d turns with dim partner[d]: no dim at all, the halves
+    of the rotary dims (Llama) or neighbours (Cohere, Llama 4), these being the first dims or the last (DeepSeek)."""
+    yield torch.zeros(dim, dtype=torch.float64), torch.arange(dim)
+    held = [tensor for name, tensor in model.named_buffers() if name.endswith("inv_freq") and tensor.ndim == 1]
+    for speeds in {tuple(t.double().tolist()): t.double().cpu() for t in held}.values():
+        width, number = 2 * len(speeds), torch.arange(len(speeds))
+        for start in {0, dim - width} if width <= dim else ():
+            for even, odd in ((number, number + len(speeds)), (2 * number, 2 * number + 1)):
+                frequency, partner = torch.zeros(dim, dtype=torch.float64), torch.arange(dim)
+                frequency[start + even], frequency[start + odd] = speeds, -speeds
+                partner[start + even], partner[start + odd] = start + odd, start + even
+                yield frequency, partner
+
+
+def _fitting(before: Tensor, after: Tensor, candidates: list, moved: Tensor) -> Float[Tensor, " dim"]:
+    """The frequencies [dim] that turn `before` [pos, kv_head, dim] into `after` when positions grow by `moved`."""
+    best, error = None, FITS
+    for frequency, partner in candidates:
+        angle = moved[:, None, None] * frequency
+        turned = before * angle.cos() - before[..., partner] * angle.sin()
+        missed, size = (x.square().sum((0, 1)) for x in (turned - after, after))
+        worst = (missed / size.clamp_min(torch.finfo(torch.float64).tiny)).max().sqrt()
+        if worst < error:
+            best, error = frequency.abs(), worst
+    return torch.full_like(before[0, 0], torch.nan) if best is None else best

@@ -1,0 +1,202 @@
+"""What claims ask of records, answered from published figures: stands in for `lib.effects` as far as the figures go.
+
+A figure that is not there raises NotPublished, and the claim that asks for it cannot be decided. The first dimension of
+arrays is the text, as in `lib.effects`.
+
+Where a mean and a standard deviation over texts are published, `totals` gives an *equivalent sample*: as many numbers
+as there were texts, with exactly that mean and that standard deviation (n - 1 in its denominator), and with deviations
+that are exactly uncorrelated between tensors and arms. Student's t interval depends on nothing else, so for what is
+linear in the totals it is exact but for that correlation, which no study publishes (counts of the same texts usually
+rise and fall together, which makes the true interval of a difference narrower). A percent change is taken to first
+order in the deviations (the delta method). A figure without a standard deviation is one number, n = 1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.effects.rates import Rates
+from lib.judging.verdicts import NoSubject
+from lib.published.figures import ARMS, NAMES, Column, Figure, NotPublished, Published
+
+SERIES = [(arm, name) for arm in ARMS for name in NAMES]
+GIVES = {"text": "the write-up's text gives", "stored": "the stored results give"}
+
+
+@dataclass(frozen=True)
+class PublishedValues(Rates):
+    """The massive values of both arms as one column has them: see `lib.effects.MassiveValues`.
+
+    Both arms of a study have the same shape.
+    """
+
+    published: Published
+    column: Column
+
+    def totals(self, arm: str, name: str) -> np.ndarray:
+        """Number of massive channels over all layers [text]: an equivalent sample, or one number."""
+        total = self._total(arm, name)
+        return total.value + (total.spread * self._deviations(arm, name) if total.spread is not None else np.zeros(1))
+
+    def counts(self, arm: str, name: str) -> np.ndarray:
+        """Number of massive channels [1, layer]; NaN for layers of which nothing is published."""
+        if layers := self.column.series("layers", arm, name):
+            return np.array([[layer.value for layer in layers]])
+        first = self.column.get("layer 1", arm) if name == "query" else None
+        if first is None:
+            raise NotPublished(f"{self._gives} no counts of {name} layer by layer for the {arm} arm")
+        known = np.full((1, self.published.layers), np.nan)
+        known[:, 1] = first.value
+        return known
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return ARMS
+
+    @property
+    def uneven(self) -> bool:
+        """Have query and value different numbers of channels? Not so where the study does not say."""
+        try:
+            return super().uneven
+        except NotPublished:
+            return False
+
+    def layers(self, arm: str) -> int:
+        """Layers of an arm."""
+        return self.published.layers
+
+    def change_per_layer(self, name: str) -> np.ndarray:
+        """Change of the count from the RoPE to the DroPE arm [1, layer]."""
+        before, after = self.counts("rope", name), self.counts("drope", name)
+        return after - before
+
+    def channels(self, name: str, arm: str = "rope") -> int:
+        """Channels of one layer."""
+        study = self.published.study
+        heads = study.get("heads") if name == "query" else study.get("kv_heads", study.get("heads"))
+        if heads is None or "head_dim" not in study:
+            raise NotPublished("[study] does not say how many heads and dims a layer has")
+        return int(heads) * int(study["head_dim"])
+
+    def percent_change(self, name: str, arm: str = "drope") -> np.ndarray:
+        """Change of the total from the RoPE arm to `arm`, in percent of the RoPE arm's [text], to first order."""
+        before, after = self.totals("rope", name), self.totals(arm, name)
+        first, then = self._total("rope", name).value, self._total(arm, name).value
+        if not first:
+            raise NoSubject(f"there is no massive {name} value in the RoPE arm, so there is no percent change of it")
+        return 100 * ((after - then) / first - then * (before - first) / first**2 + then / first - 1)
+
+    def moved_share(self, name: str) -> np.ndarray:
+        """Percent of the count that sits in other layers in the DroPE arm than in the RoPE arm [1]."""
+        counts = [self.counts(arm, name) for arm in ARMS]
+        if any(np.isnan(c).any() for c in counts):
+            raise NotPublished(f"{self._gives} counts of {name} for layer 1 alone")
+        for arm, count in zip(ARMS, counts, strict=True):
+            if not count.any():
+                raise NoSubject(f"there is no massive {name} value in the {arm} arm, so none can have moved")
+        shares = [count / count.sum(-1, keepdims=True) for count in counts]
+        return 50 * np.abs(shares[0] - shares[1]).sum(-1)
+
+    def slow_share(self, arm: str, name: str) -> np.ndarray:
+        raise NotPublished(f"{self._gives} nothing on which channels of {name} are massive, only how many")
+
+    def rank_agreement(self, arm: str, name: str) -> np.ndarray:
+        raise NotPublished(f"{self._gives} no norms of {name} and none of its weights")
+
+    def gini(self, arm: str, name: str) -> np.ndarray:
+        raise NotPublished(f"{self._gives} no norms of {name}")
+
+    def need(self, name: str, *arms: str, layer: int | None = None) -> None:
+        """Raise NoSubject unless one of `arms` has at least one massive value per text (in `layer`)."""
+        if layer is None:
+            counts = [self._total(arm, name).value for arm in arms]
+        else:
+            counts = [float(self.counts(arm, name)[0, layer]) for arm in arms]
+        if max(counts) < 1:  # never so for a count that is not known
+            where = "" if layer is None else f" at layer {layer}"
+            raise NoSubject(
+                f"the {' and '.join(arms)} arm has {' and '.join(f'{c:.2g}' for c in counts)} massive {name} values "
+                f"per text{where}, fewer than 1: there is nothing to judge"
+            )
+
+    def _total(self, arm: str, name: str) -> Figure:
+        if total := total_of(self.column, arm, name):
+            return total
+        raise NotPublished(f"{self._gives} no count of {name} for the {arm} arm")
+
+    def _deviations(self, arm: str, name: str) -> np.ndarray:
+        """Numbers [text] with mean 0 and standard deviation 1, orthogonal to those of other tensors and arms."""
+        n = self.column.n_texts
+        wave = np.cos(np.pi * (SERIES.index((arm, name)) + 1) * (np.arange(n) + 0.5) / n)
+        return wave / wave.std(ddof=1)
+
+    @property
+    def _gives(self) -> str:
+        return GIVES[self.column.name]
+
+
+def total_of(column: Column, arm: str, name: str) -> Figure | None:
+    """The total over layers: the figure itself, or the sum of the layers."""
+    if total := column.get("total", arm, name):
+        return total
+    layers = column.series("layers", arm, name)
+    return Figure(sum(f.value for f in layers), sum(f.half for f in layers)) if layers else None
+
+
+@dataclass(frozen=True)
+class PublishedDisruption:
+    """Losses of both arms as one column has them: see `lib.losses.Disruption`. Trials are no texts: n = 1."""
+
+    column: Column
+
+    def massive(self, arm: str) -> np.ndarray:
+        """Increase of the loss with the massive channels zeroed [1], nats per token; mean over trials."""
+        return self._nats(arm, "massive").mean(keepdims=True)
+
+    def controls(self, arm: str) -> np.ndarray:
+        """Increase of the loss with random channels zeroed [1, trial], nats per token."""
+        return self._nats(arm, "random")[None, :]
+
+    def control(self, arm: str) -> np.ndarray:
+        """The controls' mean [1]: every trial is a replicate of the control, not of a text."""
+        return self.controls(arm).mean(-1)
+
+    def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
+        """Increase of perplexity in percent with the massive channels zeroed [1], by kind of text."""
+        kinds = self.column.kinds(arm)
+        if not kinds:
+            raise NotPublished(f"{GIVES[self.column.name]} no damage by kind of text for the {arm} arm")
+        return {kind: np.array([self.column.figures["kind", arm, kind, "massive"].value]) for kind in kinds}
+
+    def zeroed(self, arm: str) -> int:
+        """Number of query and key channels that were taken for massive."""
+        if (dims := self.column.get("dims", arm)) is None:
+            raise NotPublished(f"{GIVES[self.column.name]} no number of zeroed channels for the {arm} arm")
+        return int(dims.value)
+
+    def need_same_tokens(self) -> None:
+        """Both arms of a study read the same tokens."""
+
+    def need(self, *arms: str) -> None:
+        """Raise NoSubject for an arm of which it is published that no channel was zeroed."""
+        for arm in arms:
+            dims = self.column.get("dims", arm)
+            if dims is not None and not dims.value:
+                raise NoSubject(f"the {arm} arm has no massive query or key channel to zero: there is nothing to judge")
+
+    def _nats(self, arm: str, condition: str) -> np.ndarray:
+        """Increase of the loss [trial], from perplexities where they are published, else from the said percent."""
+        if (rise := nats(self.column, arm, condition)) is None:
+            raise NotPublished(
+                f"{GIVES[self.column.name]} no perplexity with {condition} channels zeroed for the {arm} arm"
+            )
+        return rise
+
+
+def nats(column: Column, arm: str, condition: str) -> np.ndarray | None:
+    """Increase of the loss [trial] in nats per token, None where neither perplexities nor a percent are published."""
+    before, after = (column.series("perplexity", arm, c) for c in ("baseline", condition))
+    if before and after:
+        return np.log([b.value / a.value for a, b in zip(before, after, strict=True)])
+    said = column.get("increase", arm, condition)
+    return None if said is None or said.value <= -100 else np.log1p([said.value / 100])

@@ -1,0 +1,119 @@
+"""What published figures make of each other: totals of layers, percents of perplexities, ratios; and the rounding."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lib.published.effects import total_of
+from lib.published.figures import ARMS, CONDITIONS, NAMES, Column, Figure
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A value, the ends of what it was rounded from, and its standard deviation over texts if that is known.
+
+    `at_least` says that only a lower bound was published.
+    """
+
+    value: float
+    low: float
+    high: float
+    spread: float | None = None
+    at_least: bool = False
+
+
+def follow(column: Column, layers: int) -> Iterator[tuple[tuple[str, ...], Quantity]]:
+    """Every figure that follows from the others of a column, by what it is (see `lib.published.Column`)."""
+    yield from _counts(column, layers)
+    yield from _losses(column)
+
+
+def _counts(column: Column, layers: int) -> Iterator[tuple[tuple[str, ...], Quantity]]:
+    for name in NAMES:
+        for arm in ARMS:
+            if series := column.series("layers", arm, name):
+                yield ("total", arm, name), _sum(series)
+        before, after = (total_of(column, arm, name) for arm in ARMS)
+        if before and after and before.value > before.half:
+            yield ("change", name), _change(before, after)
+        if before and after and name == "query":
+            lost, half = before.value - after.value, before.half + after.half
+            spread = _root(before.spread, after.spread)
+            ends = ((lost - half) / layers, (lost + half) / layers)
+            yield ("fewer per layer",), Quantity(lost / layers, *ends, None if spread is None else spread / layers)
+    for arm in ARMS:
+        if series := column.series("layers", arm, "query"):
+            yield ("layer 1", arm), quantity(series[1])
+        if not column.get("dims", arm) and all(totals := [total_of(column, arm, name) for name in NAMES[:2]]):
+            both = _sum(tuple(totals))
+            yield ("dims", arm), Quantity(both.value, both.low, both.high, _root(*(t.spread for t in totals)))
+    if (gained := layers_with_more(column, "query")) is not None:
+        others = float(len([layer for layer in gained if layer != 1]))
+        yield ("other layers with more",), Quantity(others, others, others)
+
+
+def _losses(column: Column) -> Iterator[tuple[tuple[str, ...], Quantity]]:
+    for arm in ARMS:
+        for start in (("perplexity", arm), *(("kind perplexity", arm, kind) for kind in column.kinds(arm))):
+            before = column.series(*start, "baseline")
+            for condition in CONDITIONS[1:]:
+                if before and (after := column.series(*start, condition)):
+                    name = "increase" if start[0] == "perplexity" else "kind"
+                    yield (name, *start[1:], condition), _change(_mean(before), _mean(after))
+    increases = [increase(column, arm) for arm in ARMS]
+    if all(increases) and all(i.low > 0 for i in increases):
+        rope, drope = increases
+        yield ("reliance",), Quantity(rope.value / drope.value, rope.low / drope.high, rope.high / drope.low)
+
+
+def increase(column: Column, arm: str) -> Quantity | None:
+    """Increase of perplexity in percent with the massive channels zeroed: as given, or as the perplexities have it."""
+    if given := column.get("increase", arm, "massive"):
+        return quantity(given)
+    before, after = (column.series("perplexity", arm, c) for c in CONDITIONS[:2])
+    return _change(_mean(before), _mean(after)) if before and after else None
+
+
+def layers_with_more(column: Column, name: str) -> dict[int, float] | None:
+    """The layers with more massive values under DroPE than under RoPE, with how many more.
+
+    None where layers are not published.
+    """
+    before, after = (column.series("layers", arm, name) for arm in ARMS)
+    if not before or not after:
+        return None
+    gains = {layer: a.value - b.value for layer, (b, a) in enumerate(zip(before, after, strict=True))}
+    return {layer: gain for layer, gain in gains.items() if gain > 0}
+
+
+def quantity(entry: Figure | tuple[Figure, ...]) -> Quantity:
+    """A figure, or the mean of a series, with the ends that rounding leaves open."""
+    one = _mean(entry) if isinstance(entry, tuple) else entry
+    return Quantity(one.value, one.value - one.half, one.value + one.half, one.spread)
+
+
+def _mean(series: tuple[Figure, ...]) -> Figure:
+    return Figure(sum(f.value for f in series) / len(series), sum(f.half for f in series) / len(series))
+
+
+def _sum(series: tuple[Figure, ...]) -> Quantity:
+    value, half = sum(f.value for f in series), sum(f.half for f in series)
+    return Quantity(value, value - half, value + half)
+
+
+def _change(before: Figure, after: Figure) -> Quantity:
+    """Percent change with its rounding, and its standard deviation to first order if both have one."""
+    low = (after.value - after.half) / (before.value + before.half)
+    high = (after.value + after.half) / (before.value - before.half)
+    ratio = after.value / before.value
+    parts = [None if s is None else s / before.value for s in (after.spread, _times(before.spread, ratio))]
+    spread = _root(*parts)
+    return Quantity(100 * (ratio - 1), 100 * (low - 1), 100 * (high - 1), _times(spread, 100))
+
+
+def _times(spread: float | None, factor: float) -> float | None:
+    return None if spread is None else factor * spread
+
+
+def _root(*spreads: float | None) -> float | None:
+    """The standard deviation of a sum of uncorrelated parts, None unless all are known."""
+    return None if None in spreads else sum(spread**2 for spread in spreads) ** 0.5

@@ -1,0 +1,165 @@
+"""The tables of published figures, checked one by one: counts, perplexities, and perplexities by kind of text."""
+
+from collections.abc import Mapping
+
+from lib.published.figures import (
+    ARMS,
+    CONDITIONS,
+    FEWEST_WITH_SPREAD,
+    NAMES,
+    Column,
+    Figure,
+    check_keys,
+    figure,
+    table_of,
+)
+
+Figures = dict[tuple[str, ...], Figure | tuple[Figure, ...]]
+EXTRA = ("query_fewer_per_layer", "layer_1_query", "layer_1_is_only_exception")
+
+
+def column(name: str, table: Mapping, *, layers: int) -> Column:
+    """All figures of one source. Raises ValueError, one sentence, for the first that is wrong."""
+    check_keys(table, ("massive_values", "disruption", "disruption_by_text_type", "tasks"), f"[{name}]")
+    counts = table_of(table, "massive_values", f"{name}.massive_values")
+    where = f"[{name}.massive_values]"
+    texts = figure(counts["n_texts"], f"{where} n_texts", least=1) if "n_texts" in counts else None
+    figures = {
+        **_counts(counts, where, layers),
+        **_losses(table_of(table, "disruption", f"{name}.disruption"), f"[{name}.disruption]"),
+        **_kinds(table_of(table, "disruption_by_text_type", f"{name}.disruption_by_text_type"), name),
+    }
+    _check_numbers(table.get("tasks", {}), f"[{name}.tasks]")
+    spreads = [f.spread is not None for what, f in figures.items() if what[0] == "total"]
+    if any(spreads) and not all(spreads):
+        raise ValueError(f"{where}: give every total a standard deviation or none, they are compared with each other")
+    if any(spreads) and texts is None:
+        raise ValueError(f"{where} gives standard deviations, so it must say n_texts")
+    if any(spreads) and not (texts.value >= FEWEST_WITH_SPREAD and texts.value.is_integer()):
+        few = f"must be a whole number of {FEWEST_WITH_SPREAD} or more"
+        raise ValueError(f"{where} n_texts {few} where standard deviations are given: leave them out")
+    return Column(name, int(texts.value) if any(spreads) else 1, figures)
+
+
+def _counts(table: Mapping, where: str, layers: int) -> Figures:
+    check_keys(table, ("n_texts", *ARMS, *NAMES, *EXTRA), where)
+    found: Figures = {}
+    for name in NAMES:
+        totals = table_of(table, name, f"{where} {name}")
+        check_keys(totals, (*ARMS, "change_percent"), f"{where} {name}")
+        for arm in ARMS:
+            if arm in totals:
+                found["total", arm, name] = _with_spread(totals[arm], f"{where} {name} {arm}", least=0)
+        if "change_percent" in totals:
+            found["change", name] = figure(totals["change_percent"], f"{where} {name} change_percent", least=-100)
+    for arm in ARMS:
+        per_layer = table_of(table, arm, f"{where} {arm}")
+        check_keys(per_layer, NAMES, f"{where} {arm}")
+        for name, counts in per_layer.items():
+            found["layers", arm, name] = _series(counts, f"{where} {arm} {name}", least=0)
+            if len(found["layers", arm, name]) != layers:
+                there = len(found["layers", arm, name])
+                raise ValueError(f"{where} {arm} {name} has {there} layers, but [study] says {layers}")
+    first = table_of(table, "layer_1_query", f"{where} layer_1_query")
+    check_keys(first, ARMS, f"{where} layer_1_query")
+    for arm, count in first.items():
+        found["layer 1", arm] = figure(count, f"{where} layer_1_query {arm}", least=0)
+    if "query_fewer_per_layer" in table:
+        found["fewer per layer",] = figure(table["query_fewer_per_layer"], f"{where} query_fewer_per_layer")
+    if "layer_1_is_only_exception" in table:
+        if not isinstance(table["layer_1_is_only_exception"], bool):
+            raise ValueError(f"{where} layer_1_is_only_exception must be true or false")
+        if table["layer_1_is_only_exception"]:
+            found["other layers with more",] = Figure(0.0, 0.0)
+    return found
+
+
+def _losses(table: Mapping, where: str) -> Figures:
+    allowed = ("control_seeds", *ARMS, "reliance_ratio", "p_massive_vs_random", "p_rope_vs_drope", "cohens_d_above")
+    check_keys(table, allowed, where)
+    found: Figures = {}
+    single = {"control_seeds": "control seeds", "reliance_ratio": "reliance", "cohens_d_above": "d above"}
+    for key, what in single.items():
+        if key in table:
+            found[what,] = figure(table[key], f"{where} {key}", least=0)
+    if "p_rope_vs_drope" in table:
+        found["p of arms",] = figure(table["p_rope_vs_drope"], f"{where} p_rope_vs_drope", least=0, most=1)
+    levels = table_of(table, "p_massive_vs_random", f"{where} p_massive_vs_random")
+    check_keys(levels, ARMS, f"{where} p_massive_vs_random")
+    for arm, p in levels.items():
+        found["p", arm] = figure(p, f"{where} p_massive_vs_random {arm}", least=0, most=1)
+    for arm in ARMS:
+        found |= _arm(table_of(table, arm, f"{where} {arm}"), f"{where} {arm}", arm)
+    return found
+
+
+def _arm(table: Mapping, where: str, arm: str) -> Figures:
+    increases = {f"{condition}_increase_percent": condition for condition in CONDITIONS[1:]}
+    single = {"massive_dims": "dims", "cohens_d": "d", "p_massive_vs_random": "p"}
+    check_keys(table, (*CONDITIONS, *increases, *single), where)
+    found: Figures = {}
+    for condition in CONDITIONS:
+        if condition in table:
+            found["perplexity", arm, condition] = _series(table[condition], f"{where} {condition}", least=1)
+    trials = {condition: len(series) for (_, _, condition), series in found.items()}
+    if len(set(trials.values())) > 1:
+        counted = ", ".join(f"{condition} {number}" for condition, number in trials.items())
+        raise ValueError(f"{where} has different numbers of trials: {counted}")
+    for key, condition in increases.items():
+        if key in table:
+            found["increase", arm, condition] = _with_spread(table[key], f"{where} {key}", least=-100)
+    for key, what in single.items():
+        if key in table:
+            found[what, arm] = figure(table[key], f"{where} {key}", least=0, most=1 if what == "p" else float("inf"))
+    return found
+
+
+def _kinds(table: Mapping, name: str) -> Figures:
+    """Both orders are read: kinds of text with arms in them, or arms with kinds of text in them."""
+    place = f"{name}.disruption_by_text_type"
+    found: Figures = {}
+    for outer in table:
+        inside = table_of(table, outer, f"{place}.{outer}")
+        if outer not in ARMS:
+            check_keys(inside, ARMS, f"[{place}] {outer}")
+        for inner, entry in inside.items():
+            arm, kind = (outer, inner) if outer in ARMS else (inner, outer)
+            found |= _kind(entry, f"[{place}] {outer} {inner}", arm, kind)
+    return found
+
+
+def _kind(entry: object, where: str, arm: str, kind: str) -> Figures:
+    if not isinstance(entry, Mapping):
+        return {("kind", arm, kind, "massive"): figure(entry, where, least=-100)}
+    losses = _arm(entry, where, arm)
+    if ("increase", arm, "massive") not in losses:
+        raise ValueError(f"{where} needs massive_increase_percent")
+    found: Figures = {("kind", arm, kind, what[2]): f for what, f in losses.items() if what[0] == "increase"}
+    return found | {("kind perplexity", arm, kind, what[2]): f for what, f in losses.items() if what[0] == "perplexity"}
+
+
+def _with_spread(value: object, where: str, *, least: float) -> Figure:
+    """A mean, or [mean, standard deviation]."""
+    if not isinstance(value, list):
+        return figure(value, where, least=least)
+    if len(value) != 2:
+        raise ValueError(f"{where} must be a mean or [mean, standard deviation], not {len(value)} numbers")
+    mean, spread = figure(value[0], where, least=least), figure(value[1], f"{where} (standard deviation)", least=0)
+    return Figure(mean.value, mean.half, spread.value)
+
+
+def _series(value: object, where: str, *, least: float) -> tuple[Figure, ...]:
+    numbers = value if isinstance(value, list) else [value]
+    if not numbers:
+        raise ValueError(f"{where} is an empty list")
+    return tuple(figure(number, f"{where}, number {i + 1}", least=least) for i, number in enumerate(numbers))
+
+
+def _check_numbers(value: object, where: str) -> None:
+    """Figures that no claim is about: numbers and words are taken as they are."""
+    if isinstance(value, (Mapping, list)):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value, start=1)
+        for key, entry in items:
+            _check_numbers(entry, f"{where} {key}")
+    elif not isinstance(value, str):
+        figure(value, where)

@@ -1,0 +1,149 @@
+import json
+import tomllib
+from decimal import Decimal
+
+import pytest
+
+from lib.published.figures import FOLDER, published, read
+from lib.published.findings import audit_document
+
+pytestmark = pytest.mark.cpu
+TEXT = (FOLDER / "africa2026.toml").read_text()
+DOCUMENT = audit_document(read("africa2026"))
+
+
+def found(kind, *changes):
+    """The findings of a kind, in a copy of the figures with parts of its text replaced wherever they stand."""
+    text = TEXT
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    audit = audit_document(published(tomllib.loads(text, parse_float=Decimal)))
+    return [finding for finding in audit["findings"] if finding["kind"] == kind]
+
+
+def test_the_document_is_json_and_has_the_study():
+    assert json.loads(json.dumps(DOCUMENT, allow_nan=False)) == DOCUMENT
+    assert list(DOCUMENT) == ["study", "findings", "compared"]
+    assert DOCUMENT["study"]["title"].startswith("Massive Activations")
+    assert {tuple(finding) for finding in DOCUMENT["findings"]} == {
+        ("kind", "what", "said", "held", "ratio", "sentence")
+    }
+
+
+def test_ten_trials_of_one_number_are_no_replicates():
+    rope, drope = found("replicates")
+    assert (rope["said"], rope["held"]) == (10, 1)
+    assert rope["sentence"].startswith(
+        "The stored results give 10 trials for the rope arm, but baseline and massive are each one number repeated "
+        "while random varies: the trials are no replicates, and p = 2.1e-48 and Cohen's d = 170709"
+    )
+    assert "Cohen's d = 1168.28" in drope["sentence"]
+
+
+VARYING = "random = [1.304, 1.299, 1.291, 1.294, 1.29, 1.31, 1.31, 1.318, 1.306, 1.307]"
+ALL_VARY = [("massive = [1503, 1503", "massive = [1503, 1504"), ("baseline = [1.295, ", "baseline = [1.296, ")]
+NONE_VARIES = [(VARYING, f"random = {[1.3] * 10}")]
+
+
+@pytest.mark.parametrize("changes", [ALL_VARY, NONE_VARIES])
+def test_trials_that_all_vary_or_all_stay_are_no_finding(changes):
+    assert [finding["what"] for finding in found("replicates", *changes)] == ["trials under drope"]
+
+
+def test_one_series_that_varies_leaves_the_other_constant():
+    rope, _ = found("replicates", ("massive = [1503, 1503", "massive = [1503, 1504"))
+    assert "baseline is one number repeated while massive and random vary" in rope["sentence"]
+
+
+def test_the_reliance_ratio_depends_on_the_scale():
+    text, stored = found("scale")
+    assert (text["said"], text["held"], text["ratio"]) == pytest.approx((82, 2.590, 0.0316), rel=2e-3)
+    assert (stored["said"], stored["held"]) == pytest.approx((81.6, 2.592), rel=2e-3)
+    assert "82-fold" in text["sentence"]
+    assert "2.6-fold" in text["sentence"]
+
+
+def test_the_same_ratio_on_both_scales_is_no_finding():
+    changes = ("massive = 22.7, random = 1.49, massive_increase_percent = 1421", "massive = 1729, random = 1.49")
+    assert len(found("scale", changes, ("reliance_ratio = 82\n", ""))) == 1
+
+
+def test_the_damage_differs_between_kinds_of_text_as_the_text_does_not_say():
+    rope, drope = found("kinds")
+    assert (rope["said"], rope["held"], drope["held"]) == pytest.approx((1.0026, 4.265, 23.53), rel=1e-3)
+    assert "under rope in percent of perplexity differs 4.26-fold in the stored results" in rope["sentence"]
+    assert "the text's figures differ 1.003-fold" in rope["sentence"]
+
+
+def test_kinds_that_are_damaged_alike_are_no_finding():
+    changes = [("= 462642", "= 115930"), ("= 494414", "= 115930")]
+    assert [finding["what"].split()[-1] for finding in found("kinds", *changes)] == ["drope"]
+
+
+def test_the_reliance_ratio_is_another_for_every_kind_of_text():
+    (finding,) = found("reliance by kind")
+    assert [round(ratio) for ratio in finding["held"].values()] == [82, 37, 15]
+    assert [round(ratio) for ratio in finding["said"].values()] == [83, 80, 84]
+    assert "the stored results give 82 (literary), 37 (technical), 15 (repetitive)" in finding["sentence"]
+
+
+def test_the_same_reliance_for_every_kind_is_no_finding():
+    said = TEXT[TEXT.index("literary   = {") : TEXT.index("[stored.massive_values.rope]")]
+    stored = [("= 12475.4", "= 5672.27"), ("= 33446.2", "= 6061.82")]
+    assert found("reliance by kind", (said, ""), *stored) == []
+
+
+def test_what_is_claimed_of_layers_is_true_of_query_alone():
+    key, value = found("other tensors")
+    assert (key["held"], value["held"]) == (10, 9)
+    assert "in 10 layers of key (1, 21, 22, 23, 24, 25, 27, 28, 29, 30; but for layer 1, layer 25" in key["sentence"]
+    assert "in 9 layers of value (1, 2, 3, 4, 12, 15, 19, 24, 31; but for layer 1, layer 2 has" in value["sentence"]
+
+
+def test_where_query_has_other_layers_itself_the_other_tensors_are_no_finding():
+    assert found("other tensors", ("query = [9.333, 101.3, 30.33", "query = [9.333, 101.3, 45.33")) == []
+
+
+def test_a_tensor_with_no_other_layer_is_no_finding():
+    drope = TEXT[TEXT.index("key = [16.33, 21.67") : TEXT.index("value = [40.67")]
+    assert [f["what"] for f in found("other tensors", (drope, f"key = {[1] * 32}\n"))] == ["layers of value with more"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("massive = 22.7, random = 1.49, massive_increase_percent = 1421", "massive_increase_percent = 0")],
+        [("massive = 22.7, random = 1.49, massive_increase_percent = 1421", "massive = 1.49")],
+    ],
+)
+def test_no_damage_under_drope_has_no_ratio(changes):
+    assert [finding["sentence"][:10] for finding in found("scale", *changes)] == ["The stored"]
+
+
+@pytest.mark.parametrize("percent", ["0", "-5"])
+def test_a_kind_that_is_not_damaged_has_no_ratio(percent):
+    changes = ("massive_increase_percent = 12475.4", f"massive_increase_percent = {percent}")
+    assert [finding["what"] for finding in found("kinds", changes)] == ["damage by kind of text under rope"]
+    assert "stored" not in found("reliance by kind", changes)[0]["sentence"]
+
+
+def test_every_disagreement_is_a_finding_with_both_figures():
+    disagreements = found("disagreement")
+    assert len(disagreements) == 6
+    technical = next(finding for finding in disagreements if "technical texts under rope" in finding["what"])
+    assert (technical["said"], technical["held"]) == (115800, 462642)
+    assert technical["sentence"].endswith("the text says 115800, the store holds 462642 (4 times as much).")
+
+
+def test_text_types_that_agree_are_no_disagreement():
+    changes = [("rope = 115800, drope = 1450", "rope = 462600, drope = 12480"), ("p_massive_vs_random = {", "# ")]
+    left = {finding["what"] for finding in found("disagreement", *changes)}
+    assert {what.split(" texts")[0] for what in left} == {"increase of perplexity of repetitive"}
+
+
+def test_a_figure_that_does_not_follow_from_the_others_is_a_finding():
+    (finding,) = found("arithmetic")
+    assert (finding["said"], round(finding["held"], 2)) == (17, 17.94)
+    assert "the text gives 17, but its other figures make it 17.9406" in finding["sentence"]
+    assert found("arithmetic", ("query_fewer_per_layer = 17", "query_fewer_per_layer = 17.9")) == []

@@ -1,0 +1,5 @@
+"""`python -m lib.recalibrate --help`."""
+
+from lib.recalibrate.run import main
+
+main()

@@ -1,0 +1,328 @@
+"""Recalibration on a tiny model: resumed exactly, read by our loader and by the official arithmetic."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fixtures.models.tiny import save, tiny_llama
+from lib.checkpoints import series
+from lib.models import drope, loading
+from lib.models.tests.test_drope import run, tiny_qwen2, without_rotation
+from lib.recalibrate import run
+from lib.recalibrate.run import Recalibration, Training
+
+pytestmark = pytest.mark.cpu
+
+ROOT = Path(__file__).parents[3]
+SMALL = {"max_steps": 6, "save_steps": 2, "per_device_train_batch_size": 2, "learning_rate": 1e-2, "use_cpu": True}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def texts(tmp_path):
+    lines = [json.dumps({"text": f"{i} the quick brown fox jumps over {i * i} lazy dogs"}) for i in range(40)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(lines))
+    return str(tmp_path / "texts.jsonl")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A model to start from; one with biases is not the same without them."""
+    return {
+        "llama": lambda: str(save(tiny_llama(layers=2, kv_heads=2), tmp_path / "llama")),
+        "qwen2": lambda: str(save(tiny_qwen2(), tmp_path / "qwen2")),
+    }
+
+
+@pytest.fixture
+def train(tmp_path, texts, start):
+    """Recalibrates in this process and returns the folder of the run."""
+
+    def go(folder="run", model=None, groups="{}", rotation="drop", attention_type="nope", streaming=False, **training):
+        settings = Recalibration(model or start["llama"](), [texts], tokens=24, groups=groups, rotation=rotation)
+        settings.attention_type, settings.streaming = attention_type, streaming
+        options = {**SMALL, "disable_tqdm": True, **training}
+        run.run(settings, Training(output_dir=str(tmp_path / folder), **options))
+        return tmp_path / folder
+
+    return go
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_checkpoint_is_saved_every_so_many_steps_and_all_differ(train):
+    folder = train()
+    found = series.read(str(folder / "checkpoint-*"))
+    assert [c.step for c in found.usable] == [2, 4, 6]
+    assert not found.faults
+    assert not same(weights(folder / "checkpoint-2"), weights(folder / "checkpoint-4"))
+
+
+@pytest.mark.parametrize("base", ["llama", "qwen2"])
+@pytest.mark.parametrize("kind", list(drope.NORMED))
+def test_the_official_arithmetic_gives_the_logits_that_our_loader_gives(train, start, base, kind, ids):
+    folder = train(model=start[base](), attention_type=kind) / "checkpoint-6"
+    ours = loading.load(str(folder), device="cpu").model
+    plain = loading.load(start[base](), device="cpu").model
+    plain.load_state_dict({n: w for n, w in weights(folder).items() if "_norm.weight" not in n}, strict=False)
+    norms = {
+        name: weight for name, weight in weights(folder).items() if name.endswith(("q_norm.weight", "k_norm.weight"))
+    }
+    plain.load_state_dict(weights(folder), strict=False)
+    theirs = run(without_rotation(plain, kind, norms=norms), ids)
+    torch.testing.assert_close(run(ours, ids), theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("base", "name"), [("llama", "Llama"), ("qwen2", "Qwen2")])
+def test_a_checkpoint_says_what_published_ones_say(train, start, base, name):
+    config = json.loads((train(model=start[base]()) / "checkpoint-6" / "config.json").read_text())
+    assert config["model_type"] == f"{base}_drope"
+    assert config["architectures"] == [f"DroPE{name}ForCausalLM"]
+    assert config["attention_type"] == "nope"
+    assert {value.split("drope.")[1] for value in config["auto_map"].values()} == {
+        f"DroPE{name}Config",
+        f"DroPE{name}ForCausalLM",
+    }
+    assert config["use_cache"] is True
+
+
+def test_a_qk_norm_variant_stores_both_norms_and_trains_those_in_use(train):
+    folder = train(attention_type="q_norm_nope")
+    found = weights(folder / "checkpoint-6")
+    changed = {
+        name: bool((found[f"model.layers.0.self_attn.{name}.weight"] != 1).any()) for name in ("q_norm", "k_norm")
+    }
+    assert changed == {"q_norm": True, "k_norm": False}
+
+
+@pytest.mark.parametrize(("kind", "trained"), [("nope", ""), ("k_norm_nope", "k"), ("qk_norm_nope", "qk")])
+def test_every_weight_is_trained_but_a_norm_that_does_not_act(start, kind, trained):
+    # several processes wait for the gradient of every weight that is trained
+    settings = Recalibration(start["llama"](), [], attention_type=kind)
+    weights = dict(run.prepare(settings).model.named_parameters())
+    idle = {name for name, weight in weights.items() if not weight.requires_grad}
+    norms = {name for name in weights if "q_norm" in name or "k_norm" in name}
+    assert idle == {name for name in norms if name.split(".")[-2][0] not in trained}
+
+
+def test_the_control_keeps_its_rotation_and_is_a_plain_checkpoint(train, ids):
+    folder = train(rotation="keep") / "checkpoint-6"
+    assert json.loads((folder / "config.json").read_text())["model_type"] == "llama"
+    assert drope.position_response(loading.load(str(folder), device="cpu").model, ids)["change"] > 0.01
+
+
+def test_treatment_and_control_see_the_same_texts_in_the_same_order(train, monkeypatch):
+    seen = {}
+
+    def note(self, model, inputs, *rest, **options):
+        seen.setdefault(self.dropped, []).append(inputs["input_ids"].tolist())
+        return step(self, model, inputs, *rest, **options)
+
+    step = run.Recalibrator.training_step
+    monkeypatch.setattr(run.Recalibrator, "training_step", note)
+    train("drope"), train("continued", rotation="keep")
+    assert seen[True] == seen[False]
+    assert len(seen[True]) == 6
+
+
+def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(train, monkeypatch):
+    whole = train("whole")
+    step = run.Recalibrator.training_step
+    calls = iter(range(100))
+
+    def fail_in_the_fifth_step(self, *args, **options):
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return step(self, *args, **options)
+
+    monkeypatch.setattr(run.Recalibrator, "training_step", fail_in_the_fifth_step)
+    with pytest.raises(KeyboardInterrupt):
+        train("cut")
+    monkeypatch.undo()
+    cut = train("cut")
+    for n in (2, 4, 6):
+        assert same(weights(whole / f"checkpoint-{n}"), weights(cut / f"checkpoint-{n}"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / series.STATE).unlink(),
+        lambda folder: (folder / series.STATE).write_text('{"global_'),
+        lambda folder: (folder / "model.safetensors").write_bytes(b"cut short"),
+        lambda folder: (folder / "scheduler.pt").unlink(),
+    ],
+    ids=["state missing", "state cut short", "weights cut short", "nothing to resume with"],
+)
+def test_a_half_written_checkpoint_is_not_gone_on_from(train, damage):
+    folder = train()
+    # as a kill while checkpoint 6 was written leaves it: 4 can still be gone on from
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        (folder / "checkpoint-4" / name).write_bytes((folder / "checkpoint-6" / name).read_bytes())
+    damage(folder / "checkpoint-6")
+    begun = json.loads((folder / "recalibration.json").read_text())
+    assert run.to_resume_from(folder, begun) == folder / "checkpoint-4"
+
+
+def test_a_finished_run_is_left_alone(train):
+    folder = train()
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    train()
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 1e-3}, {"seed": 7}, {"rotation": "keep"}, {"groups": '{"q": {}}'}]
+)
+def test_a_run_is_not_gone_on_with_under_other_settings(train, change):
+    train()
+    (key,) = change
+    with pytest.raises(ValueError, match=f"was begun with {key} .*: give another --output_dir"):
+        train(**change)
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_may_be_begun_otherwise(train):
+    with pytest.raises(ValueError, match="no weight has a name that matches 'r_proj'"):
+        train(groups='{"r_proj": {"lr": 0.1}}')
+    assert (train(groups='{"q_proj": {"lr": 0.1}}') / "checkpoint-6").is_dir()
+
+
+def test_a_folder_with_other_checkpoints_is_refused(train, tmp_path):
+    (tmp_path / "run" / "checkpoint-2").mkdir(parents=True)
+    with pytest.raises(ValueError, match="holds checkpoints that were made otherwise"):
+        train()
+
+
+def test_only_the_newest_checkpoint_keeps_its_optimizer(train):
+    folder = train()
+    assert [path.parent.name for path in folder.rglob("optimizer.pt")] == ["checkpoint-6"]
+
+
+def test_a_dataset_may_be_streamed_while_training(train):
+    folder = train(streaming=True)
+    assert [c.step for c in series.read(str(folder / "checkpoint-*")).usable] == [2, 4, 6]
+
+
+def test_a_stream_without_a_number_of_steps_is_refused(train):
+    with pytest.raises(ValueError, match="a dataset that is streamed has no known end: give --max_steps"):
+        train(streaming=True, max_steps=-1)
+
+
+def test_groups_change_what_is_trained(train):
+    plain = weights(train("plain") / "checkpoint-6")
+    frozen = weights(train("frozen", groups='{"q_proj": {"lr": 0.0}}') / "checkpoint-6")
+    begun = tiny_llama(layers=2, kv_heads=2).state_dict()
+    name = "model.layers.0.self_attn.{}_proj.weight"
+    assert torch.equal(frozen[name.format("q")], begun[name.format("q")])
+    assert not torch.equal(plain[name.format("q")], begun[name.format("q")])
+    assert not torch.equal(frozen[name.format("k")], begun[name.format("k")])
+
+
+@pytest.mark.parametrize("groups", ["not json", "[1]", '{"(": {}}', '{"q": 3}'])
+def test_groups_that_cannot_be_read_get_a_sentence(train, groups):
+    with pytest.raises(ValueError, match="--groups must be JSON of the form"):
+        train(groups=groups)
+
+
+def test_a_quantized_model_is_refused(train, start):
+    with pytest.raises(ValueError, match="quantized weights cannot be trained"):
+        train(model=f"{start['llama']()},load_in_4bit=True")
+
+
+def test_another_architecture_is_refused(train, start):
+    folder = Path(start["llama"]())
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "mistral"}))
+    with pytest.raises(ValueError, match="is a 'mistral': Llama and Qwen2 can be recalibrated"):
+        train(model=str(folder))
+
+
+def test_a_control_without_rotation_is_refused(train):
+    folder = train()
+    with pytest.raises(ValueError, match="has no rotation to keep"):
+        train("control", model=str(folder / "checkpoint-6"), rotation="keep")
+
+
+def test_a_drope_checkpoint_is_trained_on_as_one(train, ids):
+    folder = train("more", model=str(train() / "checkpoint-6")) / "checkpoint-6"
+    assert drope.position_response(loading.load(str(folder), device="cpu").model, ids)["change"] == 0
+
+
+def command(texts, model, out, *options):
+    small = [f"--{key}={value}" for key, value in SMALL.items()]
+    arguments = ["--model", model, "--texts", texts, "--tokens=24", "--output_dir", str(out), *small, *options]
+    return [sys.executable, "-m", "lib.recalibrate", *arguments]
+
+
+def environment(tmp_path):
+    return {**os.environ, "HF_DATASETS_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.slow
+def test_a_killed_command_given_again_ends_with_the_same_weights(texts, start, tmp_path):
+    model, env = start["llama"](), environment(tmp_path)
+    subprocess.run(
+        command(texts, model, tmp_path / "whole", "--max_steps=60"), check=True, env=env, capture_output=True
+    )
+    killed = command(texts, model, tmp_path / "killed", "--max_steps=60")
+    process = subprocess.Popen(killed, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob("checkpoint-*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "checkpoint-60").exists()
+    subprocess.run(killed, check=True, env=env, capture_output=True)
+    assert same(weights(tmp_path / "whole" / "checkpoint-60"), weights(tmp_path / "killed" / "checkpoint-60"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_with_accumulation_trains(texts, start, tmp_path):
+    model, env = start["llama"](), environment(tmp_path)
+    plain = ("--max_grad_norm=0", "--optim=sgd")  # AdamW would blow up rounding where gradients are next to nothing
+    one = command(texts, model, tmp_path / "one", "--gradient_accumulation_steps=2", *plain)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
+    two = launch + command(texts, model, tmp_path / "two", *plain, "--ddp_backend=gloo")[2:]
+    for line in (one, two):
+        done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-2000:]
+    found = [weights(tmp_path / name / "checkpoint-6") for name in ("one", "two")]
+    for name in found[0]:
+        torch.testing.assert_close(found[0][name], found[1][name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("--model", "nowhere/at/all"), "nowhere/at/all is neither a folder here nor a model id"),
+        (("--texts", "nothing.jsonl"), "there is no file nothing.jsonl"),
+        (("--no_such_option", "1"), "no_such_option"),
+        (("--rotation", "half"), "invalid choice: 'half'"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_without_a_traceback(texts, start, tmp_path, change, sentence):
+    line = command(texts, start["llama"](), tmp_path / "run", *change)
+    done = subprocess.run(line, env=environment(tmp_path), capture_output=True, text=True)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,90 @@
+"""transformers' Trainer for recalibration: optimizer settings by name of the weights, and DroPE checkpoints."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import transformers
+from torch import nn
+
+from lib.models import loading
+
+PUBLISHED_CODE = "SakanaAI/Llama-2-7b-hf-DroPE--drope"
+"""Where a DroPE config says the wrapper's code is. Never run here; only who asks for remote code gets it."""
+RESUMING = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth")
+"""Files of a checkpoint that only resuming needs."""
+
+
+class Recalibrator(transformers.Trainer):
+    """Trainer with optimizer settings by name of the weights, saving DroPE checkpoints."""
+
+    def __init__(self, *args, groups: Mapping[str, Mapping], dropped: bool, **options):
+        super().__init__(*args, **options)
+        self.groups, self.dropped = groups, dropped
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        fresh = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if fresh and self.groups:
+            regroup(optimizer, model or self.model, self.groups)
+        return optimizer
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call)
+        if self.dropped and self.args.should_save:
+            mark_as_drope(Path(output_dir or self.args.output_dir))
+
+
+class KeepOneToResume(transformers.TrainerCallback):
+    """Only the newest checkpoint keeps the optimizer, which is twice as large as the weights."""
+
+    def on_save(self, args, state, control, **_):
+        if args.should_save:
+            for folder in Path(args.output_dir).glob("checkpoint-*"):
+                if folder.name != f"checkpoint-{state.global_step}":
+                    for pattern in RESUMING:
+                        for file in folder.glob(pattern):
+                            file.unlink()
+
+
+def regroup(optimizer: torch.optim.Optimizer, model: nn.Module, groups: Mapping[str, Mapping]) -> None:
+    """Give the weights whose name matches a pattern of `groups` settings of their own; the first match counts.
+
+    Raises ValueError for a pattern that matches no weight and a setting that the optimizer does not have.
+    """
+    names = {weight: name for name, weight in model.named_parameters()}
+    used = set()
+    for group in list(optimizer.param_groups):
+        for pattern, changes in groups.items():
+            if unknown := set(changes) - set(optimizer.defaults):
+                raise ValueError(f"--groups: the optimizer has no setting {sorted(unknown)[0]!r}")
+            matching = [weight for weight in group["params"] if re.search(pattern, names[weight])]
+            if matching:
+                used.add(pattern)
+                group["params"] = [weight for weight in group["params"] if not re.search(pattern, names[weight])]
+                optimizer.add_param_group({**group, **changes, "params": matching})
+    if missed := [pattern for pattern in groups if pattern not in used]:
+        raise ValueError(f"--groups: no weight has a name that matches {missed[0]!r}")
+    optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+
+
+def mark_as_drope(folder: Path) -> None:
+    """Write into a saved model's config.json what makes it a DroPE checkpoint, as the published ones have it."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    base = config["model_type"].removesuffix("_drope")
+    name = f"DroPE{loading.DROPE_BASES[base]}"
+    config |= {
+        "model_type": f"{base}_drope",
+        "architectures": [f"{name}ForCausalLM"],
+        "attention_type": config.get("attention_type", "nope"),
+        "auto_map": {
+            "AutoConfig": f"{PUBLISHED_CODE}.{name}Config",
+            "AutoModelForCausalLM": f"{PUBLISHED_CODE}.{name}ForCausalLM",
+        },
+    }
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    draft.replace(path)

@@ -1,0 +1,173 @@
+"""Figures of recalibration and of how massive values move between arms, from records, as SVG."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from lib.checkpoints.arguments import RESCALED
+from lib.effects.concentration import lorenz
+from lib.effects.counts import ARMS, MassiveValues
+from lib.effects.trajectory import Trajectory
+from lib.probing.taps import Name
+from lib.records.files import tokenizers
+from lib.reporting.figures.figures import COLOURS, LABELS, TENSORS, as_svg, canvas, layer_axis
+
+
+def counts_over_steps(
+    trajectory: Trajectory, dropped: MassiveValues | None = None, continued: MassiveValues | None = None
+) -> str:
+    """Massive values of Q, K and V at every checkpoint.
+
+    Dashed lines are the RoPE arm. Step 0 is the RoPE arm with its rotation dropped, where it was measured; crosses at
+    the last step are the control that was trained on with rotation. Where tensors or arms have different numbers of
+    channels, heights are shares of them, and the legend has the counts at the last step.
+    """
+    figure, axes = canvas()
+    uneven = trajectory.values[0].uneven
+
+    def height(values: MassiveValues, arm: str, name: Name) -> float:
+        return (values.rates if uneven else values.totals)(arm, name).mean()
+
+    for name, colour in TENSORS.items():
+        before = height(dropped, "dropped", name) if dropped else None
+        control = height(continued, "continued", name) if continued else None
+        rope = height(trajectory.values[0], "rope", name)
+        course = [height(values, "drope", name) for values in trajectory.values]
+        count = f" ({trajectory.totals(name).mean(0)[-1]:.4g} at the last step)" if uneven else ""
+        _along(axes, trajectory.steps, course, before, rope, control, colour, f"{name}{count}")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    axes.set_ylabel("massive values, % of all channels" if uneven else "massive values per text")
+    axes.set_title("Massive values along recalibration")
+    return as_svg(figure)
+
+
+def loss_over_steps(
+    trajectory: Trajectory, dropped: MassiveValues | None = None, continued: MassiveValues | None = None
+) -> str:
+    """Loss of the texts that massive values are counted on at every checkpoint, drawn like the counts.
+
+    The checkpoints stand alone where they have another tokenizer than the RoPE arm: the losses do not compare.
+    """
+    figure, axes = canvas()
+    if len(tokenizers(trajectory.values[0].records.values())) > 1:
+        _line(axes, trajectory.steps, trajectory.loss().mean(0), "#444444", "loss")
+        _step_axis(axes, trajectory.steps, "steps (RoPE has another tokenizer: its loss is of other tokens)")
+        axes.set_ylabel("loss, nats per token")
+        axes.set_title("Loss along recalibration")
+        return as_svg(figure)
+    before = dropped.records["dropped"]["nll"].values.mean() if dropped else None
+    control = continued.records["continued"]["nll"].values.mean() if continued else None
+    rope = trajectory.values[0].records["rope"]["nll"].values.mean()
+    _along(axes, trajectory.steps, trajectory.loss().mean(0), before, rope, control, "#444444", "loss")
+    axes.set_ylabel("loss, nats per token")
+    axes.set_title("Loss along recalibration")
+    return as_svg(figure)
+
+
+def _along(axes: Axes, steps, course, before, rope, control, colour: str, label: str) -> None:
+    """One line along the steps, from `before` at step 0, with the RoPE arm dashed and the control as a cross."""
+    start = [] if before is None else [0]
+    values = [*([] if before is None else [before]), *course]
+    _line(axes, [*start, *steps], values, colour, label)
+    axes.axhline(rope, color=colour, linestyle="--", linewidth=0.8)
+    if control is not None:
+        axes.plot(steps[-1], control, marker="x", markersize=7, color=colour)
+    _step_axis(axes, [*start, *steps], "steps (dashed: RoPE; cross: trained on with rotation)")
+
+
+def _line(axes: Axes, steps, course, colour: str, label: str) -> None:
+    axes.plot(steps, course, marker="o", markersize=3, color=colour, label=label)
+
+
+def _step_axis(axes: Axes, steps, label: str) -> None:
+    """Steps from left to right, labelled as far as there is room."""
+    axes.set_xticks(steps[:: max(1, len(steps) // 10)])
+    axes.set_xlabel(label)
+
+
+def query_heat_map(trajectory: Trajectory) -> str:
+    """Massive Query values of every layer at every checkpoint."""
+    figure, axes = canvas()
+    counts = trajectory.per_layer("query")
+    mesh = axes.pcolormesh(counts, cmap="viridis", vmin=0)
+    for (layer, point), count in np.ndenumerate(counts) if counts.size <= 120 else ():
+        dark = count < counts.max() / 2
+        axes.text(point + 0.5, layer + 0.5, f"{count:.3g}", ha="center", va="center", color="w" if dark else "k")
+    axes.set_xticks(np.arange(len(trajectory.steps)) + 0.5, [str(step) for step in trajectory.steps])
+    layers = np.arange(len(counts))[:: max(1, len(counts) // 16)]
+    axes.set_yticks(layers + 0.5, [str(layer) for layer in layers])
+    axes.set_xlabel("steps of recalibration")
+    axes.set_ylabel("layer")
+    axes.set_title("Massive query values, layer by layer")
+    figure.colorbar(mesh, ax=axes, label="channels per text")
+    return as_svg(figure)
+
+
+def rescaled(values: MassiveValues) -> str:
+    """Massive Query and Key values of the RoPE arm and of its rescaled arms, each with its loss: mean over texts, error
+    bars of one standard deviation.
+    """
+    figure, axes = canvas()
+    arms = [arm for arm in ("rope", *RESCALED) if arm in values.records]
+    for offset, name in ((-0.2, "query"), (0.2, "key")):
+        totals = np.stack([values.totals(arm, name) for arm in arms])
+        spread = totals.std(1, ddof=1) if totals.shape[1] > 1 else None
+        places = np.arange(len(arms)) + offset
+        bars = axes.bar(places, totals.mean(1), 0.38, yerr=spread, capsize=3, color=TENSORS[name], label=name)
+        axes.bar_label(bars, labels=[f"{mean:.4g}" for mean in totals.mean(1)], padding=3, fontsize=8)
+    losses = [values.records[arm]["nll"].values.mean() for arm in arms]
+    names = [f"{LABELS.get(arm, arm)}\nloss {loss:.3g}" for arm, loss in zip(arms, losses, strict=True)]
+    axes.set_xticks(range(len(arms)), names)
+    axes.margins(y=0.15)
+    axes.set_ylabel("massive values per text")
+    axes.set_title("The same weights with the rotation rescaled")
+    axes.legend()
+    return as_svg(figure)
+
+
+def lorenz_curves(values: MassiveValues, name: Name) -> str:
+    """Lorenz curves of the norms of one tensor in both arms: mean over layers and texts."""
+    figure, axes = canvas()
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
+    for arm in ARMS:
+        curve = lorenz(values.norms(arm, name)).mean((0, 1))
+        label = f"{LABELS[arm]}, Gini {values.gini(arm, name).mean():.3f}"
+        points = np.unique(np.linspace(0, len(curve) - 1, 400).astype(int))  # enough for the eye
+        axes.plot(points / (len(curve) - 1), curve[points], color=COLOURS[arm], label=label)
+    axes.set_title(f"How evenly {name} norms are spread (Lorenz curves)")
+    axes.set_xlabel("share of channels, smallest first")
+    axes.set_ylabel("share of the sum of norms")
+    axes.legend(loc="upper left")
+    return as_svg(figure)
+
+
+def overlap_per_layer(values: MassiveValues, name: Name) -> str:
+    """Where the massive channels of the RoPE arm are in the DroPE arm: share kept and Jaccard index, per layer."""
+    figure, axes = canvas()
+    kept, jaccard = values.overlap(name)
+    layers = np.arange(len(kept))
+    axes.bar(layers - 0.2, np.nan_to_num(kept), 0.38, color=COLOURS["rope"], label="kept under DroPE")
+    axes.bar(layers + 0.2, np.nan_to_num(jaccard), 0.38, color="#8899aa", label="Jaccard index")
+    for layer in layers[np.isnan(jaccard)] if len(layers) <= 40 else ():
+        axes.text(layer, 0.01, "none", ha="center", va="bottom", fontsize=7, color="#666666")
+    axes.set_ylim(0, 1)
+    axes.set_title(f"Massive {name} channels of RoPE under DroPE")
+    layer_axis(axes, layers)
+    axes.legend(loc="upper right")
+    return as_svg(figure)
+
+
+def reliance_over_steps(trajectory: Trajectory) -> str:
+    """What zeroing the massive channels costs at every checkpoint; a thin line is one text."""
+    figure, axes = canvas()
+    nats = trajectory.reliance()
+    rope = trajectory.disruptions[0].massive("rope").mean()
+    axes.plot(trajectory.steps, nats.T, color="#3b6fb6", linewidth=0.5, alpha=0.35)
+    axes.plot(trajectory.steps, nats.mean(0), marker="o", markersize=3, color="#3b6fb6", label="mean")
+    if not trajectory.disruptions[0].other_tokens:
+        axes.axhline(rope, color="#444444", linestyle="--", linewidth=0.8, label="RoPE")
+    _step_axis(axes, trajectory.steps, "steps of recalibration")
+    axes.set_ylabel("rise of the loss, nats per token")
+    axes.set_title("Reliance on massive values along recalibration")
+    axes.legend()
+    return as_svg(figure)

@@ -1,0 +1,119 @@
+import copy
+import json
+
+import pytest
+
+from lib.judging.verdicts import assess
+from lib.reporting import documents
+
+pytestmark = pytest.mark.cpu
+
+
+@pytest.fixture
+def document():
+    """The least that is a report."""
+    settings = {"pair": "p", "description": "", "note": "", "arms": {"rope": "a"}, "steps": {}, "device": "cpu"}
+    settings |= {"max_tokens": 8, "threshold": 5.0, "scope": "layer", "site": "projection", "controls": 2, "seed": 0}
+    settings |= {"limit": None, "texts": {"source": "mine", "count": [], "score": []}}
+    summary = dict.fromkeys(("supported", "refuted", "inconclusive", "not decidable", "error", "skipped", "not run"), 0)
+    claim = {"id": "Q1", "claim": "Q1", "label": None, "family": "counts", "alpha": 0.01, "verdict": "supported"}
+    claim |= dict.fromkeys(("statement", "how", "source", "published", "known", "reason", "refutation"), "")
+    claim |= {"by_how_much": "", "figure": "", "texts": "count", "published_estimate": None, "half_widths": 2.0}
+    claim |= {"counterexample": None, "judgement": assess([1.0, 2.0, 3.0]).at_most(9).as_dict()}
+    return {
+        "schema": documents.SCHEMA,
+        "kind": "measured",
+        "finished": "2026-01-31T12:00:00+00:00",
+        "stopped": "",
+        "faults": {},
+        "settings": settings,
+        "summary": {"registered": 1, **summary},
+        "claims": [claim],
+        "arms": {},
+    }
+
+
+def changed(document, *path, value):
+    """A copy with another value at a place; None takes the place away."""
+    found = copy.deepcopy(document)
+    *way, last = path
+    place = found
+    for step in way:
+        place = place[step]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return found
+
+
+def test_what_is_written_is_read_again(document, tmp_path):
+    documents.write(tmp_path / "new" / "r.json", document)
+    assert documents.read(tmp_path / "new" / "r.json") == document
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        (("claims", 0, "verdict"), "maybe", "claims/0/verdict"),
+        (("claims", 0, "judgement", "n"), 1.5, "claims/0/judgement"),
+        (("claims", 0, "judgement", "estimate"), "12", "claims/0/judgement"),
+        (("settings", "threshold"), None, "settings"),
+        (("settings", "more"), 1, "settings"),
+        (("claims", 0, "id"), None, "claims/0"),
+        (("surplus",), 1, "its top level"),
+        (("finished",), "yesterday", "finished"),
+        (("arms", "rope"), {"pretrained": "a"}, "arms/rope"),
+    ],
+)
+def test_a_document_that_does_not_fit_the_schema_is_neither_written_nor_read(document, tmp_path, path, value, where):
+    broken, file = changed(document, *path, value=value), tmp_path / "r.json"
+    with pytest.raises(ValueError, match=f"is no report of schema 1: at {where}"):
+        documents.write(file, broken)
+    assert list(tmp_path.iterdir()) == []
+    file.write_text(json.dumps(broken))
+    with pytest.raises(ValueError, match=f"is no report of schema 1: at {where}"):
+        documents.read(file)
+
+
+@pytest.mark.parametrize(("schema", "words"), [(0, "an older one than 1"), (2, "a newer one than 1")])
+def test_another_version_is_refused(document, tmp_path, schema, words):
+    (tmp_path / "r.json").write_text(json.dumps(document | {"schema": schema}))
+    with pytest.raises(ValueError, match=f"has schema {schema}, {words}: make it again with this version"):
+        documents.read(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "is no report: Expecting value"),
+        ("[1]", "is no report: it does not name its schema"),
+        ('{"schema": true}', "is no report: it does not name its schema"),
+        ('{"schema": 1, "x": NaN}', "is no report: NaN is no number"),
+        ('{"schema": 1', "is no report: Expecting"),
+    ],
+)
+def test_what_is_no_report_is_said_in_a_sentence(tmp_path, content, sentence):
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(ValueError, match=sentence):
+        documents.read(tmp_path / "r.json")
+
+
+def test_a_missing_report_is_said_in_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"r\.json cannot be read: No such file"):
+        documents.read(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_never_written(document, tmp_path, number):
+    with pytest.raises(ValueError, match="not finite at /measured/arms/rope/1"):
+        documents.write(tmp_path / "r.json", document | {"measured": {"arms": {"rope": [1.0, number]}}})
+
+
+def test_a_write_that_fails_leaves_the_old_file(document, tmp_path, monkeypatch):
+    documents.write(tmp_path / "r.json", document)
+    monkeypatch.setattr(documents.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        documents.write(tmp_path / "r.json", document | {"stopped": "so"})
+    assert documents.read(tmp_path / "r.json") == document
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]

@@ -1,0 +1,79 @@
+import json
+
+import numpy as np
+import pytest
+
+from fixtures.planted import records
+from lib.effects.counts import ARMS, MassiveValues
+from lib.reporting.plotted import POINTS, numbers
+
+pytestmark = pytest.mark.cpu
+
+COUNTS = {"query": [[3, 0], [5, 2], [4, 1]], "key": [[2, 2], [2, 2], [2, 2]], "value": [[0, 0], [0, 1], [0, 0]]}
+
+
+@pytest.fixture
+def found():
+    norms = {arm: records.norms_record(COUNTS, seed=i) for i, arm in enumerate((*ARMS, "dropped"))}
+    losses = {arm: records.disruption_record(records.losses(2.0, [0.0, 0.1])) for arm in ARMS}
+    return numbers(norms, losses, threshold=5.0, scope="layer")
+
+
+def test_planted_counts_are_the_counts_of_every_arm(found):
+    assert all(entry["counts"] == COUNTS for entry in found["arms"].values())
+
+
+def test_everything_is_plain_json(found):
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_losses_come_with_the_names_of_their_conditions(found):
+    damage = found["arms"]["rope"]["disruption"]
+    assert damage["conditions"] == ["baseline", "massive", "control 0", "control 1"]
+    rise = np.array(damage["nll"])[:, 1] - np.array(damage["nll"])[:, 0]
+    assert rise.mean() == pytest.approx(2.0)
+    assert damage["zeroed"] == 2 * 4 * 2
+    assert "disruption" not in found["arms"]["dropped"]
+
+
+def test_losses_of_bands_come_with_what_was_zeroed():
+    norms, bands = {"rope": records.norms_record(COUNTS)}, {"rope": records.bands_record(0.5, 0.1)}
+    found = numbers(norms, {}, bands, threshold=5.0, scope="layer")["arms"]["rope"]["bands"]
+    assert found["conditions"] == ["baseline", "slow", "fast"]
+    assert found["zeroed"] == {"slow": 2 * 4 * 2, "fast": 2 * 4 * 2}
+    assert np.diff(found["nll"]).mean(0) == pytest.approx([0.5, -0.4])
+    assert "bands" not in numbers(norms, {}, threshold=5.0, scope="layer")["arms"]["rope"]
+
+
+def test_lorenz_curves_go_from_nothing_to_everything(found):
+    curve = found["arms"]["drope"]["lorenz"]["query"]
+    assert len(curve) == POINTS
+    assert (curve[0], curve[-1]) == (0, pytest.approx(1))
+    assert curve == sorted(curve)
+
+
+def test_where_nothing_is_shared_there_is_null():
+    counts = {name: [[0, 3], [0, 3]] for name in COUNTS}
+    norms = {arm: records.norms_record(counts) for arm in ARMS}
+    shared = numbers(norms, {}, threshold=5.0, scope="layer")["between"]["query"]
+    assert shared == {"kept": [None, 1.0], "jaccard": [None, 1.0]}
+
+
+def test_a_layer_of_zeros_is_no_reason_to_lose_the_report():
+    norms = {arm: records.norms_record(COUNTS) for arm in ARMS}
+    for record in norms.values():
+        record["query_norm"].values[:, 0] = 0
+        record["query_row_norm"].values[0] = 0
+    found = numbers(norms, {}, threshold=5.0, scope="layer")
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["arms"]["rope"]["rank_agreement"]["query"][0][0] is None
+    assert found["arms"]["rope"]["gini"]["query"] is None
+    assert found["arms"]["rope"]["gini"]["key"] is not None
+
+
+@pytest.mark.parametrize(("slow", "half"), [(1.0, slice(64, None)), (0.0, slice(None, 64))])
+def test_massive_channels_of_rotary_pairs_add_up_to_all_of_them(slow, half):
+    values = MassiveValues({"rope": records.norms_record(COUNTS, slow=slow)})
+    pairs = values.per_pair("rope", "query")
+    assert len(pairs) == 128
+    assert pairs.sum() == pairs[half].sum() == pytest.approx(values.totals("rope", "query").mean())

@@ -1,0 +1,134 @@
+import pytest
+
+from lib.judging.estimates import trend
+from lib.judging.verdicts import all_of, assess, undecided
+from lib.reporting.sentences import by_how_much, distance, refutation, texts_to_decide
+
+pytestmark = pytest.mark.cpu
+
+TEN = [9.0, 10.0, 11.0, 10.5, 9.5]  # mean 10
+"""Five texts; the 95 % one-sided bounds are 10 -+ 0.7538."""
+
+
+def judged(rule, *limits, values=TEN, **options):
+    return getattr(assess(values, unit="%", **options), rule)(*limits).as_dict()
+
+
+@pytest.mark.parametrize(
+    ("rule", "limits", "verdict", "away", "half_widths"),
+    [
+        ("at_most", (12,), "supported", 2, 2.653),
+        ("at_most", (8,), "refuted", -2, -2.653),
+        ("at_least", (9.5,), "inconclusive", 0.5, 0.6633),
+        ("above", (10.5,), "inconclusive", -0.5, -0.6633),
+        ("below", (8,), "refuted", -2, -2.653),
+        ("within", (9, 13), "supported", 1, 1.327),
+        ("within", (2, 6), "refuted", -4, -5.307),
+        ("within", (14, 20), "refuted", -4, -5.307),
+    ],
+)
+def test_the_distance_is_that_to_the_nearest_limit_and_tells_the_verdict(rule, limits, verdict, away, half_widths):
+    judgement = judged(rule, *limits)
+    found = distance(judgement)
+    assert judgement["verdict"] == verdict
+    assert found.away == pytest.approx(away)
+    assert found.half_widths == pytest.approx(half_widths, rel=1e-3)
+
+
+@pytest.mark.parametrize(("rule", "end"), [("at_most", "high"), ("at_least", "low")])
+def test_an_estimate_at_its_limit_is_measured_by_the_end_that_misses_it(rule, end):
+    judgement = judged(rule, 10)
+    assert distance(judgement).bound == judgement[end]
+
+
+def test_no_number_of_texts_is_named_that_nobody_has():
+    assert texts_to_decide(judged("at_least", 10 - 1e-4)) is None
+
+
+def test_an_interval_without_an_end_has_no_half_width():
+    far = judged("at_most", 8) | {"low": None}
+    assert distance(far).half_widths is None
+    assert by_how_much(far) == "10 (%), needed <= 8: the estimate misses it by 2."
+
+
+@pytest.mark.parametrize(("limit", "sign"), [(10, 1), (11, 1), (9, -1)])
+def test_texts_that_are_all_alike_are_infinitely_many_half_widths_away(limit, sign):
+    assert distance(judged("at_most", limit, values=[10.0] * 5)).half_widths == sign * float("inf")
+
+
+def test_where_nothing_was_estimated_there_is_no_distance_but_the_reason():
+    nothing = undecided("the rope arm has none").as_dict()
+    assert distance(nothing) is None
+    assert by_how_much(nothing) == "The rope arm has none."
+    assert refutation(nothing) == ""
+
+
+@pytest.mark.parametrize(
+    ("rule", "limits", "sentence"),
+    [
+        (
+            "at_most",
+            (12,),
+            "10 (%), needed <= 12: clear of the threshold by 2, and the interval ends 1.25 short of it.",
+        ),
+        (
+            "at_most",
+            (8,),
+            "10 (%), needed <= 8: the estimate misses it by 2, and the end of the interval nearest to it by 1.25.",
+        ),
+        (
+            "at_least",
+            (9.5,),
+            "10 (%), needed >= 9.5: the estimate meets it by 0.5, and the interval holds the threshold; about 13 texts "
+            "of the same spread would decide it (n = 5 now).",
+        ),
+        (
+            "at_least",
+            (10,),
+            "10 (%), needed >= 10: the estimate meets it by 0, and the interval holds the threshold; an estimate so "
+            "near to it is not decided by more texts.",
+        ),
+    ],
+)
+def test_a_sentence_says_by_how_much(rule, limits, sentence):
+    assert by_how_much(judged(rule, *limits)) == sentence
+
+
+def test_a_reason_other_than_the_interval_is_given():
+    smoke = judged("at_most", 12, smoke=True)
+    assert by_how_much(smoke).endswith("the estimate meets it by 2, but a smoke run (--limit) supports nothing.")
+    few = judged("at_most", 8, values=[10.0, 11.0])
+    assert "misses it by 2.5, but has no interval (2 texts are too few" in by_how_much(few)
+
+
+def test_as_many_texts_as_said_do_decide():
+    judgement = judged("at_least", 9.5)
+    more = TEN * (texts_to_decide(judgement) // len(TEN) + 1)
+    assert judged("at_least", 9.5, values=more)["verdict"] == "supported"
+    assert judged("at_least", 9.5, values=TEN + TEN[:2])["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("rule", "limits", "when"),
+    [
+        ("at_most", (12,), "lies above 12"),
+        ("at_least", (12,), "lies below 12"),
+        ("below", (0,), "lies at or above 0"),
+        ("above", (0,), "lies at or below 0"),
+        ("within", (-10, 10), "lies below -10 or above 10"),
+    ],
+)
+def test_it_is_said_what_would_refute_a_claim(rule, limits, when):
+    assert refutation(judged(rule, *limits)) == f"Refuted when the whole interval {when}."
+
+
+def test_a_claim_of_several_parts_is_refuted_by_one_of_them():
+    parts = [assess(TEN, label=f"layer {i}", parts=6).at_most(12) for i in range(6)]
+    sentence = refutation(all_of(parts).as_dict())
+    assert sentence.startswith("Refuted as soon as one of its 6 parts is: layer 0 (the whole interval lies above 12)")
+    assert sentence.endswith("and 2 more.")
+
+
+def test_a_trend_whose_bound_is_at_its_end_is_said_like_any_other():
+    falling = assess(trend([[4, 3, 2, 1]] * 4 + [[4, 3, 1, 2]])).below(0).as_dict()
+    assert by_how_much(falling).startswith("-0.96, needed < 0: clear of the threshold by 0.96")

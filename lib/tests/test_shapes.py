@@ -1,0 +1,111 @@
+"""The shapes in the signatures are true: right ones are accepted and a wrong one is refused."""
+
+from functools import partial
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+from beartype import beartype
+
+from fixtures.models.tiny import tiny_llama
+from lib.definitions import massive
+from lib.effects import concentration
+from lib.measuring import interventions, masks, row_norms, scoring
+from lib.models import drope
+
+pytestmark = pytest.mark.cpu
+
+norms, bools = torch.ones(2, 3, 4, 8), torch.zeros(2, 3, 4, 8, dtype=torch.bool)  # text layer head dim
+ids = torch.zeros(2, 5, dtype=torch.long)
+frequency = torch.ones(3, 8)  # layer dim
+tables = {"query": torch.zeros(3, 3, 4, 16, dtype=torch.bool)}  # condition layer head dim
+
+RIGHT = {
+    "channel_norms of one text": (massive.channel_norms, torch.ones(5, 4, 8)),
+    "channel_norms of a batch": (massive.channel_norms, torch.ones(2, 5, 4, 8)),
+    "channel_norms of layers of a batch": (massive.channel_norms, torch.ones(2, 3, 5, 4, 8, dtype=torch.bfloat16)),
+    "massive_mask of one layer": (massive.massive_mask, norms[0, 0]),
+    "massive_mask of texts": (partial(massive.massive_mask, threshold=3.0, scope="head"), norms),
+    "pooled_norms": (massive.pooled_norms, norms),
+    "chosen_mask": (masks.chosen_mask, norms),
+    "random_control": (partial(masks.random_control, seed="a"), bools[0]),
+    "condition_masks": (partial(masks.condition_masks, name="query", controls=2, seed=0), bools[0]),
+    "top_of_heads": (interventions.top_of_heads, norms),
+    "smallest_of_heads of one head": (interventions.smallest_of_heads, norms[0, 0, :1]),
+    "halves": (interventions.halves, frequency),
+    "largest_of_band": (
+        partial(interventions.largest_of_band, band=frequency > 0, number=torch.ones(3, dtype=torch.long)),
+        norms[0],
+    ),
+    "both_bands": (partial(interventions.both_bands, massive=bools[0], frequency=frequency), norms[0]),
+    "nll_per_text": (partial(scoring.nll_per_text, ids=ids), torch.zeros(2, 5, 7)),
+    "score": (partial(scoring.score, tiny_llama()), ids),
+    "score_after_prompt": (partial(scoring.score_after_prompt, tiny_llama(), prompt=2), ids),
+    "score_conditions": (partial(scoring.score_conditions, tiny_llama(), masks=tables, rows=2), ids[0]),
+    "row_norms": (row_norms.row_norms, torch.nn.Linear(3, 4)),
+    "gini of one layer": (concentration.gini, np.ones(8)),
+    "gini of layers of texts": (concentration.gini, np.ones((2, 3, 8), dtype=np.float32)),
+    "lorenz": (concentration.lorenz, np.ones((2, 3, 8))),
+}
+WRONG = {
+    "channel_norms without heads": (massive.channel_norms, torch.ones(5, 8)),
+    "channel_norms of integers": (massive.channel_norms, torch.ones(5, 4, 8, dtype=torch.long)),
+    "massive_mask without heads": (massive.massive_mask, torch.ones(8)),
+    "massive_mask of a mask": (massive.massive_mask, bools),
+    "massive_mask of another scope": (partial(massive.massive_mask, scope="model"), norms),
+    "pooled_norms of integers": (massive.pooled_norms, norms.long()),
+    "pooled_norms of a number": (massive.pooled_norms, torch.ones(())),
+    "chosen_mask without texts": (masks.chosen_mask, norms[0]),
+    "random_control of texts": (partial(masks.random_control, seed="a"), bools),
+    "random_control of norms": (partial(masks.random_control, seed="a"), norms[0]),
+    "condition_masks of texts": (partial(masks.condition_masks, name="query", controls=2, seed=0), bools),
+    "top_of_heads of a mask": (interventions.top_of_heads, bools),
+    "smallest_of_heads without heads": (interventions.smallest_of_heads, torch.ones(8)),
+    "halves of one layer": (interventions.halves, frequency[0]),
+    "largest_of_band of a number": (
+        partial(interventions.largest_of_band, band=frequency > 0, number=torch.tensor(1)),
+        norms[0],
+    ),
+    "both_bands of texts": (partial(interventions.both_bands, massive=bools[0], frequency=frequency), norms),
+    "nll_per_text of another length": (partial(scoring.nll_per_text, ids=ids), torch.zeros(2, 4, 7)),
+    "nll_per_text of another batch": (partial(scoring.nll_per_text, ids=ids), torch.zeros(3, 5, 7)),
+    "score of one text": (partial(scoring.score, tiny_llama()), ids[0]),
+    "score_after_prompt of one text": (partial(scoring.score_after_prompt, tiny_llama(), prompt=2), ids[0]),
+    "score_conditions of a batch": (partial(scoring.score_conditions, tiny_llama(), masks=tables, rows=2), ids),
+    "row_norms of a weight": (row_norms.row_norms, torch.ones(4, 3)),
+    "gini of integers": (concentration.gini, np.ones(8, dtype=int)),
+    "lorenz of a number": (concentration.lorenz, np.ones(())),
+}
+
+
+def checked(call, argument):
+    """Call with the signature enforced."""
+    given = call if isinstance(call, partial) else partial(call)
+    plain = getattr(given.func, "__wrapped__", given.func)
+    return partial(jaxtyping.jaxtyped(plain, typechecker=beartype), *given.args, **given.keywords)(argument)
+
+
+@pytest.mark.parametrize(("call", "argument"), RIGHT.values(), ids=RIGHT)
+def test_a_right_shape_is_accepted(call, argument):
+    with torch.no_grad():
+        assert checked(call, argument) is not None
+
+
+@pytest.mark.parametrize(("call", "argument"), WRONG.values(), ids=WRONG)
+def test_a_wrong_shape_is_refused(call, argument):
+    with pytest.raises(jaxtyping.TypeCheckError):
+        checked(call, argument)
+
+
+def test_every_shape_in_a_signature_is_checked_here():
+    modules = (massive, interventions, masks, scoring, drope, row_norms, concentration)
+    shaped = {
+        name
+        for module in modules
+        for name, call in vars(module).items()
+        if getattr(call, "__module__", "") == module.__name__
+        and "jaxtyping" in str(getattr(call, "__annotations__", ""))
+    }
+    for table in (RIGHT, WRONG):
+        assert shaped == {(call.func if isinstance(call, partial) else call).__name__ for call, _ in table.values()}

@@ -1,0 +1,121 @@
+"""Texts that choose the massive channels and texts that are scored: the unit of replication."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from lib.texts.repetitive import repetitive_texts
+
+ROLES = ("count", "score")
+"""`count`: chooses the massive channels and is counted. `score`: held out, its loss is measured."""
+
+BUNDLED = Path(__file__).with_name("texts.jsonl")
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text. `name` is unique; `kind` groups texts (literary, technical, ..); `role` is one of ROLES."""
+
+    name: str
+    kind: str
+    role: str
+    text: str
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def read(path: str | Path) -> list[Text]:
+    """Texts of a JSON-lines file with `text`, `kind`, `role` and, if given, `name` on each line.
+
+    Raises ValueError naming file and line: not JSON, a field missing or empty, an unknown role, a text or a name
+    twice. A text must not both choose channels and be scored, so the same text under both roles is refused as well.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the texts in {path} cannot be read: {error}") from error
+    texts: list[Text] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        text = _parse(line, where=f"{path}, line {number}", number=number)
+        for other in texts:
+            if text.name == other.name or text.text == other.text:
+                what = "name" if text.name == other.name else "text"
+                raise ValueError(f"{path}, line {number}: the {what} is the same as that of {other.name!r}")
+        texts.append(text)
+    for role in ROLES:
+        if not any(text.role == role for text in texts):
+            raise ValueError(f"{path} holds no text with role {role!r}")
+    return texts
+
+
+def bundled() -> list[Text]:
+    """The product's own texts: 20 that choose and count, 18 held out that are scored (6 of them repetitive)."""
+    return [*read_written(), *(Text(n, "repetitive", "score", t) for n, t in repetitive_texts())]
+
+
+def read_written() -> list[Text]:
+    """The texts that were written, without the repetitive ones, which a function makes."""
+    return read(BUNDLED)
+
+
+def limit(texts: Sequence[Text], count: int) -> list[Text]:
+    """The first `count` texts of every role and kind, for a quick look."""
+    seen: Counter = Counter()
+    kept = []
+    for text in texts:
+        seen[text.role, text.kind] += 1
+        if seen[text.role, text.kind] <= count:
+            kept.append(text)
+    return kept
+
+
+def tokenize(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: int) -> torch.Tensor:
+    """Token ids [text, pos] of the first `tokens` tokens of every text, special tokens as the tokenizer adds them.
+
+    All texts have the same length, so that counts per text compare like with like and nothing is padded.
+    Raises ValueError naming the text that is too short.
+    """
+    rows = []
+    for text in texts:
+        ids = tokenizer(text.text, truncation=False, verbose=False)["input_ids"]
+        if len(ids) < tokens:
+            raise ValueError(
+                f"the text {text.name!r} has {len(ids)} tokens, {tokens} are needed: lengthen it or lower --max-tokens"
+            )
+        rows.append(ids[:tokens])
+    return torch.tensor(rows)
+
+
+def tokenizer_signature(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A hash of what the tokenizer does: its vocabulary, and how it encodes a sentence with special tokens."""
+    probe = tokenizer("Both arms must cut THIS sentence, and 3.14 \u00fc, in the same way.\n\tx = 1")["input_ids"]
+    content = json.dumps([sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]), probe])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _parse(line: str, *, where: str, number: int) -> Text:
+    try:
+        fields = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON ({error.msg})") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{where}: expected an object with text, kind and role")
+    for key in ("text", "kind", "role"):
+        if not isinstance(fields.get(key), str) or not fields[key].strip():
+            raise ValueError(f"{where}: {key!r} is missing or empty")
+    if fields["role"] not in ROLES:
+        raise ValueError(f"{where}: role must be 'count' or 'score', not {fields['role']!r}")
+    if unknown := set(fields) - {"text", "kind", "role", "name"}:
+        raise ValueError(f"{where}: unknown field {sorted(unknown)[0]!r}")
+    return Text(str(fields.get("name") or f"line {number}"), fields["kind"], fields["role"], fields["text"])

@@ -1,0 +1,112 @@
+import json
+from collections import Counter
+
+import pytest
+
+from fixtures.models.tiny import byte_tokenizer
+from lib.texts import reading
+
+pytestmark = pytest.mark.cpu
+
+GOOD = [{"text": f"text {i}", "kind": "a", "role": role} for i, role in enumerate(reading.ROLES)]
+
+
+def write(path, *lines):
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    return path
+
+
+def test_the_products_texts_are_20_to_count_and_18_to_score():
+    counted = Counter((text.role, text.kind) for text in reading.bundled())
+    assert counted == {
+        ("count", "literary"): 6,
+        ("count", "technical"): 6,
+        ("count", "conversational"): 4,
+        ("count", "factual"): 4,
+        ("score", "literary"): 6,
+        ("score", "technical"): 6,
+        ("score", "repetitive"): 6,
+    }
+
+
+def test_every_text_of_the_product_has_more_than_500_words_and_a_name_of_its_own():
+    bundled = reading.bundled()
+    assert min(len(text.text.split()) for text in bundled) >= 500
+    assert len({text.name for text in bundled}) == len({text.hash for text in bundled}) == len(bundled)
+
+
+def test_no_sentence_comes_twice_in_the_written_texts():
+    sentences = Counter(
+        " ".join(sentence.lower().split())
+        for text in reading.read_written()
+        for sentence in text.text.replace("!", ".").replace("?", ".").replace("\n", ".").split(".")
+        if len(sentence.split()) > 3
+    )
+    assert [sentence for sentence, times in sentences.items() if times > 1] == []
+
+
+def test_the_repetitive_texts_repeat_and_differ_from_each_other():
+    repetitive = [text.text.split() for text in reading.bundled() if text.kind == "repetitive"]
+    assert all(len(set(words)) < len(words) / 2 for words in repetitive)
+    assert len({words[0] for words in repetitive}) == 6
+
+
+def test_good_lines_are_read_in_order(tmp_path):
+    found = reading.read(write(tmp_path / "t.jsonl", *GOOD))
+    assert [(text.name, text.text, text.role) for text in found] == [
+        ("line 1", "text 0", "count"),
+        ("line 2", "text 1", "score"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("{broken", "line 3: not JSON"),
+        ('"words"', "line 3: expected an object"),
+        ({"kind": "a", "role": "count"}, "line 3: 'text' is missing"),
+        ({"text": " ", "kind": "a", "role": "count"}, "line 3: 'text' is missing or empty"),
+        ({"text": "x", "kind": "a", "role": "both"}, "line 3: role must be"),
+        ({"text": "x", "kind": "a", "role": "count", "rôle": 1}, "line 3: unknown field"),
+        ({"text": "text 0", "kind": "a", "role": "score"}, "line 3: the text is the same as that of 'line 1'"),
+        ({"text": "x", "kind": "a", "role": "score", "name": "line 1"}, "line 3: the name is the same"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, line, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        reading.read(write(tmp_path / "t.jsonl", *GOOD, line))
+
+
+def test_a_file_without_texts_of_one_role_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no text with role 'score'"):
+        reading.read(write(tmp_path / "t.jsonl", GOOD[0]))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="cannot be read"):
+        reading.read(tmp_path / "none.jsonl")
+
+
+def test_a_text_too_short_is_refused_by_name():
+    short = reading.Text("shorty", "a", "count", "abc")
+    assert reading.tokenize([short], byte_tokenizer(), 4).shape == (1, 4)
+    with pytest.raises(ValueError, match="'shorty' has 4 tokens, 5 are needed"):
+        reading.tokenize([short], byte_tokenizer(), 5)
+
+
+def test_the_first_token_is_the_tokenizers_own():
+    ids = reading.tokenize([reading.Text("a", "a", "count", "abc")], byte_tokenizer(), 3)
+    assert ids[0, 0] == byte_tokenizer().bos_token_id
+
+
+def test_tokenizers_that_cut_differently_have_different_signatures():
+    plain, other = byte_tokenizer(), byte_tokenizer()
+    other._tokenizer.post_processor = type(other._tokenizer.post_processor)(single="$A", special_tokens=[])
+    assert reading.tokenizer_signature(plain) == reading.tokenizer_signature(byte_tokenizer())
+    assert reading.tokenizer_signature(plain) != reading.tokenizer_signature(other)
+
+
+def test_limit_keeps_the_first_of_every_role_and_kind():
+    kept = reading.limit(reading.bundled(), 1)
+    assert len(kept) == 7
+    assert {text.name for text in kept} >= {"literary-01", "repetitive-01"}
