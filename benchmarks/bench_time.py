@@ -8,13 +8,14 @@ from alternate import alternate
 from workload import names, random_ids
 
 from lib.definitions.massive import massive_mask
-from lib.measuring import masks
+from lib.definitions.words import EDITED, NAMES
 from lib.measuring.disruption import measure_disruption
-from lib.measuring.norms import EDITED, norms_and_loss, rows_that_fit
+from lib.measuring.norms import norms_and_loss, rows_that_fit
 from lib.measuring.scoring import score
 from lib.probing.anatomy import _KNOWN
-from lib.probing.probe import NAMES, geometry
+from lib.probing.probe import geometry
 from lib.probing.rotation import frequencies
+from lib.probing.tests.test_architectures import masks
 
 TOKENS = 256
 COUNTED = random_ids(5, TOKENS)

@@ -11,8 +11,8 @@ from fixtures.planted import records
 from fixtures.planted.subjects import NAMES, STUDY, bands, course, massive_values, study_counts, with_texts
 from fixtures.plugin.registry import registered
 from fixtures.plugin.trial import claim_tests, run
-from lib.checkpoints.arguments import RESCALED
-from lib.effects.counts import ARMS, MassiveValues
+from lib.definitions.words import ARMS, RESCALED
+from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption
 from lib.effects.trajectory import Trajectory
 from lib.judging.verdicts import ClaimInconclusive, ClaimRefuted, NoSubject

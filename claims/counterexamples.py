@@ -23,8 +23,7 @@ from fixtures.planted.subjects import (
     with_third,
     worth,
 )
-from lib.checkpoints.arguments import RESCALED
-from lib.effects.counts import ARMS
+from lib.definitions.words import ARMS, RESCALED
 
 counts, losses = partial(partial, massive_values), partial(partial, each_arm)
 EVERY_QUERY_LAYER = ([90, 90, 90, 90], [45, 50, 50, 45])

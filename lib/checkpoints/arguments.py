@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from lib.definitions.words import RESCALED
+
 DTYPES = ("float32", "bfloat16", "float16", "auto")
-RESCALED = ("linear", "dynamic", "yarn", "ntk")
-"""Ways to rescale a rotation, see `lib.rescaling.rescale`."""
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 

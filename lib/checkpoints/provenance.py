@@ -11,7 +11,6 @@ from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import errors
-from torch import nn, uint8
 
 from lib.checkpoints.arguments import ModelArguments
 
@@ -132,19 +131,6 @@ def _folder_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(model: nn.Module) -> str:
-    """SHA-256 of every parameter and buffer a model would save, as they are in memory (quantized or not).
-
-    Taken before and after a measurement: equal fingerprints show that measuring changed no weight.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        if hasattr(tensor, "numel"):  # a quantized layer also saves names
-            digest.update(tensor.detach().contiguous().cpu().reshape(-1).view(uint8).numpy())
-    return digest.hexdigest()
-
-
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that numbers depend on."""
     found = {"python": platform.python_version()}
@@ -154,3 +140,11 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def first_sentence(error: BaseException) -> str:
+    """The first sentence of a library's error, with its type where the text alone would say nothing."""
+    first, *rest = str(error).strip().split("\n")
+    text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
+    bare = not text or isinstance(error, LookupError | ArithmeticError)  # the text alone would say nothing
+    return (f"{type(error).__name__} {text}" if bare else text).strip()[:300]

@@ -1,10 +1,7 @@
-"""Rotary pairs by how fast they turn, from the frequencies that a record holds (see lib/rotation.py)."""
+"""Rotary pairs by how fast they turn, from the frequencies that a record holds (see `lib.probing.rotation`)."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-
-BANDS = ("slow", "fast")
-"""The halves of a layer's rotary pairs."""
 
 
 def ranks(frequency: Float[np.ndarray, "layer dim"]) -> Int[np.ndarray, "layer dim"]:

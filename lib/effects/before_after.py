@@ -1,33 +1,17 @@
 """Massive values of one arm before the rotation and as attention receives them, and those of its rotary pairs."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lib.definitions.massive import massive_mask
 from lib.definitions.rotary_pairs import pair_norms
+from lib.definitions.words import Name
+from lib.effects.counts import MassiveValues
 from lib.judging.verdicts import NoSubject
-
-if TYPE_CHECKING:  # claims are judged on published figures, too, without torch
-    import xarray as xr
-
-    from lib.effects.counts import MassiveValues
-    from lib.probing.taps import Name
 
 BEFORE, AFTER = "rope", "attention"
 """The names of the two records: what is compared with the RoPE arm is that arm itself, read at attention."""
-
-
-def sites_of(record: xr.Dataset) -> list[str]:
-    """The sites at which the states of a record's model can be read."""
-    return record.attrs["sites"].split()
-
-
-def site_before(record: xr.Dataset) -> str:
-    """The last site before the rotation: after the norms of query and key where the model has them."""
-    return "normed" if "normed" in sites_of(record) else "projection"
 
 
 def where_it_rotates(values: MassiveValues) -> MassiveValues:
@@ -48,12 +32,8 @@ def norms_of_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
 
 def massive_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
     """Number of rotary pairs [text] whose norm is above the threshold times the mean norm of pairs."""
-    import torch
-
-    from lib.definitions.massive import massive_mask
-
-    norms = torch.from_numpy(norms_of_pairs(values, site, name))
-    return massive_mask(norms, threshold=values.threshold, scope=values.scope).sum((1, 2, 3)).numpy()
+    norms = norms_of_pairs(values, site, name)
+    return massive_mask(norms, threshold=values.threshold, scope=values.scope).sum((1, 2, 3))
 
 
 def pairs_said(values: MassiveValues, name: Name) -> str:

@@ -6,18 +6,78 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 import xarray as xr
 from scipy import stats
 
-from lib.definitions.massive import Scope, massive_mask
+from lib.definitions.massive import massive_mask
 from lib.definitions.rotary_pairs import ranks, slow_half
+from lib.definitions.words import ARMS, NAMES, Name, Scope
 from lib.effects.concentration import gini
-from lib.effects.rates import Rates
 from lib.judging.verdicts import NoSubject
-from lib.probing.taps import NAMES, Name
 
-ARMS = ("rope", "drope")
+
+class Rates:
+    """Rates: massive channels over channels. They compare where tensors or arms have different numbers of channels.
+
+    `MassiveValues` and `lib.published.PublishedValues` give `arms`, `totals`, `counts`, `channels` and `layers`.
+    """
+
+    arms: Sequence[str]
+
+    def totals(self, arm: str, name) -> np.ndarray:
+        raise NotImplementedError
+
+    def counts(self, arm: str, name) -> np.ndarray:
+        raise NotImplementedError
+
+    def channels(self, name, arm: str = "rope") -> int:
+        raise NotImplementedError
+
+    def layers(self, arm: str) -> int:
+        raise NotImplementedError
+
+    def size(self, arm: str, name) -> int:
+        """Channels of all layers."""
+        return self.layers(arm) * self.channels(name, arm)
+
+    def rates(self, arm: str, name) -> np.ndarray:
+        """Massive channels in percent of the channels of all layers [text]."""
+        return 100 * self.totals(arm, name) / self.size(arm, name)
+
+    def layer_rates(self, arm: str, name) -> np.ndarray:
+        """Massive channels in percent of a layer's channels [text, layer]."""
+        return 100 * self.counts(arm, name) / self.channels(name, arm)
+
+    @property
+    def uneven(self) -> bool:
+        """Does some tensor of some arm have other layers or more channels than another, so that rates say more?"""
+        return len({(self.layers(arm), self.channels(name, arm)) for arm in self.arms for name in NAMES}) > 1
+
+    def alike(self, arm: str, name, other) -> bool:
+        """Have two tensors of an arm as many channels, so that their counts compare?"""
+        return not self.uneven or self.channels(name, arm) == self.channels(other, arm)
+
+    def rates_said(self, *series: tuple[str, str], layer: int | None = None) -> str:
+        """The mean rates of (arm, tensor) pairs in words, of all layers or of one; "" where counts say it all."""
+        return ", ".join(self._said(arm, name, layer) for arm, name in series) if self.uneven else ""
+
+    def _said(self, arm: str, name: str, layer: int | None) -> str:
+        if layer is None:
+            return f"{arm} {name} {self.rates(arm, name).mean():.3g} % of {self.size(arm, name)} channels"
+        rate = self.layer_rates(arm, name)[:, layer].mean()
+        return f"{arm} {name} {rate:.3g} % of the {self.channels(name, arm)} channels of layer {layer}"
+
+    def other_layers(self) -> str:
+        """One sentence why nothing can be compared layer by layer; "" where it can."""
+        numbers = [self.layers(arm) for arm in self.arms]
+        if len(set(numbers)) == 1:
+            return ""
+        return f"the arms have {' and '.join(map(str, numbers))} layers, so layers do not correspond"
+
+    def need_layers(self) -> None:
+        """Raise NoSubject unless all arms have as many layers."""
+        if reason := self.other_layers():
+            raise NoSubject(reason)
 
 
 @dataclass(frozen=True)
@@ -201,9 +261,8 @@ class _Masks(Mapping[tuple[str, Name], np.ndarray]):
     def __getitem__(self, key: tuple[str, Name]) -> np.ndarray:
         if key not in self.made:
             arm, name = key
-            norms = torch.from_numpy(self.values.records[arm][f"{name}_norm"].values)
-            mask = massive_mask(norms, threshold=self.values.threshold, scope=self.values.scope)
-            self.made[key] = mask.numpy()
+            norms = self.values.records[arm][f"{name}_norm"].values
+            self.made[key] = massive_mask(norms, threshold=self.values.threshold, scope=self.values.scope)
         return self.made[key]
 
     def __iter__(self) -> Iterator[tuple[str, Name]]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from lib.definitions.words import EDITED
 from lib.judging.verdicts import NoSubject
-from lib.records.files import tokenizers
+from lib.records.shapes import tokenizers
 
-EDITED = ("query", "key")
 OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
 
@@ -44,7 +44,7 @@ class Disruption:
 
     def zeroed(self, arm: str) -> int:
         """Number of query and key channels that were taken for massive, in the text with most where they differ."""
-        masks = [self.records[arm][f"{name}_zeroed"] for name in ("query", "key")]
+        masks = [self.records[arm][f"{name}_zeroed"] for name in EDITED]
         return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
 
     @property

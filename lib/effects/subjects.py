@@ -6,11 +6,12 @@ import xarray as xr
 
 from fixtures.plugin.evidence import ENOUGH
 from fixtures.plugin.options import Settings
-from lib.checkpoints.arguments import RESCALED
-from lib.effects.before_after import AFTER, BEFORE, site_before
-from lib.effects.counts import ARMS, MassiveValues
+from lib.definitions.words import ARMS, RESCALED
+from lib.effects.before_after import AFTER, BEFORE
+from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption
 from lib.effects.trajectory import Trajectory
+from lib.records.shapes import site_before
 
 Records = Mapping[str, xr.Dataset]
 Subject = MassiveValues | Disruption | Bands | Trajectory

@@ -76,9 +76,10 @@ class NoSubject(ClaimInconclusive):
 
 @dataclass(frozen=True)
 class Assessment:
-    """An estimate waiting for its rule; every rule returns a Judgement and raises nothing.
+    """An estimate waiting for its rule; every rule returns a Judgement.
 
-    `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`.
+    `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`. `then` is handed
+    the judgement before it is returned, and may raise; without one, no rule raises.
     """
 
     estimate: Estimate
@@ -88,6 +89,7 @@ class Assessment:
     note: str = ""
     parts: int = 1
     smoke: bool = False
+    then: Callable[[Judgement], Judgement] = lambda judgement: judgement
 
     def at_most(self, x: float) -> Judgement:
         """Supported when the upper bound is at most `x`; refuted when the lower bound is above it."""
@@ -129,6 +131,11 @@ class Assessment:
     def _judge(
         self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
     ) -> Judgement:
+        return self.then(self._decided(base, supported, refuted))
+
+    def _decided(
+        self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
+    ) -> Judgement:
         if self.estimate.fewest < MINIMUM_TEXTS:
             few = f"{self.estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"
             return replace(base, reason=few)
@@ -144,31 +151,6 @@ class Assessment:
         return replace(found, verdict="supported")
 
 
-class Judge:
-    """The rules of `Assessment`, raising ClaimRefuted or ClaimInconclusive unless the claim is supported.
-
-    `keep` sees every judgement before it is returned or raised.
-    """
-
-    def __init__(self, assessment: Assessment, keep: Callable[[Judgement], Judgement] = lambda judgement: judgement):
-        self.assessment, self.keep = assessment, keep
-
-    def at_most(self, x: float) -> Judgement:
-        return conclude(self.keep(self.assessment.at_most(x)))
-
-    def at_least(self, x: float) -> Judgement:
-        return conclude(self.keep(self.assessment.at_least(x)))
-
-    def below(self, x: float) -> Judgement:
-        return conclude(self.keep(self.assessment.below(x)))
-
-    def above(self, x: float) -> Judgement:
-        return conclude(self.keep(self.assessment.above(x)))
-
-    def within(self, lo: float, hi: float) -> Judgement:
-        return conclude(self.keep(self.assessment.within(lo, hi)))
-
-
 def assess(values: Sequence[float] | Estimate, **options) -> Assessment:
     """Prepare one number per text (or a ready estimate) for a rule. Options are the fields of `Assessment`.
 
@@ -179,13 +161,33 @@ def assess(values: Sequence[float] | Estimate, **options) -> Assessment:
     return Assessment(values if isinstance(values, (Mean, Variation, Trend)) else mean(values), **options)
 
 
-def judge(values: Sequence[float] | Estimate, **options) -> Judge:
-    """Judge one number per text against a threshold fixed beforehand: `judge(values, unit="%").at_most(-30)`.
+class Judge:
+    """Judges one claim, at its share `alpha` of its family's level. `judgement` is the claim's, as soon as there is one.
 
-    Returns the Judgement when the claim is supported, raises ClaimRefuted or ClaimInconclusive otherwise.
-    The level `alpha` is one-sided; share a family's level among its tests before passing it.
+    `judge(values, unit="%").at_most(-30)` judges a claim of one rule. A claim of several hands them to `all_of`:
+    `judge.all_of(judge.part(a, of=2).below(0), judge.part(b, of=2).above(0))`. Both raise ClaimRefuted or
+    ClaimInconclusive unless the claim is supported. A smoke run supports nothing.
     """
-    return Judge(assess(values, **options))
+
+    def __init__(self, alpha: float, *, smoke: bool = False):
+        self.alpha, self.smoke = alpha, smoke
+        self.judgement: Judgement | None = None
+
+    def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
+        """One of `of` rules that the claim consists of: its judgement is returned, whatever it is."""
+        return assess(values, alpha=self.alpha, smoke=self.smoke, parts=of, **options)
+
+    def __call__(self, values: Sequence[float] | Estimate, **options) -> Assessment:
+        """The claim's only rule."""
+        return replace(self.part(values, **options), then=self._end)
+
+    def all_of(self, *judgements: Judgement) -> Judgement:
+        """The verdict on a claim of several rules."""
+        return self._end(all_of(judgements))
+
+    def _end(self, judgement: Judgement) -> Judgement:
+        self.judgement = judgement
+        return conclude(judgement)
 
 
 def all_of(judgements: Sequence[Judgement]) -> Judgement:

@@ -1,7 +1,7 @@
 """Which arms may be compared: shapes of their states and their tokenizers, and what a report says where they differ."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import xarray as xr
 
@@ -10,6 +10,7 @@ from lib.checkpoints import provenance
 from lib.measuring.arms import quiet
 from lib.models import loading
 from lib.records import files
+from lib.records.shapes import look_at
 from lib.texts import reading
 from lib.texts.reading import Text
 
@@ -17,14 +18,6 @@ SAME_TEXTS = (
     "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "
     "token are not compared."
 )
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is known of an arm before its weights are: `provenance.sizes`, and a hash of what its tokenizer does."""
-
-    sizes: Mapping[str, int | None]
-    tokenizer: str
 
 
 class Looks:
@@ -109,15 +102,6 @@ class Looks:
             self.at_all()
         except ValueError:
             return  # the arm says what is wrong with it when it is asked for
-
-
-def look_at(record: xr.Dataset) -> Look:
-    """What the arm of a record looks like."""
-    origin = files.provenance_of(record)
-    _, layers, heads, dim = record["query_norm"].shape
-    states = {"num_hidden_layers": layers, "num_attention_heads": heads, "head_dim": dim}
-    states["num_key_value_heads"] = record["key_norm"].shape[2]
-    return Look({**provenance.sizes(origin["config"]), **states}, origin["tokenizer"])
 
 
 def _check_alike(arm: str, look: Look, other: Look, of: str) -> None:

@@ -6,15 +6,15 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from lib.definitions.massive import Scope, channel_norms, pooled_norms
+from lib.definitions.massive import pooled_norms
 from lib.definitions.protocols import Protocol
-from lib.definitions.rotary_pairs import BANDS
-from lib.measuring import masks
+from lib.definitions.words import BANDS, EDITED, Name, Scope
 from lib.measuring.interventions import Masks, both_bands, smallest_of_heads, top_of_heads
-from lib.measuring.norms import EDITED, Progress, rows_that_fit, text_coordinates
+from lib.measuring.norms import Progress, channel_norms, rows_that_fit, text_coordinates
 from lib.measuring.scoring import score, score_after_prompt, score_conditions
 from lib.models.loading import Arm
-from lib.probing.probe import Name, visiting
+from lib.probing.probe import visiting
+from lib.probing.tests.test_architectures import masks
 from lib.texts.reading import Text
 
 CHECKED = 32

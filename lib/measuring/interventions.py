@@ -1,16 +1,19 @@
 """Interventions on states: which channels (selections, from their norms) and what is put there (replacements).
 
-A selection is a bool mask of the shape of the norms it comes from; a replacement is a visit for `lib.probe.visiting`.
+A selection is a bool mask of the shape of the norms it comes from; a replacement is a visit for `lib.probing.visiting`.
 """
 
+import hashlib
 from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib.definitions.massive import check_norms, massive_mask, pooled_norms
 from lib.definitions.rotary_pairs import slow_half
-from lib.probing.probe import Name, Visit
+from lib.definitions.words import Name, Scope
+from lib.probing.probe import Visit
 
 Masks = dict[Name, Tensor]
 """Which channels: bool [batch, layer, head, dim] for each tensor, one mask for each row of the batch."""
@@ -31,7 +34,7 @@ def smallest_of_heads(norms: Float[Tensor, "*batch head dim"], k: int = 1) -> Bo
 
 
 def _first_of_heads(norms: Tensor, k: int, *, descending: bool) -> Tensor:
-    _check(norms)
+    check_norms(norms)
     if not 1 <= k <= norms.shape[-1]:
         raise ValueError(f"{k} channels of every head cannot be chosen: a head has {norms.shape[-1]}")
     order = norms.sort(dim=-1, descending=descending, stable=True).indices
@@ -55,7 +58,7 @@ def largest_of_band(
 
     Raises ValueError for norms that are not finite, or a layer that has fewer channels in the band.
     """
-    _check(norms)
+    check_norms(norms)
     inside = band[:, None].expand_as(norms).flatten(1)
     if (number > inside.sum(-1)).any():
         raise ValueError(f"{int(number.max())} channels of a band cannot be chosen: a layer has fewer in it")
@@ -79,9 +82,45 @@ def both_bands(
     return {name: largest_of_band(norms, band, number) for name, band in found.items()}
 
 
-def _check(norms: Tensor) -> None:
-    if not (torch.isfinite(norms) & (norms >= 0)).all():
-        raise ValueError("norms must be finite and not negative: the capture failed, not the claim")
+def chosen_mask(
+    norms: Float[Tensor, "text layer head dim"], *, threshold: float = 5.0, scope: Scope = "layer"
+) -> Bool[Tensor, "layer head dim"]:
+    """The massive channels of several texts taken together: massive by their norm over all positions of all texts."""
+    return massive_mask(pooled_norms(norms), threshold=threshold, scope=scope)
+
+
+def random_control(massive: Bool[Tensor, "layer head dim"], seed: str) -> Bool[Tensor, "layer head dim"]:
+    """As many random channels per layer as are massive there, none of them massive.
+
+    `seed` is any text; it names the draw (tensor and control number), so that no two draws share a stream and adding
+    a control changes no other. Raises ValueError where fewer channels are left than are massive.
+    """
+    control = torch.zeros_like(massive, memory_format=torch.contiguous_format)
+    for layer, mask in enumerate(massive):
+        others = (~mask).flatten().nonzero().squeeze(1)
+        count = int(mask.sum())
+        if count > len(others):
+            raise ValueError(
+                f"layer {layer} has {count} massive channels and only {len(others)} others: no control of the same "
+                "size can be drawn; use a higher threshold"
+            )
+        order = torch.randperm(len(others), generator=_generator(f"{seed}/{layer}"))
+        control[layer].view(-1)[others[order[:count]].to(massive.device)] = True
+    return control
+
+
+def condition_masks(
+    massive: Bool[Tensor, "layer head dim"], *, name: str, controls: int, seed: int
+) -> Bool[Tensor, "condition layer head dim"]:
+    """One mask for each of `conditions(controls)`: empty, the massive channels, and the random controls."""
+    drawn = [random_control(massive, f"{seed}/{name}/{i}") for i in range(controls)]
+    return torch.stack([torch.zeros_like(massive), massive, *drawn])
+
+
+def _generator(seed: str) -> torch.Generator:
+    """A generator for a named draw: hashing the name keeps the streams of similar names apart."""
+    number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big", signed=True)
+    return torch.Generator().manual_seed(number)
 
 
 def zeroing(masks: Masks) -> Visit:

@@ -5,22 +5,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers.integrations.bitsandbytes import dequantize_bnb_weight
+from transformers.pytorch_utils import Conv1D
 
-from lib.definitions.massive import channel_norms
-from lib.measuring.row_norms import row_norms
+from lib.definitions.words import EDITED, NAMES, Name, Site
 from lib.measuring.scoring import in_batches, nll_per_text
-from lib.models import drope
 from lib.models.loading import Arm
 from lib.probing.anatomy import survey
-from lib.probing.probe import NAMES, Geometry, Name, Site, geometry, visiting
-from lib.probing.rotation import frequencies
-from lib.probing.taps import Tap
+from lib.probing.probe import geometry, visiting
+from lib.probing.rotation import frequencies, position_response
+from lib.probing.taps import Geometry, Tap
 from lib.texts.reading import Text
 
 Progress = Callable[[int], None]
-EDITED: tuple[Name, ...] = ("query", "key")
-"""The states whose channels are replaced. Source: Africa 2026 and Jin et al. 2025, which disrupt Query and Key."""
 
 
 def measure_norms(
@@ -36,7 +35,7 @@ def measure_norms(
 
     `ids` is [text, pos]. One forward pass gives both; hooks reduce the states to norms on the device.
     Beside them, which need no text: the norms of the projections' rows where the model has projections, and by how many
-    radians per position each dim of query and key turns (`frequency`, 0 where it does not; see lib/rotation.py).
+    radians per position each dim of query and key turns (`frequency`, 0 where it does not; see `lib.probing.rotation`).
     Also asks whether the model sees positions at all (`position_change`, `position_noise`).
     Raises ValueError for a model that has no such site.
     """
@@ -52,7 +51,7 @@ def measure_norms(
         return loss
 
     nll, _ = in_batches(run, len(texts), rows or rows_that_fit(arm, ids.shape[1]))
-    response = drope.position_response(arm.model, ids[:1])
+    response = position_response(arm.model, ids[:1])
     return xr.Dataset(
         {
             **{f"{name}_norm": (("text", "layer", *_dims(name, sizes)), norms[name].numpy()) for name in NAMES},
@@ -113,3 +112,46 @@ def _dims(name: Name, sizes: Geometry) -> tuple[str, str]:
 
 def text_coordinates(texts: Sequence[Text]) -> dict:
     return {"text": [text.name for text in texts], "kind": ("text", [text.kind for text in texts])}
+
+
+POSITIONS_AT_ONCE = 128
+
+
+def channel_norms(states: Float[Tensor, "*batch pos head dim"]) -> Float[Tensor, "*batch head dim"]:
+    """L2 norm of every channel over positions, divided by sqrt(positions), in float32.
+
+    The division makes texts of different length comparable; it changes no mask. Half-precision states are widened
+    before they are squared, so that a large channel cannot overflow.
+    Raises ValueError when a norm is not finite: the forward pass broke, and no count may be made from it.
+    Source: Jin et al. 2025, "Massive Values in Self-Attention Modules", equation 3, up to the constant factor.
+    """
+    if states.shape[-3] == 0:
+        raise ValueError("the states have no positions: the text is empty after tokenizing")
+    # some positions at a time, because widening copies; torch's vector_norm is eight times slower over this dimension
+    squares = sum(part.float().square().sum(-3) for part in states.split(POSITIONS_AT_ONCE, dim=-3))
+    norms = (squares / states.shape[-3]).sqrt()
+    if not torch.isfinite(norms).all():
+        raise ValueError("a channel norm is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
+    return norms
+
+
+def row_norms(projection: nn.Linear | Conv1D) -> Float[Tensor, " out"]:
+    """L2 norm of every row of a linear layer's weight with its bias as one more column, in float32.
+
+    What the layer makes of an input whose entries are independent with variance 1 has this standard deviation (bias
+    and all, taken around 0), and the input of a projection is RMS-normalized: so this is the norm a channel would
+    have if its input had no structure. Quantized weights (bitsandbytes, 4 and 8 bit) are dequantized.
+    Raises ValueError when a norm is not finite.
+    """
+    weight = dequantize_bnb_weight(projection.weight, getattr(projection, "state", None))
+    if isinstance(projection, Conv1D):  # GPT-2 keeps its weights the other way round
+        weight = weight.T
+    elif weight.shape != (projection.out_features, projection.in_features):
+        raise ValueError(f"{type(projection).__name__} holds its weights in a way that cannot be read")
+    squares = weight.detach().float().square().sum(1)
+    if projection.bias is not None:
+        squares = squares + projection.bias.detach().float().square()
+    norms = squares.sqrt().cpu()
+    if not torch.isfinite(norms).all():
+        raise ValueError("a row of a projection is not finite: the checkpoint is broken")
+    return norms

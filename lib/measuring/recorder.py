@@ -10,18 +10,18 @@ import torch
 import xarray as xr
 from filelock import FileLock, Timeout
 
-from fixtures.plugin.evidence import ROTATING, Unusable
 from fixtures.plugin.options import Settings
 from fixtures.plugin.progress import Progress
 from lib.checkpoints import provenance
-from lib.checkpoints.arguments import RESCALED
 from lib.definitions.protocols import PROTOCOLS
-from lib.effects.before_after import sites_of
+from lib.definitions.words import RESCALED, ROTATING
 from lib.measuring import disruption, norms
-from lib.measuring.alike import Looks, look_at
+from lib.measuring.alike import Looks
 from lib.measuring.arms import Arms
+from lib.measuring.recorder import Unusable
 from lib.models import drope, loading, rescaling
 from lib.records import files
+from lib.records.shapes import look_at, sites_of
 from lib.texts import reading
 from lib.texts.reading import Text
 
@@ -266,3 +266,7 @@ def _hash(chosen: list[Text]) -> str:
 def cannot_be_made(error: Exception) -> bool:
     """Did an arm of another rotation fail because of its architecture, and not because something is broken?"""
     return isinstance(error, drope.CannotChange) or isinstance(error.__cause__, drope.CannotChange)
+
+
+class Unusable(ValueError):
+    """This arm cannot be measured; the others can."""

@@ -1,9 +1,16 @@
-"""Rotary positions: taking them out of a model, and whether a model sees positions at all."""
+"""DroPE: take the rotation out of a model, and read and write checkpoints in the published DroPE format."""
 
 import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+import transformers
 from torch import Tensor, nn
+
+from lib.checkpoints.arguments import ModelArguments
+from lib.checkpoints.provenance import first_sentence
 
 NORMED = {"nope": "", "qk_norm_nope": "qk", "q_norm_nope": "q", "k_norm_nope": "k"}
 """DroPE's attention types, and which of query and key each puts through an RMSNorm."""
@@ -95,23 +102,67 @@ def attention_layers(model: nn.Module) -> list[nn.Module]:
     return [layer.self_attn for layer in getattr(model, model.base_model_prefix).layers]
 
 
-@torch.inference_mode()
-def position_response(model: nn.Module, ids: Tensor, *, stretch: int = 3) -> dict[str, float]:
-    """How much the logits of `ids` [batch, pos] move when position ids are stretched: does the model see positions?
+DROPE_BASES = {"llama": "Llama", "qwen2": "Qwen2"}
+"""Architectures DroPE checkpoints exist for, by model_type (theirs has `_drope` added), and their classes' names."""
 
-    Returns `change` and `noise` (the same pass repeated), both the largest absolute difference of logits divided by
-    the standard deviation of the logits. A position-blind model has change <= noise, 0 on deterministic kernels.
-    """
-    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-    # Without an attention mask, transformers takes gaps in position ids for packed sequences and masks across them:
-    # the logits of a position-blind model would change too.
-    everything = torch.ones_like(ids)
-    plain, again, stretched = (
-        model(input_ids=ids, attention_mask=everything, position_ids=p, use_cache=False).logits
-        for p in (positions, positions, stretch * positions)
-    )
-    scale = plain.float().std()
-    change, noise = ((other - plain).abs().max().float() / scale for other in (stretched, again))
-    if not torch.isfinite(change):
-        raise ValueError("the logits are not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
-    return {"change": change.item(), "noise": noise.item()}
+
+def is_drope(raw: Mapping) -> bool:
+    """Does this config.json belong to a DroPE checkpoint (SakanaAI's model type, or the mark `drop_rope` leaves)?"""
+    return raw["model_type"].endswith("_drope") or str(raw.get("attention_type")) in NORMED
+
+
+def drope_config(args: ModelArguments, raw: Mapping) -> transformers.PreTrainedConfig:
+    """The base architecture's config of a DroPE checkpoint, with `attention_type` (and `softmax_scale`) kept."""
+    base = raw["model_type"].removesuffix("_drope")
+    kind = str(raw.get("attention_type", "nope"))
+    if base not in DROPE_BASES:
+        raise ValueError(f"{args.pretrained} is DroPE on {base!r}; only {' and '.join(DROPE_BASES)} are supported")
+    if kind not in NORMED:
+        raise ValueError(f"{args.pretrained} has attention_type {kind!r}; known are {', '.join(NORMED)}")
+    dropped = ("model_type", "auto_map", "architectures", "quantization_config")
+    kept = {key: value for key, value in raw.items() if key not in dropped}
+    try:
+        config = transformers.CONFIG_MAPPING[base].from_dict(kept)
+    except Exception as error:
+        raise ValueError(f"{args.pretrained} has a broken config.json: {first_sentence(error)}") from error
+    config.attention_type = kind
+    return config
+
+
+def drope_class(config: transformers.PreTrainedConfig) -> type[transformers.PreTrainedModel]:
+    """The base's own class, whose rotation is gone and whose extra norms exist before the weights are read into it."""
+    base = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+
+    class DroPE(base):
+        def __init__(self, config: transformers.PreTrainedConfig):
+            super().__init__(config)
+            drop_rope(self)
+            if NORMED[config.attention_type]:
+                add_norms(self)
+
+    DroPE.__name__ = f"DroPE{base.__name__}"
+    return DroPE
+
+
+PUBLISHED_CODE = "SakanaAI/Llama-2-7b-hf-DroPE--drope"
+"""Where a DroPE config says the wrapper's code is. Never run here; only who asks for remote code gets it."""
+
+
+def mark_as_drope(folder: Path) -> None:
+    """Write into a saved model's config.json what makes it a DroPE checkpoint, as the published ones have it."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    base = config["model_type"].removesuffix("_drope")
+    name = f"DroPE{DROPE_BASES[base]}"
+    config |= {
+        "model_type": f"{base}_drope",
+        "architectures": [f"{name}ForCausalLM"],
+        "attention_type": config.get("attention_type", "nope"),
+        "auto_map": {
+            "AutoConfig": f"{PUBLISHED_CODE}.{name}Config",
+            "AutoModelForCausalLM": f"{PUBLISHED_CODE}.{name}ForCausalLM",
+        },
+    }
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    draft.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 import torch
 import transformers  # its classes by their full names: importing them takes seconds, and replaying records needs none
+from torch import nn, uint8
 
 from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments, parse
-from lib.models import drope, rescaling
-
-DROPE_BASES = {"llama": "Llama", "qwen2": "Qwen2"}
-"""Architectures DroPE checkpoints exist for, by model_type (theirs has `_drope` added), and their classes' names."""
+from lib.checkpoints.provenance import first_sentence
+from lib.models import rescaling
+from lib.models.drope import apply_norms, drop_rope, drope_class, drope_config, is_drope
+from lib.models.tokens import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,9 @@ def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> 
     return Arm(model, tokenizer, describe(args, model, device))
 
 
-def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
-    """The arm's tokenizer without its weights. Raises ValueError, one sentence, when there is none."""
-    raw = provenance.read_config(args)
-    config = _drope_config(args, raw) if is_drope(raw) else None
-    try:
-        return transformers.AutoTokenizer.from_pretrained(
-            args.pretrained, revision=args.revision, config=config, trust_remote_code=args.trust_remote_code
-        )
-    except Exception as error:  # as below: nearly any
-        raise ValueError(
-            f"{args.pretrained} has no usable tokenizer ({_first_sentence(error)}); save one beside the weights"
-        ) from error
-
-
 def default_dtype(device: str) -> str:
     """bfloat16 on a GPU, where float16 overflows on the large states this is about; float32 on a CPU."""
     return "float32" if device == "cpu" else "bfloat16"
-
-
-def is_drope(raw: Mapping) -> bool:
-    """Does this config.json belong to a DroPE checkpoint (SakanaAI's model type, or the mark `drop_rope` leaves)?"""
-    return raw["model_type"].endswith("_drope") or str(raw.get("attention_type")) in drope.NORMED
 
 
 def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: str) -> dict[str, Any]:
@@ -99,8 +82,8 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
     }
     options = {key: value for key, value in options.items() if value is not None}
     if is_drope(raw):
-        config = _drope_config(args, raw)
-        loader = _drope_class(config).from_pretrained
+        config = drope_config(args, raw)
+        loader = drope_class(config).from_pretrained
         options["config"] = config
     else:
         _refuse_remote_code(args, raw)
@@ -113,12 +96,12 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
     try:
         model, info = loader(args.pretrained, **options)
     except Exception as error:  # transformers answers a broken checkpoint with nearly any exception
-        raise ValueError(f"{args.pretrained} cannot be loaded: {_first_sentence(error)}") from error
+        raise ValueError(f"{args.pretrained} cannot be loaded: {first_sentence(error)}") from error
     _refuse_incomplete(args, info)
     if is_drope(raw):
-        drope.apply_norms(model)
+        apply_norms(model)
     if args.rope == "off":
-        drope.drop_rope(model)
+        drop_rope(model)
     if args.rescaled:
         rescaling.forget_lengths(model)
     _keep_four_bits_as_loaded(model)
@@ -141,40 +124,7 @@ def _plain_config(args: ModelArguments) -> transformers.PreTrainedConfig:
             args.pretrained, revision=args.revision, trust_remote_code=args.trust_remote_code
         )
     except Exception as error:  # as below: nearly any
-        raise ValueError(f"{args.pretrained} has a broken config.json: {_first_sentence(error)}") from error
-
-
-def _drope_config(args: ModelArguments, raw: Mapping) -> transformers.PreTrainedConfig:
-    """The base architecture's config of a DroPE checkpoint, with `attention_type` (and `softmax_scale`) kept."""
-    base = raw["model_type"].removesuffix("_drope")
-    kind = str(raw.get("attention_type", "nope"))
-    if base not in DROPE_BASES:
-        raise ValueError(f"{args.pretrained} is DroPE on {base!r}; only {' and '.join(DROPE_BASES)} are supported")
-    if kind not in drope.NORMED:
-        raise ValueError(f"{args.pretrained} has attention_type {kind!r}; known are {', '.join(drope.NORMED)}")
-    dropped = ("model_type", "auto_map", "architectures", "quantization_config")
-    kept = {key: value for key, value in raw.items() if key not in dropped}
-    try:
-        config = transformers.CONFIG_MAPPING[base].from_dict(kept)
-    except Exception as error:
-        raise ValueError(f"{args.pretrained} has a broken config.json: {_first_sentence(error)}") from error
-    config.attention_type = kind
-    return config
-
-
-def _drope_class(config: transformers.PreTrainedConfig) -> type[transformers.PreTrainedModel]:
-    """The base's own class, whose rotation is gone and whose extra norms exist before the weights are read into it."""
-    base = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-
-    class DroPE(base):
-        def __init__(self, config: transformers.PreTrainedConfig):
-            super().__init__(config)
-            drope.drop_rope(self)
-            if drope.NORMED[config.attention_type]:
-                drope.add_norms(self)
-
-    DroPE.__name__ = f"DroPE{base.__name__}"
-    return DroPE
+        raise ValueError(f"{args.pretrained} has a broken config.json: {first_sentence(error)}") from error
 
 
 def _quantization(args: ModelArguments, dtype: str) -> transformers.BitsAndBytesConfig | None:
@@ -218,8 +168,14 @@ def _refuse_incomplete(args: ModelArguments, info: Mapping) -> None:
             raise ValueError(f"{args.pretrained} {what} weights for its config: {', '.join(names[:3])}{more}")
 
 
-def _first_sentence(error: BaseException) -> str:
-    first, *rest = str(error).strip().split("\n")
-    text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
-    bare = not text or isinstance(error, LookupError | ArithmeticError)  # the text alone would say nothing
-    return (f"{type(error).__name__} {text}" if bare else text).strip()[:300]
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 of every parameter and buffer a model would save, as they are in memory (quantized or not).
+
+    Taken before and after a measurement: equal fingerprints show that measuring changed no weight.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        if hasattr(tensor, "numel"):  # a quantized layer also saves names
+            digest.update(tensor.detach().contiguous().cpu().reshape(-1).view(uint8).numpy())
+    return digest.hexdigest()

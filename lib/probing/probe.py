@@ -6,11 +6,10 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from lib.definitions.words import NAMES, Name, Site
 from lib.probing.anatomy import Anatomy, survey
 from lib.probing.attention import receiving
-from lib.probing.taps import NAMES, SITES, Geometry, Name, Site, Tap
-
-__all__ = ["NAMES", "SITES", "Geometry", "Name", "Site", "geometry", "visiting"]
+from lib.probing.taps import Geometry, Tap
 
 Visit = Callable[[Name, int, Tensor], Tensor | None]
 """Called with (name, layer, states [batch, pos, head, dim]); returns edited states, or None to leave them alone."""

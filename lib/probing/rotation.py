@@ -95,3 +95,25 @@ def _fitting(before: Tensor, after: Tensor, candidates: list, moved: Tensor) -> 
         if worst < error:
             best, error = frequency.abs(), worst
     return torch.full_like(before[0, 0], torch.nan) if best is None else best
+
+
+@torch.inference_mode()
+def position_response(model: nn.Module, ids: Tensor, *, stretch: int = 3) -> dict[str, float]:
+    """How much the logits of `ids` [batch, pos] move when position ids are stretched: does the model see positions?
+
+    Returns `change` and `noise` (the same pass repeated), both the largest absolute difference of logits divided by
+    the standard deviation of the logits. A position-blind model has change <= noise, 0 on deterministic kernels.
+    """
+    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    # Without an attention mask, transformers takes gaps in position ids for packed sequences and masks across them:
+    # the logits of a position-blind model would change too.
+    everything = torch.ones_like(ids)
+    plain, again, stretched = (
+        model(input_ids=ids, attention_mask=everything, position_ids=p, use_cache=False).logits
+        for p in (positions, positions, stretch * positions)
+    )
+    scale = plain.float().std()
+    change, noise = ((other - plain).abs().max().float() / scale for other in (stretched, again))
+    if not torch.isfinite(change):
+        raise ValueError("the logits are not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
+    return {"change": change.item(), "noise": noise.item()}

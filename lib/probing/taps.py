@@ -2,18 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-Name = Literal["query", "key", "value"]
-NAMES: tuple[Name, ...] = get_args(Name)
-Site = Literal["projection", "normed", "attention"]
-SITES: tuple[Site, ...] = get_args(Site)
-"""Where states can be read. `projection`: outputs of the q/k/v projections, before norms and rotation. `normed`: after
-the norms of query and key, before the rotation. `attention`: what attention receives, after norms and rotation."""
+from lib.definitions.words import NAMES, Name
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ the rounding of all that take part.
 
 from dataclasses import replace
 
-from lib.published.figures import ARMS, Column, Published
+from lib.definitions.words import ARMS
+from lib.published.figures import Column, Published
 from lib.published.implied import Quantity, follow, quantity
 
 TOLERANCE = 0.02

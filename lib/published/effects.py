@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.effects.rates import Rates
+from lib.definitions.words import ARMS, NAMES
+from lib.effects.counts import Rates
 from lib.judging.verdicts import NoSubject
-from lib.published.figures import ARMS, NAMES, Column, Figure, NotPublished, Published
+from lib.published.figures import Column, Figure, NotPublished, Published
 
 SERIES = [(arm, name) for arm in ARMS for name in NAMES]
 GIVES = {"text": "the write-up's text gives", "stored": "the stored results give"}

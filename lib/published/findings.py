@@ -6,9 +6,10 @@ number or None) and `sentence`.
 
 from collections.abc import Iterator
 
+from lib.definitions.words import ARMS, NAMES
 from lib.published.agreement import TOLERANCE, compared
 from lib.published.effects import GIVES, nats
-from lib.published.figures import ARMS, CONDITIONS, NAMES, Column, Published
+from lib.published.figures import CONDITIONS, Column, Published
 from lib.published.implied import increase, layers_with_more
 
 Finding = dict[str, object]

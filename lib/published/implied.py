@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lib.definitions.words import ARMS, NAMES
 from lib.published.effects import total_of
-from lib.published.figures import ARMS, CONDITIONS, NAMES, Column, Figure
+from lib.published.figures import CONDITIONS, Column, Figure
 
 
 @dataclass(frozen=True)

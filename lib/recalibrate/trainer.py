@@ -1,6 +1,5 @@
 """transformers' Trainer for recalibration: optimizer settings by name of the weights, and DroPE checkpoints."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +8,8 @@ import torch
 import transformers
 from torch import nn
 
-from lib.models import loading
+from lib.models.drope import mark_as_drope
 
-PUBLISHED_CODE = "SakanaAI/Llama-2-7b-hf-DroPE--drope"
-"""Where a DroPE config says the wrapper's code is. Never run here; only who asks for remote code gets it."""
 RESUMING = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth")
 """Files of a checkpoint that only resuming needs."""
 
@@ -68,23 +65,3 @@ def regroup(optimizer: torch.optim.Optimizer, model: nn.Module, groups: Mapping[
     if missed := [pattern for pattern in groups if pattern not in used]:
         raise ValueError(f"--groups: no weight has a name that matches {missed[0]!r}")
     optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
-
-
-def mark_as_drope(folder: Path) -> None:
-    """Write into a saved model's config.json what makes it a DroPE checkpoint, as the published ones have it."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    base = config["model_type"].removesuffix("_drope")
-    name = f"DroPE{loading.DROPE_BASES[base]}"
-    config |= {
-        "model_type": f"{base}_drope",
-        "architectures": [f"{name}ForCausalLM"],
-        "attention_type": config.get("attention_type", "nope"),
-        "auto_map": {
-            "AutoConfig": f"{PUBLISHED_CODE}.{name}Config",
-            "AutoModelForCausalLM": f"{PUBLISHED_CODE}.{name}ForCausalLM",
-        },
-    }
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    draft.replace(path)

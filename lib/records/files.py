@@ -5,17 +5,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 import xarray as xr
 
-_CODE = (
-    *("anatomy", "attention_site", "disruption", "interventions", "massive", "masks", "measure", "models"),
-    *("perplexity", "probe", "protocols", "rescaling", "rope"),
-    *("rotary_pairs", "rotation", "row_norms", "tap_search", "taps", "texts"),
-)
+LIB = Path(__file__).parents[1]
+DECISIVE = ("definitions", "texts", "models", "probing", "measuring")
+"""Packages of `lib` that decide what is measured: a change in one of them makes old records unfit."""
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)
 _DAMAGED = "the record {} is damaged or cut short: delete it and measure again"
@@ -25,20 +22,25 @@ class NoRecord(LookupError):
     """No record of these settings is there."""
 
 
+class Unusable(ValueError):
+    """This arm cannot be measured; the others can."""
+
+
 class BrokenRecord(ValueError):
     """A record file cannot be read: it was cut short or changed."""
 
 
 @cache
 def code_version() -> str:
-    """A hash of the modules that decide what is measured, comments and layout left out.
+    """A hash of the packages that decide what is measured, without their tests; comments and layout left out.
 
     A change of the measuring code makes old records unfit, without anybody having to remember a version number.
     """
     digest = hashlib.sha256()
-    for name in _CODE:
-        source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-        digest.update(ast.unparse(ast.parse(source)).encode())
+    for folder in (LIB / name for name in DECISIVE):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(f"{folder.name}/{path.name}".encode())
+            digest.update(ast.unparse(ast.parse(path.read_text(encoding="utf-8"))).encode())
     return digest.hexdigest()[:16]
 
 
@@ -119,12 +121,6 @@ def settings_of(record: xr.Dataset) -> dict:
 def provenance_of(record: xr.Dataset) -> dict:
     """Which weights, code and libraries a record was made with."""
     return json.loads(record.attrs["provenance"])
-
-
-def tokenizers(found: Iterable[xr.Dataset]) -> set[str]:
-    """What the tokenizers that records were made with do, as hashes; records that do not tell are passed over."""
-    origins = (json.loads(record.attrs.get("provenance", "{}")) for record in found)
-    return {origin["tokenizer"] for origin in origins if "tokenizer" in origin}
 
 
 def _key(settings: dict) -> str:

@@ -5,14 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from lib.definitions.massive import Scope
-from lib.definitions.rotary_pairs import BANDS
+from lib.definitions.words import ARMS, BANDS, EDITED, NAMES, Scope
 from lib.effects.concentration import lorenz
-from lib.effects.counts import ARMS, MassiveValues
+from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption
 from lib.judging.verdicts import NoSubject
-from lib.measuring.norms import EDITED
-from lib.probing.taps import NAMES
 
 POINTS = 101
 """Points of a Lorenz curve that are kept."""

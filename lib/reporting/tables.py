@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from fixtures.plugin.registry import OUTCOMES, registered
+from fixtures.plugin.registry import registered
+from lib.definitions.words import OUTCOMES
 from lib.published.figures import COLUMNS, Published
 from lib.published.findings import audit_document
 from lib.reporting.sentences import measured

@@ -11,8 +11,10 @@ from beartype import beartype
 from fixtures.models.tiny import tiny_llama
 from lib.definitions import massive
 from lib.effects import concentration
-from lib.measuring import interventions, masks, row_norms, scoring
+from lib.measuring import interventions, scoring
+from lib.measuring.norms import row_norms
 from lib.models import drope
+from lib.probing.tests.test_architectures import masks
 
 pytestmark = pytest.mark.cpu
 

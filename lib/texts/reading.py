@@ -7,13 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from transformers import PreTrainedTokenizerBase
-
 from lib.texts.repetitive import repetitive_texts
-
-ROLES = ("count", "score")
-"""`count`: chooses the massive channels and is counted. `score`: held out, its loss is measured."""
 
 BUNDLED = Path(__file__).with_name("texts.jsonl")
 
@@ -78,30 +72,6 @@ def limit(texts: Sequence[Text], count: int) -> list[Text]:
         if seen[text.role, text.kind] <= count:
             kept.append(text)
     return kept
-
-
-def tokenize(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: int) -> torch.Tensor:
-    """Token ids [text, pos] of the first `tokens` tokens of every text, special tokens as the tokenizer adds them.
-
-    All texts have the same length, so that counts per text compare like with like and nothing is padded.
-    Raises ValueError naming the text that is too short.
-    """
-    rows = []
-    for text in texts:
-        ids = tokenizer(text.text, truncation=False, verbose=False)["input_ids"]
-        if len(ids) < tokens:
-            raise ValueError(
-                f"the text {text.name!r} has {len(ids)} tokens, {tokens} are needed: lengthen it or lower --max-tokens"
-            )
-        rows.append(ids[:tokens])
-    return torch.tensor(rows)
-
-
-def tokenizer_signature(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A hash of what the tokenizer does: its vocabulary, and how it encodes a sentence with special tokens."""
-    probe = tokenizer("Both arms must cut THIS sentence, and 3.14 \u00fc, in the same way.\n\tx = 1")["input_ids"]
-    content = json.dumps([sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]), probe])
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _parse(line: str, *, where: str, number: int) -> Text:

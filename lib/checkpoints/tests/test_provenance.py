@@ -7,8 +7,8 @@ import torch
 from fixtures.models.tiny import save, tiny_llama
 from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments
-from lib.checkpoints.provenance import fingerprint, identity, read_config, versions
-from lib.models.loading import load
+from lib.checkpoints.provenance import identity, read_config, versions
+from lib.models.loading import fingerprint, load
 
 pytestmark = pytest.mark.cpu
 

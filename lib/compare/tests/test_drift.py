@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.compare.drift import compare, incompatible
+from lib.compare.compatible import incompatible
+from lib.compare.drift import compare
 
 pytestmark = pytest.mark.cpu
 

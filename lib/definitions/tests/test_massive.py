@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from fixtures.models.tiny import DIM, plant, tiny_llama
-from lib.definitions.massive import SCOPES, channel_norms, massive_mask, pooled_norms
-from lib.measuring.norms import norms_and_loss
-from lib.probing.probe import NAMES, geometry
+from lib.definitions.massive import massive_mask, pooled_norms
+from lib.definitions.words import NAMES, SCOPES
+from lib.measuring.norms import channel_norms, norms_and_loss
+from lib.probing.probe import geometry
 
 pytestmark = pytest.mark.cpu
 

@@ -10,21 +10,12 @@ from fixtures.models.architectures import ROTATING, build
 from fixtures.models.by_hand import turned
 from fixtures.models.tiny import as_arm
 from fixtures.planted import records
-from lib.definitions.massive import channel_norms
 from lib.definitions.rotary_pairs import pair_norms
-from lib.effects.before_after import (
-    AFTER,
-    BEFORE,
-    massive_pairs,
-    norms_of_pairs,
-    pairs_said,
-    site_before,
-    sites_of,
-    where_it_rotates,
-)
+from lib.effects.before_after import AFTER, BEFORE, massive_pairs, norms_of_pairs, pairs_said, where_it_rotates
 from lib.effects.counts import MassiveValues
 from lib.judging.verdicts import NoSubject
-from lib.measuring.norms import measure_norms
+from lib.measuring.norms import channel_norms, measure_norms
+from lib.records.shapes import site_before, sites_of
 from lib.texts.reading import Text
 
 pytestmark = pytest.mark.cpu

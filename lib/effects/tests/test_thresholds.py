@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from lib.definitions.massive import SCOPES, massive_mask
-from lib.effects.counts import ARMS, MassiveValues
-from lib.effects.thresholds import THRESHOLDS, VERDICTS, counts_at, curve, draw
-from lib.probing.probe import NAMES
+from lib.definitions.massive import massive_mask
+from lib.definitions.words import ARMS, NAMES, SCOPES
+from lib.effects.counts import MassiveValues
+from lib.effects.thresholds import THRESHOLDS, counts_at, curve
 from lib.reporting.figures.figures import TENSORS
+from lib.reporting.figures.thresholds import VERDICTS, draw
 
 pytestmark = pytest.mark.cpu
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from fixtures.planted import records
-from lib.effects.counts import ARMS, MassiveValues
+from lib.definitions.words import ARMS
+from lib.effects.counts import MassiveValues
 from lib.effects.losses import Disruption
 from lib.effects.trajectory import Trajectory
 from lib.judging.verdicts import NoSubject

@@ -8,7 +8,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from fixtures.models.tiny import as_arm, plant, tiny_llama
 from lib.definitions.protocols import PROTOCOLS
-from lib.definitions.rotary_pairs import BANDS
+from lib.definitions.words import BANDS, EDITED
 from lib.effects.losses import Bands, Disruption
 from lib.measuring.disruption import (
     measure_bands,
@@ -17,9 +17,7 @@ from lib.measuring.disruption import (
     measure_protocol,
     norms_of_texts,
 )
-from lib.measuring.interventions import REPLACEMENTS, averaging
-from lib.measuring.masks import chosen_mask
-from lib.measuring.norms import EDITED
+from lib.measuring.interventions import REPLACEMENTS, averaging, chosen_mask
 from lib.measuring.scoring import score, score_after_prompt, score_conditions
 from lib.texts.reading import Text
 

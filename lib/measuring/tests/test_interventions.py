@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.models.tiny import plant
+from lib.definitions.words import NAMES
 from lib.measuring.interventions import (
     REPLACEMENTS,
     averaging,
@@ -14,7 +15,7 @@ from lib.measuring.interventions import (
     top_of_heads,
     zeroing,
 )
-from lib.probing.probe import NAMES, geometry, visiting
+from lib.probing.probe import geometry, visiting
 
 pytestmark = pytest.mark.cpu
 

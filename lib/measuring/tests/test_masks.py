@@ -3,8 +3,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.definitions.massive import channel_norms, massive_mask
-from lib.measuring.masks import chosen_mask, condition_masks, conditions, random_control
+from lib.definitions.massive import massive_mask
+from lib.definitions.words import conditions
+from lib.measuring.interventions import chosen_mask, condition_masks, random_control
+from lib.measuring.norms import channel_norms
 
 pytestmark = pytest.mark.cpu
 

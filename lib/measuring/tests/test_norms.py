@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from fixtures.models.tiny import as_arm, plant, tiny_llama
+from lib.definitions.words import NAMES
 from lib.measuring.disruption import measure_disruption
 from lib.measuring.norms import measure_norms, rows_that_fit
-from lib.probing.probe import NAMES
 from lib.texts.reading import Text
 
 pytestmark = pytest.mark.cpu

@@ -2,10 +2,9 @@ import pytest
 import torch
 
 from fixtures.models.tiny import as_arm, plant, tiny_llama
+from lib.definitions.words import EDITED
 from lib.measuring.disruption import measure_disruption
-from lib.measuring.interventions import REPLACEMENTS
-from lib.measuring.masks import condition_masks
-from lib.measuring.norms import EDITED
+from lib.measuring.interventions import REPLACEMENTS, condition_masks
 from lib.measuring.scoring import POSITIONS_AT_ONCE, in_batches, nll_per_text, score, score_conditions
 from lib.probing.probe import geometry
 from lib.texts.reading import Text

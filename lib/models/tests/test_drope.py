@@ -15,8 +15,9 @@ from transformers import (
 from fixtures.models.architectures import ROTATING, config_of, model_of
 from fixtures.models.tiny import as_arm, save, tiny_llama
 from lib.models import loading
-from lib.models.drope import NORMED, CannotDrop, NoRotation, attention_layers, drop_rope, position_response
+from lib.models.drope import NORMED, CannotDrop, NoRotation, attention_layers, drop_rope
 from lib.models.rescaling import rescale
+from lib.probing.rotation import position_response
 
 pytestmark = pytest.mark.cpu
 

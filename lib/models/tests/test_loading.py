@@ -10,13 +10,13 @@ from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
 from fixtures.models.tiny import byte_tokenizer, save, tiny_llama
-from lib.checkpoints.provenance import fingerprint
-from lib.definitions.massive import channel_norms
-from lib.measuring.norms import norms_and_loss
-from lib.models.drope import NORMED, NoRotation, drop_rope, position_response
-from lib.models.loading import load
+from lib.definitions.words import NAMES, SITES
+from lib.measuring.norms import channel_norms, norms_and_loss
+from lib.models.drope import NORMED, NoRotation, drop_rope
+from lib.models.loading import fingerprint, load
 from lib.models.tests.test_drope import run, tiny_qwen2, without_rotation
-from lib.probing.probe import NAMES, SITES, geometry
+from lib.probing.probe import geometry
+from lib.probing.rotation import position_response
 
 pytestmark = pytest.mark.cpu
 

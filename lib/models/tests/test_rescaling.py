@@ -7,11 +7,12 @@ import transformers
 from fixtures.models import architectures
 from fixtures.models.architectures import model_of
 from fixtures.models.tiny import save, tiny_llama
-from lib.checkpoints.arguments import RESCALED
+from lib.definitions.words import RESCALED
 from lib.models import loading
-from lib.models.drope import drop_rope, position_response
+from lib.models.drope import drop_rope
 from lib.models.rescaling import CannotRescale, check, rescale
 from lib.models.tests.test_drope import run
+from lib.probing.rotation import position_response
 
 pytestmark = pytest.mark.cpu
 

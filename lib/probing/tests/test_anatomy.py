@@ -11,8 +11,9 @@ from transformers.models.llama.modeling_llama import LlamaAttention
 from fixtures.models.architectures import REFUSED as NOT_READ
 from fixtures.models.architectures import build
 from fixtures.models.tiny import DIM, tiny_llama
+from lib.definitions.words import SITES
 from lib.probing.anatomy import survey
-from lib.probing.probe import SITES, geometry, visiting
+from lib.probing.probe import geometry, visiting
 
 pytestmark = pytest.mark.cpu
 

@@ -7,9 +7,10 @@ import torch
 
 from fixtures.models import by_hand
 from fixtures.models.architectures import ARCHITECTURES, VARIANTS, build
+from lib.definitions.words import NAMES, SITES
 from lib.measuring.interventions import zeroing
 from lib.probing.anatomy import survey
-from lib.probing.probe import NAMES, SITES, geometry, visiting
+from lib.probing.probe import geometry, visiting
 from lib.probing.rotation import frequencies
 
 pytestmark = pytest.mark.cpu

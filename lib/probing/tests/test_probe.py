@@ -4,8 +4,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from fixtures.models.tiny import DIM, plant, tiny_llama
+from lib.definitions.words import NAMES
 from lib.measuring.interventions import zeroing
-from lib.probing.probe import NAMES, _edited, geometry, visiting
+from lib.probing.probe import _edited, geometry, visiting
 
 pytestmark = pytest.mark.cpu
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from lib.published.agreement import compared
-from lib.published.figures import FOLDER, published, read
+from lib.published.reading import FOLDER, published, read
 
 pytestmark = pytest.mark.cpu
 STUDY = '[study]\ntitle = "A"\nrope = "r"\ndrope = "d"\nlayers = 3\n'

@@ -5,9 +5,11 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
+from lib.definitions.words import ARMS, NAMES
 from lib.judging.verdicts import NoSubject
 from lib.published.effects import PublishedDisruption, PublishedValues
-from lib.published.figures import ARMS, NAMES, NotPublished, published, read
+from lib.published.figures import NotPublished
+from lib.published.reading import published, read
 
 pytestmark = pytest.mark.cpu
 STUDY = '[study]\ntitle = "A"\nrope = "r"\ndrope = "d"\nlayers = 3\n'

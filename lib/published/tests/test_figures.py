@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from lib.published.figures import FOLDER, Figure, NotPublished, bundled, published, read
+from lib.published.figures import Figure, NotPublished
+from lib.published.reading import FOLDER, bundled, published, read
 
 pytestmark = pytest.mark.cpu
 STUDY = '[study]\ntitle = "A"\nrope = "r"\ndrope = "d"\nlayers = 3\n'

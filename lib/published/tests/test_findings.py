@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from lib.published.figures import FOLDER, published, read
 from lib.published.findings import audit_document
+from lib.published.reading import FOLDER, published, read
 
 pytestmark = pytest.mark.cpu
 TEXT = (FOLDER / "africa2026.toml").read_text()

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fixtures.models.tiny import tiny_llama
-from lib.recalibrate.trainer import mark_as_drope, regroup
+from lib.models.drope import mark_as_drope
+from lib.recalibrate.trainer import regroup
 
 pytestmark = pytest.mark.cpu
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.definitions.rotary_pairs import BANDS
+from lib.definitions.words import BANDS
 from lib.effects.losses import Bands
 from lib.reporting.figures.figures import as_svg, canvas
 

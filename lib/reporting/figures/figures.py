@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.definitions.rotary_pairs import ranks, slow_half
-from lib.effects.counts import ARMS, MassiveValues
+from lib.definitions.words import ARMS, NAMES
+from lib.effects.counts import MassiveValues
 from lib.effects.losses import Disruption
-from lib.probing.taps import NAMES
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}

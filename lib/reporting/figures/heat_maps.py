@@ -7,15 +7,14 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from PIL import Image
 
-from lib.definitions.massive import massive_mask, pooled_norms
+from lib.definitions.massive import massive_mask, mean_norm, pooled_norms
 from lib.definitions.rotary_pairs import order as pair_order
-from lib.effects.counts import ARMS, MassiveValues
-from lib.probing.taps import NAMES
+from lib.definitions.words import ARMS, NAMES
+from lib.effects.counts import MassiveValues
 
 LEVELS = 128
 """Levels of a ratio, fewer than a byte holds, so that pages stay small: from 1/8 to 64 x the mean each is 5 % wide."""
@@ -116,7 +115,7 @@ def ticks(scale: dict) -> list[tuple[float, str]]:
 
 
 def _entry(values: MassiveValues, name: str, arms: Sequence[str], scale: dict) -> dict:
-    norms = {arm: pooled_norms(torch.from_numpy(values.records[arm][f"{name}_norm"].values)) for arm in arms}
+    norms = {arm: pooled_norms(values.records[arm][f"{name}_norm"].values) for arm in arms}
     shapes = {arm: _shape(name, values.frequency(arm), found) for arm, found in norms.items()}
     if len({tuple(sizes[size] for size in SIZES) for sizes in shapes.values()}) == 1:
         # an arm that does not rotate any more is shown in the order of the one that does
@@ -127,16 +126,15 @@ def _entry(values: MassiveValues, name: str, arms: Sequence[str], scale: dict) -
     return {**first, "arms": packed, **({"shapes": shapes} if any(other != first for other in others) else {})}
 
 
-def _shape(name: str, frequency: np.ndarray, norms: torch.Tensor) -> dict:
+def _shape(name: str, frequency: np.ndarray, norms: np.ndarray) -> dict:
     """Sizes of norms [layer, head, dim], and the order in which dims are shown."""
     order = np.arange(norms.shape[-1]) if name == "value" else pair_order(frequency)
     return {**dict(zip(SIZES, norms.shape, strict=True)), "order": order.tolist()}
 
 
-def _quantised(norms: torch.Tensor, values: MassiveValues, scale: dict) -> UInt8[np.ndarray, "layer head dim"]:
-    massive = massive_mask(norms, threshold=values.threshold, scope=values.scope).numpy()
-    wide = norms.double().numpy()
-    mean = wide.mean((-2, -1) if values.scope == "layer" else -1, keepdims=True)
+def _quantised(norms: np.ndarray, values: MassiveValues, scale: dict) -> UInt8[np.ndarray, "layer head dim"]:
+    massive = massive_mask(norms, threshold=values.threshold, scope=values.scope)
+    wide, mean = norms.astype(np.float64), mean_norm(norms, values.scope)
     ratios = np.divide(wide, mean, out=np.zeros_like(wide), where=mean > 0)
     found = np.searchsorted(_edges(scale), np.log2(ratios.clip(scale["low"])), side="right") - 1
     # rounding must not move a channel over the threshold: the mask decides, and a level's edge lies there

@@ -3,12 +3,11 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from lib.checkpoints.arguments import RESCALED
+from lib.definitions.words import ARMS, RESCALED, Name
 from lib.effects.concentration import lorenz
-from lib.effects.counts import ARMS, MassiveValues
+from lib.effects.counts import MassiveValues
 from lib.effects.trajectory import Trajectory
-from lib.probing.taps import Name
-from lib.records.files import tokenizers
+from lib.records.shapes import tokenizers
 from lib.reporting.figures.figures import COLOURS, LABELS, TENSORS, as_svg, canvas, layer_axis
 
 

@@ -2,8 +2,9 @@
 
 from html import escape
 
-from fixtures.plugin.registry import OUTCOMES, registered
+from fixtures.plugin.registry import registered
 from fixtures.plugin.terminal import rule
+from lib.definitions.words import OUTCOMES
 from lib.reporting.page.forest import forest
 from lib.reporting.page.strip_plot import strip_plot
 from lib.reporting.sentences import measured

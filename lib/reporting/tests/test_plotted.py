@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fixtures.planted import records
-from lib.effects.counts import ARMS, MassiveValues
+from lib.definitions.words import ARMS
+from lib.effects.counts import MassiveValues
 from lib.reporting.plotted import POINTS, numbers
 
 pytestmark = pytest.mark.cpu

@@ -13,9 +13,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from fixtures.planted.records import frequency
-from lib.definitions.massive import SCOPES, massive_mask, pooled_norms
-from lib.effects.counts import ARMS, MassiveValues
-from lib.probing.probe import NAMES
+from lib.definitions.massive import massive_mask, pooled_norms
+from lib.definitions.words import ARMS, NAMES, SCOPES
+from lib.effects.counts import MassiveValues
 from lib.reporting.figures.heat_maps import LEVELS, decode, heat_maps, legend, levels, scale_of, shape_of, sprite, ticks
 
 pytestmark = pytest.mark.cpu

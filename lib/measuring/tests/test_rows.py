@@ -4,8 +4,7 @@ from transformers.pytorch_utils import Conv1D
 
 from fixtures.models.architectures import build
 from fixtures.models.tiny import as_arm, plant, save, tiny_llama
-from lib.measuring.norms import measure_norms
-from lib.measuring.row_norms import row_norms
+from lib.measuring.norms import measure_norms, row_norms
 from lib.measuring.tests.test_norms import IDS, TEXTS
 from lib.models import loading
 from lib.models.tests.test_drope import tiny_qwen2

@@ -1,0 +1,52 @@
+"""Tokenizers: load one, cut texts to rows of equally many tokens, and tell whether two do the same."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import torch
+import transformers
+from transformers import PreTrainedTokenizerBase
+
+from lib.checkpoints.arguments import ModelArguments
+from lib.checkpoints.provenance import first_sentence, read_config
+from lib.models.drope import drope_config, is_drope
+from lib.texts.reading import Text
+
+
+def tokenize(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: int) -> torch.Tensor:
+    """Token ids [text, pos] of the first `tokens` tokens of every text, special tokens as the tokenizer adds them.
+
+    All texts have the same length, so that counts per text compare like with like and nothing is padded.
+    Raises ValueError naming the text that is too short.
+    """
+    rows = []
+    for text in texts:
+        ids = tokenizer(text.text, truncation=False, verbose=False)["input_ids"]
+        if len(ids) < tokens:
+            raise ValueError(
+                f"the text {text.name!r} has {len(ids)} tokens, {tokens} are needed: lengthen it or lower --max-tokens"
+            )
+        rows.append(ids[:tokens])
+    return torch.tensor(rows)
+
+
+def tokenizer_signature(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A hash of what the tokenizer does: its vocabulary, and how it encodes a sentence with special tokens."""
+    probe = tokenizer("Both arms must cut THIS sentence, and 3.14 \u00fc, in the same way.\n\tx = 1")["input_ids"]
+    content = json.dumps([sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]), probe])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
+    """The arm's tokenizer without its weights. Raises ValueError, one sentence, when there is none."""
+    raw = read_config(args)
+    config = drope_config(args, raw) if is_drope(raw) else None
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            args.pretrained, revision=args.revision, config=config, trust_remote_code=args.trust_remote_code
+        )
+    except Exception as error:  # transformers answers a broken tokenizer with nearly any exception
+        raise ValueError(
+            f"{args.pretrained} has no usable tokenizer ({first_sentence(error)}); save one beside the weights"
+        ) from error
