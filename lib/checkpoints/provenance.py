@@ -1,10 +1,10 @@
-"""Where weights came from: the config and commit of a checkpoint before it is loaded, and hashes of weights."""
+"""Where weights come from: the config, the commit and the sizes of a checkpoint, before it is loaded."""
 
 import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,8 +14,14 @@ from huggingface_hub import errors
 
 from lib.checkpoints.arguments import ModelArguments
 
-SIZES = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "hidden_size", "head_dim")
-ESSENTIAL = ("num_hidden_layers", "num_attention_heads", "hidden_size")
+SIZES: dict[str, tuple[str, ...]] = {
+    "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
+    "num_attention_heads": ("n_head", "n_heads", "num_heads"),
+    "num_key_value_heads": (),
+    "hidden_size": ("n_embd", "d_model"),
+    "head_dim": (),
+}
+"""Sizes by transformers' common names, and the other names that some architectures' configs have for them."""
 PACKAGES = ("torch", "transformers", "bitsandbytes", "numpy", "scipy", "xarray")
 
 
@@ -78,38 +84,29 @@ def read_config(args: ModelArguments) -> dict:
 
 
 def sizes(config: Mapping) -> dict[str, int | None]:
-    """What decides the shape of a model's states, from its config.json; what a config leaves out is filled in.
+    """The sizes that decide the shape of a model's states, as its config.json has them; None for one it does not name.
 
-    Architectures with names of their own (GPT-2's `n_head`, a `text_config` within) are read as transformers reads
-    them. A size that nobody knows is None.
+    Some architectures have names of their own (GPT-2's `n_head`), or a `text_config` within. A size that follows from
+    the others is filled in.
     """
-    found = {key: config.get(key) for key in SIZES}
-    if not all(found[key] for key in ESSENTIAL):
-        known = _as_transformers_reads(config)
-        found = {key: getattr(known, key, None) for key in SIZES}
-    heads = found["num_attention_heads"]
+    text = config.get("text_config")
+    config = {**config, **text} if isinstance(text, Mapping) else config
+    found = {name: _first_number(config, (name, *others)) for name, others in SIZES.items()}
+    heads, hidden = found["num_attention_heads"], found["hidden_size"]
     if heads:
         found["num_key_value_heads"] = found["num_key_value_heads"] or heads
-        found["head_dim"] = found["head_dim"] or (found["hidden_size"] or 0) // heads
+        found["head_dim"] = found["head_dim"] or (hidden // heads if hidden else None)
     return found
 
 
-def _as_transformers_reads(config: Mapping) -> object:
-    """The config of the language model as an object with transformers' common names, None where it knows none."""
-    import transformers  # it takes seconds, and most configs have the common names
-
-    kind = str(config.get("model_type", "")).removesuffix("_drope")
-    if kind not in transformers.CONFIG_MAPPING:
-        return None
-    try:
-        return transformers.CONFIG_MAPPING[kind].from_dict(dict(config)).get_text_config()
-    except Exception:  # a broken config is answered with nearly any; loading the model says what is wrong with it
-        return None
+def _first_number(config: Mapping, names: Iterable[str]) -> int | None:
+    return next((config[name] for name in names if type(config.get(name)) is int), None)
 
 
 def different_size(one: Mapping, other: Mapping) -> str:
-    """The first size that differs, as `name is a and not b`; empty when none does."""
-    return next((f"{key} is {other[key]} and not {one[key]}" for key in SIZES if one[key] != other[key]), "")
+    """The first size that differs, as `name is a and not b`, or "". A size that is unknown does not differ."""
+    both = ((key, one[key], other[key]) for key in SIZES)
+    return next((f"{key} is {b} and not {a}" for key, a, b in both if None not in (a, b) and a != b), "")
 
 
 def identity(args: ModelArguments) -> str:

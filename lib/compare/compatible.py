@@ -3,12 +3,7 @@
 from collections.abc import Mapping
 from math import isfinite
 
-from lib.definitions.protocols import DEFAULT
-
-SETTINGS = ("threshold", "scope", "site", "protocol", "max_tokens", "controls")
-"""Settings that decide what is measured, so that runs with different ones do not compare."""
-BEFORE = {"protocol": DEFAULT}
-"""What was measured by runs that are older than a setting and do not name it."""
+from lib.settings import COMPARED
 
 
 def incompatible(baseline: Mapping, settings: Mapping) -> str:
@@ -40,10 +35,10 @@ def _no_baseline(document: Mapping) -> str:
 def other_settings(old: Mapping, new: Mapping, names: tuple[str, str] = ("the baseline", "this run")) -> str:
     """One sentence on the first setting in which two runs differ so that their estimates do not compare."""
     one, other = names
-    for key in SETTINGS:
-        before, after = (settings.get(key, BEFORE.get(key)) for settings in (old, new))
+    for option in COMPARED:
+        before, after = (settings.get(option.name, option.before) for settings in (old, new))
         if before != after:
-            return f"{one} was measured with {key} {plain(before)} and {other} with {plain(after)}"
+            return f"{one} was measured with {option.name} {plain(before)} and {other} with {plain(after)}"
     if old["limit"] != new["limit"]:
         smoke, limit = (one, old["limit"]) if old["limit"] is not None else (other, new["limit"])
         return f"{smoke} is a smoke run (--limit {limit})"

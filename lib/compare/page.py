@@ -8,6 +8,7 @@ from pathlib import Path
 from lib.compare.compatible import plain
 from lib.compare.drift import interval
 from lib.reporting.page.forest import forest
+from lib.settings import COMPARED
 
 Runs = Mapping[str, dict]
 STYLE = Path(forest.__code__.co_filename).with_name("page.css")
@@ -22,7 +23,7 @@ h1 { font-size: 22px; margin: 12px 0 4px; }
 @media (max-width: 760px) { .compare tr.differs { padding-left: 10px; } }
 """
 """On top of the reports' own style."""
-SETTINGS = ("pair", "threshold", "scope", "site", "protocol", "max_tokens", "controls", "seed", "limit", "device")
+SETTINGS = ("pair", *(option.name for option in COMPARED), "seed", "limit", "device")
 ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
 
 

@@ -1,4 +1,4 @@
-"""The one vocabulary: names of tensors, sites, arms, conditions and outcomes, each with its meaning. Imports nothing."""
+"""The one vocabulary: names of tensors, sites, arms, conditions and outcomes, each with its meaning."""
 
 from typing import Literal, get_args
 
@@ -43,5 +43,5 @@ ABSENT = ("skipped", "not run")
 
 
 def conditions(controls: int) -> list[str]:
-    """Names of the conditions of experiment 2, in the order of their rows: baseline, massive, control 0, control 1, .."""
+    """Names of the conditions of experiment 2, in the order of their rows: baseline, massive, control 0, .."""
     return ["baseline", "massive", *(f"control {i}" for i in range(controls))]

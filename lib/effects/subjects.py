@@ -1,69 +1,263 @@
-"""What claims have read, put together again from records when the run is over, in whichever process it was read."""
+"""What claim tests ask for: one row of one table for each subject, with its needs, its maker, and what an audit lacks.
+
+A subject is made from records by a reader, whichever they come from: a run that measures, or one that is over.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import xarray as xr
 
-from fixtures.plugin.evidence import ENOUGH
-from fixtures.plugin.options import Settings
-from lib.definitions.words import ARMS, RESCALED
+from lib.checkpoints.arguments import ModelArguments
+from lib.checkpoints.series import step_of
+from lib.definitions.words import RESCALED, Scope
 from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption
 from lib.effects.trajectory import Trajectory
-from lib.records.shapes import site_before
+from lib.records.files import Unusable
+from lib.records.shapes import site_before, sites_of
 
-Records = Mapping[str, xr.Dataset]
-Subject = MassiveValues | Disruption | Bands | Trajectory
+ENOUGH = 3
+"""Checkpoints that make a trend."""
 
 
-def read_again(recorded: Callable[[str], Records], settings: Settings) -> dict[str, Subject]:
-    """By the name of the fixture that gave it to claims, as far as its records are there.
+class Missing(LookupError):
+    """A run does not have what a subject is made of, and nothing is wrong with it."""
 
-    `recorded` gives the records of an experiment by arm, {} where none was read.
+
+class Reader(Protocol):
+    """Gives records by arm and experiment, at the threshold and in the scope of a run.
+
+    `arms` are the run's, `steps` the checkpoints of its series, `treatment` the arm in the place of `drope`.
     """
-    found: dict[str, Subject] = {}
-    norms, losses, bands = (recorded(experiment) for experiment in ("norms", "disruption", "bands"))
 
-    def at(site: str) -> Records:
-        return recorded(settings.named("norms", site))
+    threshold: float
+    scope: Scope
+    treatment: str
+    arms: Mapping[str, ModelArguments]
+    steps: Mapping[str, int]
 
-    def massive(records: Records) -> MassiveValues:
-        return MassiveValues(records, settings.threshold, settings.scope)
+    def get(self, experiment: str, arm: str, site: str | None = None) -> xr.Dataset:
+        """The record at the arm's own site (the run's), or at another. Raises Missing or Unusable."""
 
-    def values(**arms: str) -> MassiveValues:
-        return massive({name: norms[arm] for name, arm in arms.items()})
 
-    if _there(norms, *ARMS):
-        found["massive_values"] = values(rope="rope", drope="drope")
-    if _there(losses, *ARMS):
-        found["disruption"] = _losses(losses, "drope")
-    if _there(bands, "rope"):
-        found["bands"] = Bands(bands)
-    if _there(norms, "rope", "dropped"):
-        found["with_dropped"] = values(rope="rope", dropped="dropped")
-    projected, received = at("projection"), at(AFTER)
-    rescaled = [arm for arm in RESCALED if arm in projected]
-    if rescaled and _there(projected, "rope"):
-        found["with_rescaled"] = massive({arm: projected[arm] for arm in ("rope", *rescaled)})
-    if _there(received, "rope") and _there(before := at(site_before(received["rope"])), "rope"):
-        found["both_sites"] = massive({BEFORE: before["rope"], AFTER: received["rope"]})
-    if _there(norms, *ARMS, "continued"):
-        found["with_continued"] = values(rope="rope", drope="drope", continued="continued")
-    for name, records in (("trajectory", norms), ("reliance", losses)):
-        usable = {arm: step for arm, step in settings.steps.items() if _there(records, "rope", arm)}
-        if len(usable) >= ENOUGH:
-            found[name] = Trajectory(
-                tuple(usable.values()),
-                tuple(values(rope="rope", drope=arm) for arm in usable),
-                tuple(_losses(losses, arm) for arm in usable) if records is losses else (),
+@dataclass(frozen=True)
+class Subject:
+    """A thing that claims ask for by name.
+
+    `make(reader, **parameters)` makes it; `parameters` are those of a claim's test that it depends on. `losses` is the
+    experiment on scored texts that it needs, and `sites` are those at which it needs the RoPE arm's norms as well. A
+    subject of `each_checkpoint` is made anew for every checkpoint of a series. `unpublished` says what studies lack
+    for it. A subject that is `beside` another comes along with it: a claim is tried with this value in its place.
+    """
+
+    name: str
+    doc: str
+    make: Callable[..., object]
+    losses: str = ""
+    sites: tuple[str, ...] = ()
+    each_checkpoint: bool = False
+    parameters: tuple[str, ...] = ()
+    unpublished: str = ""
+    beside: object = None
+
+
+def _values(reader: Reader, site: str | None = None, **arms: str) -> MassiveValues:
+    """Massive values of arms, by the names that claims know them by."""
+    records = {name: reader.get("norms", arm, site) for name, arm in arms.items()}
+    return MassiveValues(records, reader.threshold, reader.scope)
+
+
+def _massive_values(reader: Reader) -> MassiveValues:
+    return _values(reader, rope="rope", drope=reader.treatment)
+
+
+def _rope_values(reader: Reader) -> MassiveValues:
+    return _values(reader, rope="rope")
+
+
+def _disruption(reader: Reader) -> Disruption:
+    _massive_values(reader)  # whether the arms are fit to be compared comes first
+    return Disruption({"rope": reader.get("disruption", "rope"), "drope": reader.get("disruption", reader.treatment)})
+
+
+def _bands(reader: Reader) -> Bands:
+    _rope_values(reader)
+    return Bands({"rope": reader.get("bands", "rope")})
+
+
+def _with_dropped(reader: Reader) -> MassiveValues:
+    return _values(reader, rope="rope", dropped="dropped")
+
+
+def _with_continued(reader: Reader) -> MassiveValues:
+    if "continued" not in reader.arms:
+        raise Missing("no arm was trained on with its rotation: give one with --continued")
+    return _values(reader, rope="rope", drope="drope", continued="continued")
+
+
+def _both_sites(reader: Reader) -> MassiveValues:
+    _need_sites(reader, "projection", "attention")
+    before = site_before(reader.get("norms", "rope"))
+    records = {BEFORE: reader.get("norms", "rope", before), AFTER: reader.get("norms", "rope", AFTER)}
+    return MassiveValues(records, reader.threshold, reader.scope)
+
+
+def _with_rescaled(reader: Reader, kind: str | None = None) -> MassiveValues:
+    """With one rescaled arm, or with all that there are."""
+    if kind is None:
+        kinds = [arm for arm in RESCALED if _is_there(reader, arm)]
+        if not kinds:
+            raise Missing("no rescaled arm was measured")
+        return _values(reader, "projection", rope="rope", **{arm: arm for arm in kinds})
+    if kind not in reader.arms:
+        rope = reader.arms["rope"].rope
+        raise Missing(f"only a plain rotation can be rescaled, and the RoPE arm is given with rope={rope}")
+    _need_sites(reader, "projection")
+    return _values(reader, "projection", **{"rope": "rope", kind: kind})
+
+
+def _trained_steps(reader: Reader) -> dict[str, int | None]:
+    return {arm: step_of(reader.arms[arm]) if arm in reader.arms else None for arm in ("drope", "continued")}
+
+
+def _trajectory(reader: Reader, *, losses: bool = False) -> Trajectory:
+    """The checkpoints that can be measured. Raises Missing when they are too few for a trend."""
+    steps, values, disruptions = [], [], []
+    for arm, step in reader.steps.items():
+        try:
+            found = _values(reader, rope="rope", drope=arm)
+            records = (
+                {name: reader.get("disruption", a) for name, a in (("rope", "rope"), ("drope", arm))} if losses else {}
             )
+        except (Unusable, Missing):
+            continue  # a test of its own says so
+        steps.append(step)
+        values.append(found)
+        disruptions += [Disruption(records)] if losses else []
+    if len(steps) < ENOUGH:
+        raise Missing(f"a trend needs {ENOUGH} checkpoints, there are {len(steps)}: give a series to --drope")
+    return Trajectory(tuple(steps), tuple(values), tuple(disruptions))
+
+
+def _reliance(reader: Reader) -> Trajectory:
+    return _trajectory(reader, losses=True)
+
+
+def _need_sites(reader: Reader, *needed: str) -> None:
+    """Raise Missing where the RoPE arm's architecture cannot be read at one of these sites."""
+    there = sites_of(reader.get("norms", "rope"))
+    if missing := [site for site in needed if site not in there]:
+        only = " and ".join(there)
+        raise Missing(f"states of this architecture cannot be read at the site {missing[0]}, only at {only}")
+
+
+def _is_there(reader: Reader, arm: str) -> bool:
+    try:
+        reader.get("norms", arm, "projection")
+    except (Missing, Unusable):
+        return False
+    return True
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    subject.name: subject
+    for subject in (
+        Subject("massive_values", "The massive values of both arms.", _massive_values, each_checkpoint=True),
+        Subject("rope_values", "The massive values of the RoPE arm alone.", _rope_values),
+        Subject(
+            "disruption",
+            "Losses of both arms under experiment 2.",
+            _disruption,
+            losses="disruption",
+            each_checkpoint=True,
+        ),
+        Subject(
+            "bands",
+            "Losses of the RoPE arm with channels of slow and of fast rotary pairs zeroed.",
+            _bands,
+            losses="bands",
+            unpublished="nothing about zeroing channels of slow or of fast rotary pairs",
+        ),
+        Subject(
+            "with_dropped",
+            "The massive values of the RoPE arm and of its weights without rotation, not recalibrated (`dropped`).",
+            _with_dropped,
+            unpublished="nothing about the RoPE arm with its rotation off and no recalibration",
+        ),
+        Subject(
+            "both_sites",
+            "The massive values of the RoPE arm right before its rotation (`rope`) and as attention receives them.",
+            _both_sites,
+            sites=("projection", "normed", "attention"),
+            unpublished="nothing about the same arm before its rotation and at attention",
+        ),
+        Subject(
+            "with_rescaled",
+            "The massive values of the RoPE arm and of its weights with a rescaled rotation, before the rotation.",
+            _with_rescaled,
+            sites=("projection",),
+            parameters=("kind",),
+            unpublished="nothing about the RoPE arm with its rotation rescaled",
+        ),
+        Subject(
+            "with_continued",
+            "The massive values of both arms and of the RoPE arm trained on for as long with its rotation.",
+            _with_continued,
+            unpublished="nothing about a control that was trained on with its rotation",
+        ),
+        Subject(
+            "trajectory",
+            "The massive values of every checkpoint of the series.",
+            _trajectory,
+            unpublished="nothing about the course of recalibration",
+        ),
+        Subject(
+            "reliance",
+            "The same with the losses under experiment 2.",
+            _reliance,
+            losses="disruption",
+            unpublished="nothing about the course of recalibration",
+        ),
+        Subject(
+            "trained_steps",
+            "How many steps `drope` and `continued` were trained for, as far as their checkpoints tell.",
+            _trained_steps,
+            beside={"drope": None, "continued": None},
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Records:
+    """A reader of the records that a run has taken: `recorded(experiment)` gives them by arm."""
+
+    recorded: Callable[[str], Mapping[str, xr.Dataset]]
+    threshold: float
+    scope: Scope
+    arms: Mapping[str, ModelArguments]
+    steps: Mapping[str, int]
+    named: Callable[[str, str], str]
+    site_of: Callable[[str], str]
+    treatment: str = "drope"
+
+    def get(self, experiment: str, arm: str, site: str | None = None) -> xr.Dataset:
+        found = self.recorded(self.named(experiment, site or self.site_of(arm)))
+        if arm not in found:
+            raise Missing(f"no record of {experiment} was taken of the {arm} arm")
+        return found[arm]
+
+
+def read_again(reader: Reader) -> dict[str, object]:
+    """All subjects that can be made from the records of a run that is over, by name."""
+    found = {}
+    for subject in SUBJECTS.values():
+        if subject.beside is None:
+            try:
+                found[subject.name] = subject.make(reader)
+            except (Missing, Unusable):
+                continue
     return found
-
-
-def _losses(losses: Records, arm: str) -> Disruption:
-    return Disruption({"rope": losses["rope"], "drope": losses[arm]})
-
-
-def _there(records: Records, *arms: str) -> bool:
-    return all(arm in records for arm in arms)

@@ -1,23 +1,17 @@
-"""Which arms may be compared: shapes of their states and their tokenizers, and what a report says where they differ."""
+"""Which arms may be compared: by the shapes of their states and by their tokenizers, before the first is measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import xarray as xr
 
-from fixtures.plugin.options import Settings
 from lib.checkpoints import provenance
 from lib.measuring.arms import quiet
-from lib.models import loading
-from lib.records import files
-from lib.records.shapes import look_at
-from lib.texts import reading
+from lib.models.tokens import load_tokenizer, tokenize, tokenizer_signature
+from lib.records.files import BrokenRecord, NoRecord
+from lib.records.shapes import Look, look_at
+from lib.settings import Settings
 from lib.texts.reading import Text
-
-SAME_TEXTS = (
-    "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "
-    "token are not compared."
-)
 
 
 class Looks:
@@ -74,9 +68,9 @@ class Looks:
         """Sizes of the states and what the tokenizer does; every text must be long enough."""
         args = self.settings.arms[arm]
         with quiet():
-            tokenizer = loading.load_tokenizer(args)
-        reading.tokenize(self.texts, tokenizer, self.settings.max_tokens)
-        return Look(provenance.sizes(provenance.read_config(args)), reading.tokenizer_signature(tokenizer))
+            tokenizer = load_tokenizer(args)
+        tokenize(self.texts, tokenizer, self.settings.max_tokens)
+        return Look(provenance.sizes(provenance.read_config(args)), tokenizer_signature(tokenizer))
 
     def _made_from_rope(self, arm: str) -> bool:
         """Is this the RoPE arm with another rotation?"""
@@ -98,7 +92,7 @@ class Looks:
         """Look at an arm's record. Where it has none, it will be measured, and all are looked at before that."""
         try:
             self.found[arm] = look_at(self.recorded(arm))
-        except (files.NoRecord, files.BrokenRecord):
+        except (NoRecord, BrokenRecord):
             self.at_all()
         except ValueError:
             return  # the arm says what is wrong with it when it is asked for
@@ -109,21 +103,3 @@ def _check_alike(arm: str, look: Look, other: Look, of: str) -> None:
         raise ValueError(f"the {arm} arm has another shape than {of}: {different}")
     if look.tokenizer != other.tokenizer:
         raise ValueError(f"the {arm} arm has another tokenizer than {of}, so it does not read the same texts")
-
-
-def notes(norms: Mapping[str, xr.Dataset]) -> list[str]:
-    """What a reader must know of arms that differ in shape or tokenizer, one sentence each."""
-    if not all(arm in norms for arm in ("rope", "drope")):
-        return []
-    rope, drope = (look_at(norms[arm]) for arm in ("rope", "drope"))
-    found = []
-    if provenance.different_size(rope.sizes, drope.sizes):
-        sizes = f"RoPE {_words(rope)}, DroPE {_words(drope)}"
-        found.append(f"The arms have different shapes ({sizes}): shares of channels are compared, not counts.")
-    return [*found, SAME_TEXTS] if rope.tokenizer != drope.tokenizer else found
-
-
-def _words(look: Look) -> str:
-    keys = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim")
-    layers, heads, kv_heads, dim = (look.sizes[key] for key in keys)
-    return f"{layers} layers of {heads} query and {kv_heads} key heads with {dim} dims"

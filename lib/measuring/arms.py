@@ -2,17 +2,14 @@
 
 import gc
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-import pytest
 import torch
 import transformers
 
-from fixtures.plugin.options import SETTINGS
-from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments
 from lib.models import loading
-from lib.models.loading import Arm
+from lib.models.loading import Arm, fingerprint
 
 
 class Arms:
@@ -31,13 +28,13 @@ class Arms:
             with quiet():
                 self.held[name] = loading.load(self.arguments[name], device=self.device)
             self.loads.append(name)
-            self._fingerprints[name] = provenance.fingerprint(self.held[name].model)
+            self._fingerprints[name] = fingerprint(self.held[name].model)
         return self.held[name]
 
     def verify(self) -> None:
         """Raise ValueError when the weights of a held arm are no longer what was loaded."""
         for name, arm in self.held.items():
-            if provenance.fingerprint(arm.model) != self._fingerprints[name]:
+            if fingerprint(arm.model) != self._fingerprints[name]:
                 raise ValueError(f"the weights of the {name} arm were changed after loading: measurements would differ")
 
     def free(self) -> None:
@@ -67,26 +64,3 @@ class quiet:
         transformers.logging.set_verbosity(self.level)
         if self.bars:
             transformers.logging.enable_progress_bar()
-
-
-@pytest.fixture(scope="session")
-def arms(request) -> Iterator[Arms]:
-    """The pair's models, for measuring and for tests that look into a model itself."""
-    settings = request.config.stash[SETTINGS]
-    loader = Arms(settings.arms, settings.device)
-    yield loader
-    loader.free()
-
-
-@pytest.fixture
-def rope_arm(arms) -> Iterator[Arm]:
-    """The loaded RoPE arm; a test that changes its weights is an error."""
-    yield arms.get("rope")
-    arms.verify()
-
-
-@pytest.fixture
-def drope_arm(arms) -> Iterator[Arm]:
-    """The loaded DroPE arm; a test that changes its weights is an error."""
-    yield arms.get("drope")
-    arms.verify()

@@ -4,30 +4,42 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 import torch
 import xarray as xr
 from filelock import FileLock, Timeout
 
-from fixtures.plugin.options import Settings
-from fixtures.plugin.progress import Progress
 from lib.checkpoints import provenance
 from lib.definitions.protocols import PROTOCOLS
 from lib.definitions.words import RESCALED, ROTATING
 from lib.measuring import disruption, norms
 from lib.measuring.alike import Looks
 from lib.measuring.arms import Arms
-from lib.measuring.recorder import Unusable
-from lib.models import drope, loading, rescaling
+from lib.models import rescaling
+from lib.models.drope import CannotChange
+from lib.models.loading import Arm, default_dtype
+from lib.models.tokens import tokenize, tokenizer_signature
 from lib.records import files
+from lib.records.files import Unusable
 from lib.records.shapes import look_at, sites_of
-from lib.texts import reading
-from lib.texts.reading import Text
+from lib.settings import Settings
+from lib.texts.reading import Text, chosen
 
 RESPONSE = 0.01
 """A rotating arm's logits must move by at least 1 % of their standard deviation when positions are stretched."""
 UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
+
+
+class Progress(Protocol):
+    """Says how far a run is."""
+
+    def say(self, line: str) -> None: ...
+
+    def loading(self, arm: str, pretrained: str, load: Callable[[], Arm]) -> Arm: ...
+
+    def measuring(self, arm: str, experiment: str, texts: int) -> AbstractContextManager[Callable[[int], None]]: ...
 
 
 class Recorder:
@@ -47,7 +59,7 @@ class Recorder:
     ):
         self.settings, self.arms, self.experiments, self.progress = settings, arms, experiments, progress
         self.at_sites = tuple(settings.named("norms", site) for site in sites)
-        self.texts = texts_of(settings)
+        self.texts = chosen(settings.texts, settings.limit)
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
         self.looks = Looks(settings, self.texts, self._on_disk, self._fault)
@@ -167,15 +179,15 @@ class Recorder:
         if loaded is None:
             loaded = self.progress.loading(arm, wanted["pretrained"], lambda: self.arms.get(arm))
         of_norms = experiment.startswith("norms")
-        chosen = self._of_role("count" if of_norms else "score")
-        ids = reading.tokenize(chosen, loaded.tokenizer, self.settings.max_tokens)
-        with self.progress.measuring(arm, experiment, len(chosen)) as advance:
+        texts = self._of_role("count" if of_norms else "score")
+        ids = tokenize(texts, loaded.tokenizer, self.settings.max_tokens)
+        with self.progress.measuring(arm, experiment, len(texts)) as advance:
             if of_norms:
-                record = norms.measure_norms(loaded, ids, chosen, site=wanted["site"], progress=advance)
+                record = norms.measure_norms(loaded, ids, texts, site=wanted["site"], progress=advance)
             else:
-                record = self._take_losses(experiment, loaded, ids, chosen, self.taken[arm, "norms"], advance)
+                record = self._take_losses(experiment, loaded, ids, texts, self.taken[arm, "norms"], advance)
         self.arms.verify()
-        origin = {**loaded.provenance, "tokenizer": reading.tokenizer_signature(loaded.tokenizer)}
+        origin = {**loaded.provenance, "tokenizer": tokenizer_signature(loaded.tokenizer)}
         files.save(self.settings.records, wanted, origin, record)
         self._keep(arm, experiment, files.find(self.settings.records, wanted))
 
@@ -188,7 +200,7 @@ class Recorder:
         self.taken[arm, experiment] = record
 
     def _take_losses(
-        self, experiment: str, loaded: loading.Arm, ids, chosen: list[Text], norms: xr.Dataset, advance: Callable
+        self, experiment: str, loaded: Arm, ids, texts: list[Text], norms: xr.Dataset, advance: Callable
     ) -> xr.Dataset:
         """Experiment 2 by the run's protocol, or the one on rotary bands."""
         settings = self.settings
@@ -196,9 +208,9 @@ class Recorder:
         how = {"threshold": settings.threshold, "scope": settings.scope, "site": settings.site, "progress": advance}
         if experiment == "bands":
             frequency = torch.from_numpy(norms["frequency"].values)
-            return disruption.measure_bands(loaded, ids, chosen, counted, frequency, **how)
+            return disruption.measure_bands(loaded, ids, texts, counted, frequency, **how)
         how |= {"controls": settings.controls, "seed": settings.seed}
-        return disruption.measure_protocol(loaded, ids, chosen, PROTOCOLS[settings.protocol], counted, **how)
+        return disruption.measure_protocol(loaded, ids, texts, PROTOCOLS[settings.protocol], counted, **how)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
         """The settings a record must have been made with. In a replay, what cannot be known is None and fits all."""
@@ -216,20 +228,17 @@ class Recorder:
             "pretrained": args.pretrained if exact or found is None else None,
             "identity": found,
             "rope": args.rope or "as it is",
-            "dtype": args.dtype or (loading.default_dtype(device) if exact else None),
+            "dtype": args.dtype or (default_dtype(device) if exact else None),
             "quantization": args.quantization,
             "attn_implementation": args.attn_implementation,
             "device": device if exact else None,
-            "site": site or settings.site,
-            "tokens": settings.max_tokens,
             "count_texts": _hash(self._of_role("count")),
             "code": files.code_version(),
+            **settings.key(experiment),
+            "site": site or settings.site,
         }
         if experiment != "norms":
-            wanted |= {"score_texts": _hash(self._of_role("score"))}
-            wanted |= {"threshold": settings.threshold, "scope": settings.scope}
-        if experiment == "disruption":
-            wanted |= {"protocol": settings.protocol, "controls": settings.controls, "seed": settings.seed}
+            wanted["score_texts"] = _hash(self._of_role("score"))
         return wanted
 
     def _of_role(self, role: str) -> list[Text]:
@@ -240,12 +249,6 @@ class Recorder:
         if self.settings.replay:
             return self._replay(arm, "norms")
         return files.find(self.settings.records, self._wanted(arm, "norms", exact=True))
-
-
-def texts_of(settings: Settings) -> list[Text]:
-    """The texts of a run. Raises ValueError when the file that was given cannot be used."""
-    found = reading.read(settings.texts) if settings.texts else reading.bundled()
-    return reading.limit(found, settings.limit) if settings.limit else found
 
 
 def check_manipulation(arm: str, norms: xr.Dataset) -> None:
@@ -265,8 +268,4 @@ def _hash(chosen: list[Text]) -> str:
 
 def cannot_be_made(error: Exception) -> bool:
     """Did an arm of another rotation fail because of its architecture, and not because something is broken?"""
-    return isinstance(error, drope.CannotChange) or isinstance(error.__cause__, drope.CannotChange)
-
-
-class Unusable(ValueError):
-    """This arm cannot be measured; the others can."""
+    return isinstance(error, CannotChange) or isinstance(error.__cause__, CannotChange)

@@ -63,6 +63,12 @@ def read_written() -> list[Text]:
     return read(BUNDLED)
 
 
+def chosen(path: str | Path | None, count: int | None = None) -> list[Text]:
+    """The texts of a file, or the product's own; the first `count` of every role and kind if that is given."""
+    texts = read(path) if path else bundled()
+    return limit(texts, count) if count else texts
+
+
 def limit(texts: Sequence[Text], count: int) -> list[Text]:
     """The first `count` texts of every role and kind, for a quick look."""
     seen: Counter = Counter()

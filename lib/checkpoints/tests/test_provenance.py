@@ -156,17 +156,18 @@ def test_a_different_size_is_named(key):
     one = provenance.sizes(SHAPE)
     assert provenance.different_size(one, {**one, key: 99}) == f"{key} is 99 and not {one[key]}"
     assert provenance.different_size(one, one) == ""
+    assert provenance.different_size(one, {**one, key: None}) == ""
 
 
 @pytest.mark.parametrize(
     ("config", "found"),
     [
         ({"model_type": "gpt2", "n_layer": 3, "n_head": 4, "n_embd": 64}, [3, 4, 4, 64, 16]),
-        ({"model_type": "gemma3", "text_config": {"num_hidden_layers": 5, "head_dim": 98}}, [5, 8, 4, 2304, 98]),
-        ({"model_type": "llama_drope", "num_hidden_layers": 3, "hidden_size": 64}, [3, 32, 32, 64, 2]),
+        ({"model_type": "gemma3", "text_config": {"num_hidden_layers": 5, "head_dim": 98}}, [5, None, None, None, 98]),
+        ({"model_type": "llama_drope", "num_hidden_layers": 3, "hidden_size": 64}, [3, None, None, 64, None]),
         ({"model_type": "nobodys", "layers": 3}, [None] * 5),
         ({"model_type": "gpt2", "n_layer": "three"}, [None] * 5),
     ],
 )
-def test_sizes_with_other_names_are_read_as_transformers_reads_them(config, found):
+def test_sizes_with_other_names_are_read_and_sizes_that_are_not_written_are_unknown(config, found):
     assert list(provenance.sizes(config).values()) == found

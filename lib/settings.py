@@ -1,0 +1,305 @@
+"""Options of a run: one row of one table each, from which all else is made.
+
+From the rows come the parser (`fixtures.plugin.options`), the settings of a run, the table in docs/options.md
+(`python -m lib.settings`), the settings in a run's document, the key of its records, and which runs compare.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lib.checkpoints.arguments import ModelArguments
+from lib.definitions.massive import check_threshold
+from lib.definitions.protocols import DEFAULT, PROTOCOLS
+from lib.definitions.words import RESCALED, SCOPES, SITES
+
+PREFIX = "CLAIMS_"
+PAGE = Path(__file__).parents[1] / "docs" / "options.md"
+START, END = "<!-- made by python -m lib.settings -->\n", "<!-- end -->\n"
+LOSSES, EXPERIMENT_2 = ("disruption", "bands"), ("disruption",)
+EVERY = ("norms", *LOSSES)
+"""Experiments whose records a setting belongs to."""
+
+Group = Literal["arms", "measuring", "records", "choosing", "comparing", "output"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. `read(text, flag)` checks what was typed and raises ValueError, one sentence.
+
+    `key` are the experiments whose records are made anew when the option changes; `compared` says that runs do not
+    compare that differ in it, and `before` is its value in runs that are older than the option.
+    """
+
+    flag: str
+    help: str
+    group: Group
+    metavar: str = "X"
+    read: Callable[[str, str], object] = lambda text, flag: text
+    default: object = None
+    shown: str = ""
+    key: tuple[str, ...] = ()
+    compared: bool = False
+    before: object = None
+    switch: bool = False
+
+    @property
+    def name(self) -> str:
+        """The setting that it gives: `max_tokens` for `--max-tokens`."""
+        return self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands for it."""
+        return PREFIX + self.name.upper()
+
+
+def number(check: Callable[[float], None]) -> Callable[[str, str], float]:
+    """Reads a number."""
+
+    def read(text: str, flag: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            raise ValueError(f"{flag} must be a number, not {text!r}") from None
+        check(found)
+        return found
+
+    return read
+
+
+def whole(least: int) -> Callable[[str, str], int]:
+    """Reads a whole number of at least `least`."""
+
+    def read(text: str, flag: str) -> int:
+        try:
+            found = int(text)
+        except ValueError:
+            raise ValueError(f"{flag} must be a whole number, not {text!r}") from None
+        if found < least:
+            raise ValueError(f"{flag} must be {least} or more, not {found}")
+        return found
+
+    return read
+
+
+def one_of(*allowed: str) -> Callable[[str, str], str]:
+    """Reads one of some names."""
+
+    def read(text: str, flag: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"{flag} must be {' or '.join(allowed)}, not {text!r}")
+        return text
+
+    return read
+
+
+def truth(text: str, flag: str) -> bool:
+    """Reads the environment variable of a switch."""
+    return str(text).lower() in ("1", "true", "yes")
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("--pair", "the pair to test: a name, or FILE.toml", "arms", "NAME", shown="toy; llama2-7b with -m gpu"),
+    Option(
+        "--rope",
+        "replace the pair's RoPE arm: ID, folder, or pretrained=ID,revision=..,dtype=..,load_in_4bit=True",
+        "arms",
+        "ARGS",
+    ),
+    Option(
+        "--drope",
+        "replace the pair's DroPE arm, written like --rope; 'DIR/checkpoint-*' or A;B;C is a series",
+        "arms",
+        "ARGS",
+    ),
+    Option(
+        "--continued",
+        "RoPE arm trained on for as many steps with its rotation, written like --rope",
+        "arms",
+        "ARGS",
+    ),
+    Option("--device", "cpu, cuda or cuda:N", "measuring", "DEVICE", shown="the pair's, else a GPU where there is one"),
+    Option(
+        "--texts",
+        "texts to measure, FILE.jsonl with text, kind and role (count or score) on each line",
+        "measuring",
+        "FILE.jsonl",
+        shown="the pair's, else the product's",
+    ),
+    Option(
+        "--max-tokens",
+        "tokens of each text that are used; a shorter text is refused by name",
+        "measuring",
+        "N",
+        whole(2),
+        shown="the pair's, 512 for the product's texts",
+        key=EVERY,
+        compared=True,
+    ),
+    Option(
+        "--threshold",
+        "a channel is massive above this many times the mean norm",
+        "measuring",
+        "X",
+        number(check_threshold),
+        5.0,
+        key=LOSSES,
+        compared=True,
+    ),
+    Option(
+        "--scope",
+        "mean over the whole layer, or over each head",
+        "measuring",
+        "SCOPE",
+        one_of(*SCOPES),
+        "layer",
+        key=LOSSES,
+        compared=True,
+    ),
+    Option(
+        "--site",
+        f"where states are read and edited: {', '.join(SITES)}",
+        "measuring",
+        "SITE",
+        one_of(*SITES),
+        "projection",
+        key=EVERY,
+        compared=True,
+    ),
+    Option(
+        "--protocol",
+        f"how experiment 2 is made: {', '.join(PROTOCOLS)}",
+        "measuring",
+        "NAME",
+        one_of(*PROTOCOLS),
+        DEFAULT,
+        key=EXPERIMENT_2,
+        compared=True,
+        before=DEFAULT,
+    ),
+    Option(
+        "--controls",
+        "number of random controls in experiment 2; 99 for an exact p of 0.01",
+        "measuring",
+        "N",
+        whole(1),
+        10,
+        key=EXPERIMENT_2,
+        compared=True,
+    ),
+    Option("--limit", "smoke run: only N texts of each kind; nothing can be supported", "measuring", "N", whole(1)),
+    Option("--records", "folder of the records", "records", "DIR", default="records"),
+    Option("--replay", "judge stored records, never load a model", "records", read=truth, default=False, switch=True),
+    Option("--published", "judge published figures, measure nothing: a name, or FILE.toml", "choosing", "NAME"),
+    Option("--claims", "only these claims, by id: Q1,F1,D*", "choosing", "ID,ID*"),
+    Option("--list-claims", "print the claims and end", "choosing", read=truth, default=False, switch=True),
+    Option(
+        "--baseline",
+        "compare with an earlier run's document: red when a verdict changes or an effect drifts, and only then",
+        "comparing",
+        "FILE",
+    ),
+    Option(
+        "--tolerance",
+        "how far effects may drift beyond both intervals, 'Q1=5,L3=0.2' in each claim's own unit",
+        "comparing",
+        "ID=X,..",
+    ),
+    Option("--save-baseline", "write this run's document, to be given to --baseline", "comparing", "FILE"),
+    Option("--min-decided", "fail unless N claims are supported or refuted", "comparing", "N", whole(0), 0),
+    Option("--table", "also write the table of verdicts as Markdown", "output", "FILE.md"),
+    Option("--figures", "also write every figure, as SVG and PNG", "output", "DIR"),
+    Option("--csv", "also write every number of the table of claims", "output", "FILE.csv"),
+)
+BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
+COMPARED = tuple(option for option in OPTIONS if option.compared)
+SEED = 0
+"""Seed of the random controls, the only thing drawn at random."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run's settings, checked. `own` says that the pair is measured as its file describes.
+
+    `arms` are all that may be measured: `rope`, `drope` (the last checkpoint of a series), `drope@step500` (an earlier
+    one), `dropped`, `continued` where there is one, and `linear`, `dynamic`, `yarn`, `ntk` (the RoPE arm, rescaled).
+    `steps` are the checkpoints of the series in order, `faults` those that cannot be measured, each with a sentence.
+    """
+
+    pair: str
+    description: str
+    arms: Mapping[str, ModelArguments]
+    device: str
+    max_tokens: int
+    threshold: float
+    scope: str
+    site: str
+    controls: int
+    records: Path
+    protocol: str = DEFAULT
+    steps: Mapping[str, int] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    own: bool = False
+    texts: Path | None = None
+    limit: int | None = None
+    replay: bool = False
+    min_decided: int = 0
+    published: bool = False
+    seed: int = SEED
+
+    @property
+    def essential(self) -> tuple[str, ...]:
+        """The arms without which nothing can be judged: with a series, the RoPE arm alone."""
+        return ("rope",) if self.steps else ("rope", "drope")
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """The arms that are the treatment in their turn: one, or those of a series."""
+        return tuple(self.steps) or ("drope",)
+
+    def site_of(self, arm: str) -> str:
+        """Where an arm's states are read unless another site is asked for; rescaling is judged before the rotation."""
+        return "projection" if arm in RESCALED else self.site
+
+    def named(self, experiment: str, site: str) -> str:
+        """The name of an experiment's record in a run: plain at the run's own site, `norms@attention` at another."""
+        return experiment if site == self.site else f"{experiment}@{site}"
+
+    def key(self, experiment: str) -> dict[str, object]:
+        """The settings that a record of an experiment must have been made with."""
+        found = {option.name: getattr(self, option.name) for option in OPTIONS if experiment in option.key}
+        return {**found, "seed": self.seed} if experiment in EXPERIMENT_2 else found
+
+    def shown(self) -> dict[str, object]:
+        """The settings that a run's document and its page show."""
+        decisive = {option.name: getattr(self, option.name) for option in COMPARED}
+        return {"device": self.device, **decisive, "seed": self.seed, "limit": self.limit}
+
+
+def table() -> str:
+    """All options as Markdown."""
+    lines = ["| option | effect | default | environment |", "|---|---|---|---|"]
+    for option in OPTIONS:
+        flag = option.flag if option.switch else f"{option.flag} {option.metavar}"
+        default = option.shown or (
+            ""
+            if option.default in (None, False)
+            else f"{option.default:g}"
+            if isinstance(option.default, float)
+            else str(option.default)
+        )
+        lines.append(f"| `{flag}` | {option.help} | {default} | `{option.variable}` |".replace("|toml", "\\|toml"))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Bring the table of docs/options.md up to date."""
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(f"{page.split(START)[0]}{START}{table()}{END}{page.split(END)[1]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
