@@ -2,10 +2,20 @@
 
 import pytest
 
+from fixtures.claim import claim, tried_on
+from fixtures.planted import EACH_100, EACH_250, counts, per, study_counts, to
+
 STUDY = "Africa 2026"
 
 
-@pytest.mark.claim("Q1", source=f"{STUDY}, massive values", published="-38.9 %", family="counts", figure="counts")
+@claim("Q1", source=f"{STUDY}, massive values", published="-38.9 %", family="counts", figure="counts")
+@tried_on(
+    supported=study_counts,
+    refuted=counts(query=([100, 3, 100, 100], [80, 50, 80, 80])),
+    open=counts(query=([100, 3, 100, 100], [54, 50, 54, 54]), spread=0.05),
+    inside=counts(query=(EACH_250, to(695)), spread=0.002),
+    outside=counts(query=(EACH_250, to(705)), spread=0.002),
+)
 def test_query_loses_at_least_30_percent_of_its_massive_values(massive_values, judge):
     """Massive Query channels are counted over all layers in both arms; the number of a text is the percent change of
     its count from RoPE to DroPE. Where the arms have different shapes it is that of the share of channels.
@@ -15,7 +25,20 @@ def test_query_loses_at_least_30_percent_of_its_massive_values(massive_values, j
     judge(massive_values.percent_change("query"), unit="% per text", note=note).at_most(-30)
 
 
-@pytest.mark.claim("K1", source=f"{STUDY}, massive values", published="-11.0 %", family="counts", figure="counts")
+@claim("K1", source=f"{STUDY}, massive values", published="-11.0 %", family="counts", figure="counts")
+@tried_on(
+    supported=study_counts,
+    refuted=counts(key=(EACH_100, to(440))),
+    open=counts(key=(EACH_100, EACH_100), spread=0.05),
+    inside={
+        "key loses some": counts(key=(EACH_100, to(398)), spread=0.002),
+        "key loses less than query": counts(query=(EACH_250, to(885)), key=(EACH_100, to(356)), spread=0.002),
+    },
+    outside={
+        "key loses some": counts(key=(EACH_100, to(402)), spread=0.002),
+        "key loses less than query": counts(query=(EACH_250, to(895)), key=(EACH_100, to(356)), spread=0.002),
+    },
+)
 def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judge):
     """Percent change of the Key count, text by text, and how many points it lies above Query's. Both must hold."""
     massive_values.need("key", "rope")
@@ -28,7 +51,20 @@ def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judg
     )
 
 
-@pytest.mark.claim("V1", source=f"{STUDY}, massive values", published="+1.5 %", family="counts", figure="counts")
+@claim("V1", source=f"{STUDY}, massive values", published="+1.5 %", family="counts", figure="counts")
+@tried_on(
+    supported=study_counts,
+    refuted=counts(value=([40, 40, 5, 5], [30, 30, 5, 5])),
+    open=counts(value=([40, 40, 5, 5], [44, 44, 5.5, 5.5]), spread=0.05),
+    inside={
+        "value gains at most 10 %": counts(value=(EACH_100, to(438)), spread=0.002),
+        "value loses at most 10 %": counts(value=(EACH_100, to(362)), spread=0.002),
+    },
+    outside={
+        "value gains at most 10 %": counts(value=(EACH_100, to(442)), spread=0.002),
+        "value loses at most 10 %": counts(value=(EACH_100, to(358)), spread=0.002),
+    },
+)
 def test_value_keeps_its_number_of_massive_values(massive_values, judge):
     """Percent change of the Value count over all layers, text by text, judged as equivalence: both bounds must lie
     within the margin.
@@ -39,8 +75,27 @@ def test_value_keeps_its_number_of_massive_values(massive_values, judge):
 
 
 @pytest.mark.parametrize("name", ["query", "key"])
-@pytest.mark.claim(
+@claim(
     "A1", source="Jin et al. 2025; Africa 2026", published="8.5 (query), 8.6 (key)", family="counts", figure="counts"
+)
+@tried_on(
+    supported=study_counts,
+    refuted=per("name", query=counts(value=([40, 40, 10, 10],) * 2), key=counts(value=([60, 60, 10, 10],) * 2)),
+    open=per(
+        "name",
+        query=counts(query=([90, 90, 90, 90], [45, 50, 50, 45]), spread=0.05),
+        key=counts(key=(to(360), to(320)), spread=0.05),
+    ),
+    inside=per(
+        "name",
+        query=counts(query=(to(410), EACH_100), value=(to(100), to(100)), spread=0.002),
+        key=counts(key=(to(410), EACH_100), value=(to(100), to(100)), spread=0.002),
+    ),
+    outside=per(
+        "name",
+        query=counts(query=(to(390), EACH_100), value=(to(100), to(100)), spread=0.002),
+        key=counts(key=(to(390), EACH_100), value=(to(100), to(100)), spread=0.002),
+    ),
 )
 def test_query_and_key_have_four_times_as_many_as_value(rope_values, judge, name):
     """Count of this tensor minus four times that of Value in the RoPE arm, text by text: a ratio judged as a

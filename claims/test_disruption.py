@@ -1,24 +1,55 @@
 """What zeroing massive channels does to the loss, against zeroing as many random ones."""
 
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
 import pytest
 
+from fixtures.claim import claim, tried_on
+from fixtures.planted import by_kind, disruption, losses, study_kinds, study_losses
 from lib.judging.estimates import contrast
 from lib.judging.verdicts import NoSubject
 
 STUDY = "Africa 2026, disruption"
 EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])
+STEADY = {"spread": 0.001, "control_spread": 0.0005}
+"""Planted losses that hardly vary over texts."""
+
+
+def _rises(*, rope: float, drope: float) -> Callable:
+    """Rises of the two arms in nats, which hardly vary over texts."""
+    return disruption(rope={"massive": rope, "spread": 0.001}, drope={"massive": drope, "spread": 0.001})
 
 
 @EACH_ARM
-@pytest.mark.claim(
+@claim(
     "D1",
     source=STUDY,
     published="7.06 v 0.006 (rope), 2.72 v 0.002 (drope) nats",
     family="disruption",
     figure="perplexity",
+)
+@tried_on(
+    supported=study_losses,
+    refuted=losses(massive=0.05),
+    open=losses(massive=0.1),
+    inside={
+        "massive costs 0.1 nats more than control": losses(massive=0.116, controls=[0.006] * 10, **STEADY),
+        "and 10 x control": losses(massive=1.12, controls=[0.1] * 10, **STEADY),
+        "and 10 x control where control is a gain": losses(massive=0.92, controls=[-0.1] * 10, **STEADY),
+        "and more than every single control": losses(
+            massive=0.5, controls=[-0.06] * 5 + [-0.038] * 5 + [0.49], **STEADY
+        ),
+    },
+    outside={
+        "massive costs 0.1 nats more than control": losses(massive=0.104, controls=[0.006] * 10, **STEADY),
+        "and 10 x control": losses(massive=1.08, controls=[0.1] * 10, **STEADY),
+        "and 10 x control where control is a gain": losses(massive=0.88, controls=[-0.1] * 10, **STEADY),
+        "and more than every single control": losses(
+            massive=0.5, controls=[-0.06] * 5 + [-0.042] * 5 + [0.51], **STEADY
+        ),
+    },
 )
 def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disruption, judge, arm):
     """Rise of a held-out text's loss with the massive Query and Key channels zeroed, minus the mean rise with as many
@@ -44,8 +75,19 @@ def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disrup
 
 
 @EACH_ARM
-@pytest.mark.claim(
-    "D2", source=STUDY, published="+0.6 % (rope), +0.2 % (drope)", family="disruption", figure="perplexity"
+@claim("D2", source=STUDY, published="+0.6 % (rope), +0.2 % (drope)", family="disruption", figure="perplexity")
+@tried_on(
+    supported=study_losses,
+    refuted=losses(massive=7, controls=[0.1] * 10),
+    open=losses(massive=7, controls=[0.05] * 10, control_spread=0.05),
+    inside={
+        "control costs at most 0.05 nats": losses(massive=7, controls=[0.045] * 10, **STEADY),
+        "control gains at most 0.05 nats": losses(massive=7, controls=[-0.045] * 10, **STEADY),
+    },
+    outside={
+        "control costs at most 0.05 nats": losses(massive=7, controls=[0.055] * 10, **STEADY),
+        "control gains at most 0.05 nats": losses(massive=7, controls=[-0.055] * 10, **STEADY),
+    },
 )
 def test_zeroing_random_channels_is_negligible(disruption, judge, arm):
     """Rise of a held-out text's loss with random channels zeroed, mean over the controls, judged as equivalence."""
@@ -54,8 +96,19 @@ def test_zeroing_random_channels_is_negligible(disruption, judge, arm):
     judge(control, unit="nats per token", note=percent(control)).within(-0.05, 0.05)
 
 
-@pytest.mark.claim(
-    "D3", source=STUDY, published="82 x in percent, 2.6 x in nats", family="disruption", figure="perplexity"
+@claim("D3", source=STUDY, published="82 x in percent, 2.6 x in nats", family="disruption", figure="perplexity")
+@tried_on(
+    supported=study_losses,
+    refuted=losses(massive=2.0),
+    open=disruption(rope={"massive": 4.0}, drope={"massive": 2.0}),
+    inside={
+        "rope is hurt twice as much": _rises(rope=2.05, drope=1),
+        "rope is hurt at all": _rises(rope=0.01, drope=-1),
+    },
+    outside={
+        "rope is hurt twice as much": _rises(rope=1.95, drope=1),
+        "rope is hurt at all": _rises(rope=-0.01, drope=-1),
+    },
 )
 def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge):
     """Rise of a held-out text's loss with the massive channels zeroed in the RoPE arm, minus twice that in the DroPE
@@ -74,8 +127,21 @@ def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge)
 
 
 @EACH_ARM
-@pytest.mark.claim(
+@claim(
     "D4", source=STUDY, published="1.003; stored 4.3 (rope), 23.5 (drope)", family="disruption", figure="damage_by_kind"
+)
+@tried_on(
+    supported=study_kinds(stored=False),
+    refuted=study_kinds(stored=True),  # the stored figures are not the published ones
+    open=losses(massive=by_kind(100, 150, 120), spread=0.05),
+    inside={
+        "one kind is hurt 1.5 x another": losses(massive=by_kind(145, 100, 120), **STEADY),
+        "whichever kind it is": losses(massive=by_kind(100, 110, 145), **STEADY),
+    },
+    outside={
+        "one kind is hurt 1.5 x another": losses(massive=by_kind(155, 100, 120), **STEADY),
+        "whichever kind it is": losses(massive=by_kind(100, 110, 155), **STEADY),
+    },
 )
 def test_the_damage_does_not_depend_on_the_kind_of_text(disruption, judge, arm):
     """Percent increase of perplexity with the massive channels zeroed, by kind of text: for every two kinds, the mean

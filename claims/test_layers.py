@@ -1,15 +1,21 @@
 """Where massive values come and go: layer by layer."""
 
 import numpy as np
-import pytest
 
+from fixtures.claim import claim, tried_on
+from fixtures.planted import counts, study_counts
 from lib.judging.verdicts import NoSubject
 
 STUDY = "Africa 2026"
 
 
-@pytest.mark.claim(
-    "L1", source=f"{STUDY}, layer analysis", published="2.7 -> 101.3", family="layers", figure="change_per_layer"
+@claim("L1", source=f"{STUDY}, layer analysis", published="2.7 -> 101.3", family="layers", figure="change_per_layer")
+@tried_on(
+    supported=study_counts,
+    refuted=counts(query=([100, 50, 100, 100], [45, 3, 50, 45])),
+    open=counts(query=([100, 50, 100, 100], [45, 50, 50, 45]), spread=0.1),
+    inside=counts(query=([100, 50, 100, 100], [45, 51, 50, 45]), spread=0.002),
+    outside=counts(query=([100, 50, 100, 100], [45, 49, 50, 45]), spread=0.002),
 )
 def test_layer_1_has_more_massive_query_values_under_drope(massive_values, judge):
     """Massive Query channels of layer 1 under DroPE minus under RoPE, text by text. Where the arms' layers have
@@ -21,8 +27,13 @@ def test_layer_1_has_more_massive_query_values_under_drope(massive_values, judge
     judge(gain[:, 1], unit="channels of layer 1", note=_rates(massive_values, 1)).above(0)
 
 
-@pytest.mark.claim(
-    "L2", source=f"{STUDY}, layer analysis", published="only layer 1", family="layers", figure="change_per_layer"
+@claim("L2", source=f"{STUDY}, layer analysis", published="only layer 1", family="layers", figure="change_per_layer")
+@tried_on(
+    supported=study_counts,
+    refuted=counts(query=([100, 3, 100, 20], [45, 50, 50, 45])),
+    open=counts(query=([100, 3, 100, 45], [45, 50, 50, 46]), spread=0.1),
+    inside=counts(query=([100, 3, 100, 45], [45, 50, 50, 45.6]), spread=0.002, texts=80),
+    outside=counts(query=([100, 3, 100, 45], [45, 50, 50, 46.4]), spread=0.002, texts=80),
 )
 def test_no_other_layer_has_more_massive_query_values_under_drope(massive_values, judge):
     """The same difference in every other layer that has massive values at all. Supported when no layer can have gained
@@ -49,12 +60,20 @@ def test_no_other_layer_has_more_massive_query_values_under_drope(massive_values
     judge.all_of(*(part.at_most(1) for part in parts))
 
 
-@pytest.mark.claim(
+@claim(
     "L3",
     source=f"{STUDY}, layer analysis",
     published="-17 of 4096 (-0.42 %)",
     family="layers",
     figure="query_per_layer",
+)
+@tried_on(
+    supported=study_counts,
+    refuted=counts(query=([50, 3, 50, 50], [50, 50, 50, 50])),
+    open=counts(query=([50, 3, 50, 50], [45, 50, 45, 44.6]), spread=0.1),
+    # 0.25 % of 2048 channels are 5.12
+    inside=counts(query=([50, 3, 50, 50], [44.6, 50, 44.6, 44.6]), spread=0.002, texts=80),
+    outside=counts(query=([50, 3, 50, 50], [45.2, 50, 45.2, 45.2]), spread=0.002, texts=80),
 )
 def test_every_other_layer_loses_a_quarter_percent_of_its_query_channels(massive_values, judge):
     """Change of the Query count in all layers but layer 1, mean over layers, in percent of the channels of a layer,
@@ -68,12 +87,19 @@ def test_every_other_layer_loses_a_quarter_percent_of_its_query_channels(massive
     judge(percent, unit="% of a layer's channels", note=note).at_most(-0.25)
 
 
-@pytest.mark.claim(
+@claim(
     "V2",
     source="not claimed; Africa 2026's stored data",
     published="79 % in layers 0-1",
     family="layers",
     figure="value_per_layer",
+)
+@tried_on(
+    supported=counts(),
+    refuted=study_counts,  # the total is kept, but layers 0 and 1 swap
+    open=counts(value=([60, 60, 0, 0], [48, 72, 0, 0])),
+    inside=counts(value=([60, 60, 0, 0], [49.2, 70.8, 0, 0]), spread=0.002),
+    outside=counts(value=([60, 60, 0, 0], [46.8, 73.2, 0, 0]), spread=0.002),
 )
 def test_value_keeps_its_massive_values_layer_by_layer(massive_values, judge):
     """Share of the Value count that sits in other layers under DroPE than under RoPE: half the sum of absolute

@@ -1,13 +1,46 @@
 """Where massive values come from: the weights, or the rotation that acts on them."""
 
+from collections.abc import Callable
+
 import pytest
+
+from fixtures.claim import claim, tried_on
+from fixtures.planted import EACH_100, EACH_250, per, ranked, scatter, to, with_third
 
 STUDY = "Africa 2026, discussion"
 EACH = pytest.mark.parametrize("name", ["query", "key"])
 
 
+def _dropped_to(share: float) -> Callable:
+    """The rotation dropped, and this share of the count left."""
+    return per(
+        "name",
+        query=with_third("dropped", to(1000 * share), query=(EACH_250, EACH_250), spread=0.002),
+        key=with_third("dropped", EACH_250, to(400 * share), key=(EACH_100, EACH_100), spread=0.002),
+    )
+
+
 @EACH
-@pytest.mark.claim("O1", source=STUDY, published="said, not measured", family="origin", figure="counts_over_steps")
+@claim("O1", source=STUDY, published="said, not measured", family="origin", figure="counts_over_steps")
+@tried_on(
+    supported=per(
+        "name",
+        query=with_third("dropped", [101, 3, 99, 101]),
+        key=with_third("dropped", third_key=[101, 99, 101, 99]),
+    ),
+    refuted=per(
+        "name",
+        query=with_third("dropped", [50, 3, 50, 50]),
+        key=with_third("dropped", third_key=[130, 130, 130, 130]),
+    ),
+    open=per(
+        "name",
+        query=with_third("dropped", [110, 3, 110, 111], spread=0.05),
+        key=with_third("dropped", third_key=[90, 90, 90, 90], spread=0.05),
+    ),
+    inside={"gains at most 10 %": _dropped_to(1.09), "loses at most 10 %": _dropped_to(0.91)},
+    outside={"gains at most 10 %": _dropped_to(1.11), "loses at most 10 %": _dropped_to(0.89)},
+)
 def test_massive_values_stay_when_the_rotation_alone_is_dropped(with_dropped, judge, name):
     """Percent change of the count from RoPE to the same weights with the rotation switched off and nothing trained,
     text by text, judged as equivalence.
@@ -18,7 +51,14 @@ def test_massive_values_stay_when_the_rotation_alone_is_dropped(with_dropped, ju
 
 
 @EACH
-@pytest.mark.claim("O2", source=STUDY, published="said, not measured", family="origin", figure="rank_agreement")
+@claim("O2", source=STUDY, published="said, not measured", family="origin", figure="rank_agreement")
+@tried_on(
+    supported=ranked(0.9),
+    refuted=ranked(0.1),
+    open=ranked(0.52 + scatter(20, spread=0.1, seed=0)),
+    inside=ranked(0.54),
+    outside=ranked(0.5),
+)
 def test_row_norms_of_the_weights_rank_channels_like_their_measured_norms(rope_values, judge, name):
     """Spearman's rank correlation between the norms of the projection's rows, which need no text, and the measured
     channel norms, in the median layer, text by text.

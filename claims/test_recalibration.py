@@ -1,7 +1,7 @@
 """What recalibration without rotation does to massive values, and how much of that is only more training."""
 
-import pytest
-
+from fixtures.claim import claim, tried_on
+from fixtures.planted import EACH_250, course, to, uneven, with_third, worth
 from lib.judging.estimates import trend
 from lib.judging.verdicts import NoSubject
 
@@ -10,7 +10,14 @@ UNIT = "rank correlation with the step"
 ONE_RUN = "one training run: the trend is that of this run"
 
 
-@pytest.mark.claim("R1", source=STUDY, published="not measured", family="recalibration", figure="counts_over_steps")
+@claim("R1", source=STUDY, published="not measured", family="recalibration", figure="counts_over_steps")
+@tried_on(
+    supported=course(200, 150, 120, 110),
+    refuted=course(110, 120, 150, 200),
+    open=course(150, 150, 150, 150, spread=0.05),
+    inside=course(152, 150, 148, spread=0.002),
+    outside=course(148, 150, 152, spread=0.002),
+)
 def test_query_counts_fall_along_recalibration(trajectory, judge):
     """Page's trend test of the Query counts over the saved checkpoints: the mean over texts of the rank correlation
     between count and step.
@@ -22,7 +29,14 @@ def test_query_counts_fall_along_recalibration(trajectory, judge):
     judge(found, unit=UNIT, note=note).below(0)
 
 
-@pytest.mark.claim("R2", source=STUDY, published="not measured", family="recalibration", figure="reliance_over_steps")
+@claim("R2", source=STUDY, published="not measured", family="recalibration", figure="reliance_over_steps")
+@tried_on(
+    supported=worth(2.0, 1.5, 1.0, 0.5),
+    refuted=worth(0.5, 1.0, 1.5, 2.0),
+    open=worth(1.0, 1.0, 1.0, 1.0),
+    inside=worth(1.0, 0.99, 0.98),
+    outside=worth(0.98, 0.99, 1.0),
+)
 def test_reliance_on_massive_values_falls_along_recalibration(reliance, judge):
     """Page's trend test of the rise of the loss with the massive channels zeroed, over the saved checkpoints."""
     reliance.need_zeroed()
@@ -30,8 +44,16 @@ def test_reliance_on_massive_values_falls_along_recalibration(reliance, judge):
     judge(found := trend(nats), unit=UNIT, note=_course(reliance.steps, nats.mean(0), found)).below(0)
 
 
-@pytest.mark.claim(
+@claim(
     "R3", source="control of Africa 2026", published="not measured", family="recalibration", figure="counts_over_steps"
+)
+@tried_on(
+    supported=with_third("continued", [95, 3, 95, 95]),
+    # both arms lose as much: more training did it, whatever was done to the rotation
+    refuted=with_third("continued", [45, 50, 50, 45]),
+    open=with_third("continued", [72, 3, 72, 73], spread=0.1),
+    inside=with_third("continued", to(805), query=(EACH_250, to(695)), spread=0.002),
+    outside=with_third("continued", to(795), query=(EACH_250, to(705)), spread=0.002),
 )
 def test_query_falls_ten_points_more_than_under_as_much_training_with_rotation(with_continued, judge, trained_steps):
     """Percent change of the Query count under DroPE minus that of the RoPE arm trained on for as many steps with its
@@ -48,7 +70,14 @@ def test_query_falls_ten_points_more_than_under_as_much_training_with_rotation(w
     judge(drope - continued, unit="points per text", note=note).at_most(-10)
 
 
-@pytest.mark.claim("R4", source=STUDY, published="not measured", family="recalibration", figure="lorenz_query")
+@claim("R4", source=STUDY, published="not measured", family="recalibration", figure="lorenz_query")
+@tried_on(
+    supported=uneven(100, 20),
+    refuted=uneven(20, 20),
+    open=uneven(22, 20, spread=0.1),
+    inside=uneven(22.6, 20),
+    outside=uneven(21.5, 20),
+)
 def test_query_norms_are_spread_more_evenly_under_drope(massive_values, judge):
     """Gini coefficient of a layer's Query norms, mean over layers, under DroPE minus under RoPE, text by text."""
     before, after = (massive_values.gini(arm, "query") for arm in ("rope", "drope"))

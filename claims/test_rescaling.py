@@ -2,6 +2,8 @@
 
 import pytest
 
+from fixtures.claim import claim, tried_on
+from fixtures.planted import EACH_250, rescaled, to
 from lib.judging.verdicts import NoSubject
 
 LEAST = 0.001
@@ -9,12 +11,25 @@ LEAST = 0.001
 
 
 @pytest.mark.parametrize("kind", ["linear", "dynamic", "yarn", "ntk"])
-@pytest.mark.claim(
+@claim(
     "X1",
     source="Chen et al. 2023, Peng et al. 2023; Africa 2026, discussion",
     published="said, not measured",
     family="rescaling",
     figure="rescaled",
+)
+@tried_on(
+    supported=rescaled([101, 3, 99, 101]),
+    refuted=rescaled([50, 3, 50, 50]),
+    open=rescaled([110, 3, 110, 111], spread=0.05),
+    inside={
+        "rescaling gains query at most 10 %": rescaled(to(1090), query=(EACH_250, EACH_250), spread=0.002),
+        "rescaling loses query at most 10 %": rescaled(to(910), query=(EACH_250, EACH_250), spread=0.002),
+    },
+    outside={
+        "rescaling gains query at most 10 %": rescaled(to(1110), query=(EACH_250, EACH_250), spread=0.002),
+        "rescaling loses query at most 10 %": rescaled(to(890), query=(EACH_250, EACH_250), spread=0.002),
+    },
 )
 def test_rescaling_the_rotation_without_training_leaves_query_counts_alone(with_rescaled, judge, kind):
     """Percent change of the Query count, read before the rotation, from RoPE to the same weights with the rotation

@@ -2,13 +2,20 @@
 
 import pytest
 
+from fixtures.claim import claim, tried_on
+from fixtures.planted import counts, study_counts
 from lib.judging.estimates import variation
 
 
 @pytest.mark.parametrize("name", ["query", "key", "value"])
 @pytest.mark.parametrize("arm", ["rope", "drope"])
-@pytest.mark.claim(
-    "S1", source="Africa 2026, massive values", published="1.5 to 6 %", family="stability", figure="counts"
+@claim("S1", source="Africa 2026, massive values", published="1.5 to 6 %", family="stability", figure="counts")
+@tried_on(
+    supported=study_counts,
+    refuted=counts(spread=0.2),
+    open=counts(spread=0.1),
+    inside=counts(spread=0.08, texts=100),
+    outside=counts(spread=0.13, texts=100),
 )
 def test_counts_hardly_depend_on_the_text(massive_values, judge, arm, name):
     """Coefficient of variation over texts of the count of this tensor in this arm, with Vangel's interval."""
