@@ -8,13 +8,12 @@ from torch import Tensor
 
 from lib.definitions.massive import pooled_norms
 from lib.definitions.protocols import Protocol
-from lib.definitions.words import BANDS, EDITED, Name, Scope
-from lib.measuring.interventions import Masks, both_bands, smallest_of_heads, top_of_heads
+from lib.definitions.words import BANDS, EDITED, Name, Scope, conditions
+from lib.measuring.interventions import Masks, both_bands, chosen_mask, condition_masks, smallest_of_heads, top_of_heads
 from lib.measuring.norms import Progress, channel_norms, rows_that_fit, text_coordinates
 from lib.measuring.scoring import score, score_after_prompt, score_conditions
 from lib.models.loading import Arm
 from lib.probing.probe import visiting
-from lib.probing.tests.test_architectures import masks
 from lib.texts.reading import Text
 
 CHECKED = 32
@@ -45,7 +44,7 @@ def measure_protocol(
     if protocol.chosen_on == "prompt":
         return measure_prompts(arm, ids, texts, protocol, site=site, progress=progress)
     norms = counted if protocol.chosen_on == "count" else norms_of_texts(arm, ids, site)
-    chosen = {name: masks.chosen_mask(norms[name], threshold=threshold, scope=scope) for name in EDITED}
+    chosen = {name: chosen_mask(norms[name], threshold=threshold, scope=scope) for name in EDITED}
     how = {"replacement": protocol.replacement, "site": site, "progress": progress}
     return measure_disruption(arm, ids, texts, chosen, controls=controls, seed=seed, **how)
 
@@ -70,11 +69,11 @@ def measure_disruption(
     Raises ValueError unless the baseline equals the plain forward pass: an empty mask must do nothing.
     """
     tables = {
-        name: masks.condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
+        name: condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
         for name in EDITED
     }
     nll = _losses(arm, ids, lambda row: tables, rows, progress, site=site, replacement=replacement)
-    return _record(nll, masks.conditions(controls), texts, {f"{name}_zeroed": chosen[name] for name in EDITED})
+    return _record(nll, conditions(controls), texts, {f"{name}_zeroed": chosen[name] for name in EDITED})
 
 
 def measure_prompts(
@@ -104,7 +103,7 @@ def measure_prompts(
 
     nll = _losses(arm, ids, tables, rows, progress, site=site, replacement=protocol.replacement, prompt=prompt)
     replaced = {f"{name}_zeroed": torch.stack([masks_of[name] for masks_of in chosen]) for name in EDITED}
-    return _record(nll, masks.conditions(1), texts, replaced)
+    return _record(nll, conditions(1), texts, replaced)
 
 
 def measure_bands(
@@ -126,7 +125,7 @@ def measure_bands(
     that layer and tensor.
     Raises ValueError like `measure_disruption`.
     """
-    massive = {name: masks.chosen_mask(counted[name], threshold=threshold, scope=scope) for name in EDITED}
+    massive = {name: chosen_mask(counted[name], threshold=threshold, scope=scope) for name in EDITED}
     found = {name: both_bands(pooled_norms(counted[name]), massive[name], frequency) for name in EDITED}
     empty = {name: torch.zeros_like(bands["slow"]) for name, bands in found.items()}
     tables = {name: torch.stack([empty[name], *(bands[band] for band in BANDS)]) for name, bands in found.items()}

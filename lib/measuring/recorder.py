@@ -13,10 +13,11 @@ from filelock import FileLock, Timeout
 
 from lib.checkpoints import provenance
 from lib.definitions.protocols import PROTOCOLS
-from lib.definitions.words import RESCALED, ROTATING
-from lib.measuring import disruption, norms
+from lib.definitions.words import EDITED, RESCALED, ROTATING
 from lib.measuring.alike import Looks
 from lib.measuring.arms import Arms
+from lib.measuring.disruption import measure_bands, measure_protocol
+from lib.measuring.norms import measure_norms
 from lib.models import rescaling
 from lib.models.drope import CannotChange
 from lib.models.loading import Arm, default_dtype
@@ -183,7 +184,7 @@ class Recorder:
         ids = tokenize(texts, loaded.tokenizer, self.settings.max_tokens)
         with self.progress.measuring(arm, experiment, len(texts)) as advance:
             if of_norms:
-                record = norms.measure_norms(loaded, ids, texts, site=wanted["site"], progress=advance)
+                record = measure_norms(loaded, ids, texts, site=wanted["site"], progress=advance)
             else:
                 record = self._take_losses(experiment, loaded, ids, texts, self.taken[arm, "norms"], advance)
         self.arms.verify()
@@ -204,13 +205,13 @@ class Recorder:
     ) -> xr.Dataset:
         """Experiment 2 by the run's protocol, or the one on rotary bands."""
         settings = self.settings
-        counted = {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in norms.EDITED}
+        counted = {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in EDITED}
         how = {"threshold": settings.threshold, "scope": settings.scope, "site": settings.site, "progress": advance}
         if experiment == "bands":
             frequency = torch.from_numpy(norms["frequency"].values)
-            return disruption.measure_bands(loaded, ids, texts, counted, frequency, **how)
+            return measure_bands(loaded, ids, texts, counted, frequency, **how)
         how |= {"controls": settings.controls, "seed": settings.seed}
-        return disruption.measure_protocol(loaded, ids, texts, PROTOCOLS[settings.protocol], counted, **how)
+        return measure_protocol(loaded, ids, texts, PROTOCOLS[settings.protocol], counted, **how)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
         """The settings a record must have been made with. In a replay, what cannot be known is None and fits all."""

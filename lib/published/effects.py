@@ -12,11 +12,14 @@ order in the deviations (the delta method). A figure without a standard deviatio
 """
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
 from lib.definitions.words import ARMS, NAMES
-from lib.effects.counts import Rates
+from lib.effects.counts import MassiveValues, Rates
+from lib.effects.losses import Disruption
+from lib.effects.subjects import SUBJECTS
 from lib.judging.verdicts import NoSubject
 from lib.published.figures import Column, Figure, NotPublished, Published
 
@@ -98,15 +101,6 @@ class PublishedValues(Rates):
         shares = [count / count.sum(-1, keepdims=True) for count in counts]
         return 50 * np.abs(shares[0] - shares[1]).sum(-1)
 
-    def slow_share(self, arm: str, name: str) -> np.ndarray:
-        raise NotPublished(f"{self._gives} nothing on which channels of {name} are massive, only how many")
-
-    def rank_agreement(self, arm: str, name: str) -> np.ndarray:
-        raise NotPublished(f"{self._gives} no norms of {name} and none of its weights")
-
-    def gini(self, arm: str, name: str) -> np.ndarray:
-        raise NotPublished(f"{self._gives} no norms of {name}")
-
     def need(self, name: str, *arms: str, layer: int | None = None) -> None:
         """Raise NoSubject unless one of `arms` has at least one massive value per text (in `layer`)."""
         if layer is None:
@@ -130,6 +124,9 @@ class PublishedValues(Rates):
         n = self.column.n_texts
         wave = np.cos(np.pi * (SERIES.index((arm, name)) + 1) * (np.arange(n) + 0.5) / n)
         return wave / wave.std(ddof=1)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        _unpublished(self, MassiveValues, name)
 
     @property
     def _gives(self) -> str:
@@ -185,6 +182,9 @@ class PublishedDisruption:
             if dims is not None and not dims.value:
                 raise NoSubject(f"the {arm} arm has no massive query or key channel to zero: there is nothing to judge")
 
+    def __getattr__(self, name: str) -> NoReturn:
+        _unpublished(self, Disruption, name)
+
     def _nats(self, arm: str, condition: str) -> np.ndarray:
         """Increase of the loss [trial], from perplexities where they are published, else from the said percent."""
         if (rise := nats(self.column, arm, condition)) is None:
@@ -201,3 +201,17 @@ def nats(column: Column, arm: str, condition: str) -> np.ndarray | None:
         return np.log([b.value / a.value for a, b in zip(before, after, strict=True)])
     said = column.get("increase", arm, condition)
     return None if said is None or said.value <= -100 else np.log1p([said.value / 100])
+
+
+def subject_of(name: str, figures: Published, column: Column) -> PublishedValues | PublishedDisruption:
+    """A study's figures in the place of a subject that claims ask for. Raises NotPublished for one that has none."""
+    if reason := SUBJECTS[name].unpublished:
+        raise NotPublished(f"{GIVES[column.name]} {reason}")
+    return PublishedDisruption(column) if name == "disruption" else PublishedValues(figures, column)
+
+
+def _unpublished(figures: object, of: type, name: str) -> NoReturn:
+    """Raise NotPublished for what `of` can tell of records and no figure tells, else AttributeError."""
+    if name.startswith("_") or name not in {*dir(of), *of.__dataclass_fields__}:
+        raise AttributeError(f"{type(figures).__name__} has no attribute {name!r}")
+    raise NotPublished(f"{GIVES[figures.column.name]} nothing that answers {name.replace('_', ' ')!r}")

@@ -140,3 +140,8 @@ def _peek(path: Path) -> dict:
 
 def _differing(wanted: dict, found: dict) -> list[str]:
     return [key for key, value in wanted.items() if value is not None and found.get(key) != value]
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of the models that a folder holds records of."""
+    return sorted({str(settings["pretrained"]) for settings in every(folder).values()})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jsonschema
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the documents. It goes up when a field changes its meaning or goes away; readers refuse other versions."""
 
 

@@ -1,11 +1,22 @@
-"""What a judgement means in plain sentences: what would refute it, and how far it is from its threshold.
+"""Plain sentences about judgements: what would refute a claim, how far it is from its threshold; and how arms differ.
 
-All functions take `Judgement.as_dict()`, so that they work on a report that was read back as well.
+Judgements are those of `Judgement.as_dict()`, so that a report that was read back can be described as well.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, inf
 
+import xarray as xr
+
+from lib import records
+from lib.checkpoints.provenance import different_size
+from lib.definitions.words import ARMS
+
+SAME_TEXTS = (
+    "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "
+    "token are not compared."
+)
 SIDES = {"<=": "upper", "<": "upper", ">=": "lower", ">": "lower", "in": "both"}
 """Which bound a rule is judged by."""
 MANY = 100_000
@@ -135,3 +146,21 @@ def _gap(found: Distance) -> float:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def differences(norms: Mapping[str, xr.Dataset]) -> list[str]:
+    """One sentence for each way in which the two main arms differ in shape or tokenizer; none before both are there."""
+    if not all(arm in norms for arm in ARMS):
+        return []
+    rope, drope = (records.look_at(norms[arm]) for arm in ARMS)
+    found = []
+    if different_size(rope.sizes, drope.sizes):
+        sizes = f"RoPE {_sizes(rope)}, DroPE {_sizes(drope)}"
+        found.append(f"The arms have different shapes ({sizes}): shares of channels are compared, not counts.")
+    return [*found, SAME_TEXTS] if rope.tokenizer != drope.tokenizer else found
+
+
+def _sizes(look: records.Look) -> str:
+    keys = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim")
+    layers, heads, kv_heads, dim = (look.sizes[key] for key in keys)
+    return f"{layers} layers of {heads} query and {kv_heads} key heads with {dim} dims"

@@ -1,56 +1,96 @@
-"""What an audit says on the terminal: claims by columns, why they came out so, findings, and what disagrees."""
+"""Verdicts as lines and tables of plain text: at the end of a run, in a README, and over the columns of an audit.
+
+`claims` are the ids of all claims, in order; `results` the entries of a document, by id.
+"""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
-from fixtures.plugin.registry import registered
 from lib.definitions.words import OUTCOMES
 from lib.published.figures import COLUMNS, Published
 from lib.published.findings import audit_document
+from lib.reporting.assemble import counted
 from lib.reporting.sentences import measured
 
-Results = dict[str, dict]
+Results = Mapping[str, dict]
 
 
-def header(figures: Published) -> list[str]:
-    """What is audited."""
+def of_run(claims: Sequence[str], results: Results, steps: Mapping[str, int]) -> Iterator[str]:
+    """The verdicts of a run, one line for each claim, those over a series, and how many came out how."""
+    yield from (_line(results[claim]) for claim in claims if claim in results)
+    yield from _over_the_series(claims, results, steps)
+    counts = [f"{number} {name}" for name, number in counted(claims, results).items() if number]
+    yield f"{', '.join(counts)} of {len(claims)} registered claims"
+
+
+def _line(entry: dict) -> str:
+    judgement = entry["judgement"]
+    known = " (known)" if entry["known"] else ""
+    text = f"{entry['id']:<17} {entry['verdict'] + known:<21} {measured(judgement):<30} {rule(judgement):<18}"
+    open_reason = judgement["reason"] if judgement and judgement["estimate"] is None else ""
+    reason = entry["reason"] or open_reason
+    return f"{text} {entry['statement']}" + (f" ({reason})" if reason else "")
+
+
+def rule(judgement: dict | None) -> str:
+    """The rule that the estimate had to meet."""
+    return f"needs {judgement['rule']}" if judgement and judgement["rule"] else ""
+
+
+def _over_the_series(claims: Sequence[str], results: Results, steps: Mapping[str, int]) -> Iterator[str]:
+    """One line for each claim that was judged at every checkpoint: the verdicts in the order of the steps."""
+    if not any(entry["label"] for entry in results.values()):
+        return
+    yield from ("", f"over the steps {', '.join(str(step) for step in steps.values())}:")
+    for claim in claims:
+        ids = [f"{claim}{arm.removeprefix('drope')}" for arm in steps]
+        verdicts = [results[i]["verdict"] for i in ids if i in results]
+        if len(verdicts) > 1:
+            yield f"{claim:<17} {', '.join(verdicts)}"
+
+
+def markdown(claims: Sequence[str], results: Results) -> str:
+    """The verdicts of a run as a Markdown table."""
+    lines = ["| id | claim | published | measured | needed | verdict |", "|---|---|---|---|---|---|"]
+    for entry in (results[claim] for claim in claims if claim in results):
+        judgement = entry["judgement"] or {"rule": "", "estimate": None}
+        cells = [entry["id"], entry["statement"], entry["published"], measured(judgement, digits=2), judgement["rule"]]
+        lines.append(f"| {' | '.join([*cells, entry['verdict']])} |")
+    return "\n".join(lines) + "\n"
+
+
+def audit_header(figures: Published) -> list[str]:
+    """The study that is audited, and its columns."""
     about = [str(figures.study[key]) for key in ("author", "year") if key in figures.study]
     columns = [f"{name}: {COLUMNS[name]}" for name in figures.columns]
     return [f"published figures: {', '.join([str(figures.study['title']), *about])}", *columns]
 
 
-def summary(reporter, results: Results, figures: Published) -> None:
-    """All of it, in sections."""
-    if not results:
-        return
+def of_audit(claims: Sequence[str], results: Results, figures: Published) -> Iterator[tuple[str, list[str]]]:
+    """The sections of an audit, each with its title: verdicts by column with their reasons, and findings."""
     columns, audit = list(figures.columns), audit_document(figures)
-    reporter.section("verdicts on the published figures")
-    reporter.line(_line("", columns, ""))
-    for claim, entries in by_claim(results, columns).items():
+    lines = [_row("", columns, "")]
+    for claim, entries in by_claim(claims, results, columns).items():
         statement = next(entry["statement"] for entry in entries if entry)
-        reporter.line(_line(claim, [_cell(entry) for entry in entries], statement))
-    for reason, claims in _reasons(results).items():
-        reporter.line(f"{reason}: {', '.join(claims)}")
-    for column in columns:
-        reporter.line(f"{column}: {counted(results, column)}")
-    reporter.section("findings")
-    for finding in audit["findings"]:
-        reporter.line(f"{finding['kind']}: {finding['sentence']}")
+        lines.append(_row(claim, [_cell(entry) for entry in entries], statement))
+    lines += [f"{reason}: {', '.join(ids)}" for reason, ids in _reasons(results).items()]
+    lines += [f"{column}: {counted_in(claims, results, column)}" for column in columns]
+    yield "verdicts on the published figures", lines
     agree = sum(row["agrees"] for row in audit["compared"])
-    reporter.line(f"{agree} of {len(audit['compared'])} compared figures agree")
+    findings = [f"{finding['kind']}: {finding['sentence']}" for finding in audit["findings"]]
+    yield "findings", [*findings, f"{agree} of {len(audit['compared'])} compared figures agree"]
 
 
-def by_claim(results: Results, columns: list[str]) -> dict[str, list[dict | None]]:
-    """The entries of every claim that ran, one for each column, in the registry's order."""
-    table = {claim: [results.get(f"{claim}@{column}") for column in columns] for claim in registered()}
+def by_claim(claims: Sequence[str], results: Results, columns: Sequence[str]) -> dict[str, list[dict | None]]:
+    """The entries of every claim that ran, one for each column."""
+    table = {claim: [results.get(f"{claim}@{column}") for column in columns] for claim in claims}
     return {claim: entries for claim, entries in table.items() if any(entries)}
 
 
-def counted(results: Results, column: str) -> str:
+def counted_in(claims: Sequence[str], results: Results, column: str) -> str:
     """`3 supported, 2 refuted, .. of 32 registered claims` in one column."""
-    verdicts = Counter(results.get(f"{claim}@{column}", {"verdict": "not run"})["verdict"] for claim in registered())
-    return (
-        f"{', '.join(f'{verdicts[n]} {n}' for n in OUTCOMES if verdicts[n])} of {len(registered())} registered claims"
-    )
+    verdicts = Counter(results.get(f"{claim}@{column}", {"verdict": "not run"})["verdict"] for claim in claims)
+    return f"{', '.join(f'{verdicts[n]} {n}' for n in OUTCOMES if verdicts[n])} of {len(claims)} registered claims"
 
 
 def figure(entry: dict | None) -> str:
@@ -63,11 +103,11 @@ def reason_of(entry: dict) -> str:
     return entry["reason"] or (entry["judgement"] or {}).get("reason", "")
 
 
-def markdown(results: Results) -> str:
-    """The table for a README: every claim that ran, its verdict and figure in both columns."""
+def audit_markdown(claims: Sequence[str], results: Results) -> str:
+    """An audit as a Markdown table: every claim that ran, its verdict and figure in both columns."""
     columns = [column for column in COLUMNS if any(claim.endswith(f"@{column}") for claim in results)]
     lines = [f"| {' | '.join(['id', 'claim', 'needed', *columns])} |", "|---" * (3 + len(columns)) + "|"]
-    for claim, entries in by_claim(results, columns).items():
+    for claim, entries in by_claim(claims, results, columns).items():
         judged = next((e["judgement"] for e in entries if e and e["judgement"]), {"rule": ""})
         statement = next(entry["statement"] for entry in entries if entry)
         lines.append(f"| {' | '.join([claim, statement, judged['rule'], *map(_cell, entries)])} |")
@@ -87,5 +127,5 @@ def _cell(entry: dict | None) -> str:
     return f"{entry['verdict']} {figure(entry)}".rstrip() if entry else "not run"
 
 
-def _line(claim: str, cells: list[str], statement: str) -> str:
+def _row(claim: str, cells: Sequence[str], statement: str) -> str:
     return f"{claim:<17} {''.join(f'{cell:<38} ' for cell in cells)}{statement}".rstrip()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from lib.judging.verdicts import NoSubject
-from lib.reporting.figures import bands, figures, series, sites
+from lib.reporting.figures import bands, figures, layers, series, sites
 
 Drawing = tuple[str, Callable[[], str], str]
 """The name that claims know a figure by, what draws it, and the text that stands for it."""
@@ -47,12 +47,12 @@ def _drawings(read: Mapping) -> Iterator[Drawing]:
 
 
 def _of_values(values) -> Iterator[Drawing]:
-    layers = "difference between arms shaded" if not values.other_layers() else "arms of different depth side by side"
+    said_of = "difference between arms shaded" if not values.other_layers() else "arms of different depth side by side"
     pairs = "Massive query and key channels of the RoPE arm by rotary pair, fast to slow, slow half shaded"
     words = {
         figures.counts: "Massive query, key and value channels in both arms, with error bars",
-        layers.query_per_layer: f"Massive query channels in every layer, {layers}",
-        layers.value_per_layer: f"Massive value channels in every layer, {layers}",
+        layers.query_per_layer: f"Massive query channels in every layer, {said_of}",
+        layers.value_per_layer: f"Massive value channels in every layer, {said_of}",
         figures.slow_share: pairs,
         layers.change_per_layer: "Change of massive query channels in every layer, layer 1 marked",
         figures.rank_agreement: "Rank correlation of row norms and measured norms in every layer of the RoPE arm",

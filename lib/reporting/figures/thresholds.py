@@ -5,11 +5,11 @@ from itertools import pairwise, product
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.definitions.words import Scope
-from lib.published.figures import Figure
 from lib.reporting.figures.figures import LABELS, TENSORS, as_svg, clean
 
 PANEL, STRIP, BAR = 1.9, 0.33, 0.5

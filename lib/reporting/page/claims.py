@@ -2,12 +2,11 @@
 
 from html import escape
 
-from fixtures.plugin.registry import registered
-from fixtures.plugin.terminal import rule
 from lib.definitions.words import OUTCOMES
 from lib.reporting.page.forest import forest
 from lib.reporting.page.strip_plot import strip_plot
 from lib.reporting.sentences import measured
+from lib.reporting.tables import rule
 
 COLUMNS = {
     "Claim": "order",
@@ -40,7 +39,7 @@ def table(document: dict) -> str:
     """Every claim that ran, in the registry's order; a claim's rows are one tbody, so that they move together."""
     shown = [entry for entry in document["claims"] if not entry["label"]]
     ran = {entry["claim"] for entry in document["claims"]}
-    missing = [claim for claim in registered() if claim not in ran]
+    missing = [claim for claim in document["registered"] if claim not in ran]
     note = f'<p class="missing">Not run: {escape(", ".join(missing))}.</p>' if missing else ""
     head = "".join(
         f'<th scope="col" data-sort="{key}"><button type="button">{name}</button></th>' for name, key in COLUMNS.items()
