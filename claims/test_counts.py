@@ -3,7 +3,8 @@
 import pytest
 
 from fixtures.claim import claim, tried_on
-from fixtures.planted import EACH_100, EACH_250, counts, per, study_counts, to
+from fixtures.planted import EACH_100, EACH_250, counts, per, to
+from fixtures.planted.subjects import study_counts
 
 STUDY = "Africa 2026"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fixtures.claim import claim, tried_on
-from fixtures.planted import by_kind, disruption, losses, study_kinds, study_losses
-from lib.judging.estimates import contrast
-from lib.judging.verdicts import NoSubject
+from fixtures.planted import disruption, losses, study_kinds
+from fixtures.planted.subjects import by_kind, study_losses
+from lib.judging import NoSubject, contrast
 
 STUDY = "Africa 2026, disruption"
 EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])

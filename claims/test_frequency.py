@@ -3,7 +3,8 @@
 import pytest
 
 from fixtures.claim import claim, tried_on
-from fixtures.planted import EACH_100, bands, counts, per, scatter
+from fixtures.planted import EACH_100, bands, counts, per
+from fixtures.planted.records import scatter
 
 INSIDE, OUTSIDE = (share + scatter(20, spread=0.005, seed=0) for share in (0.81, 0.79))
 """Shares in the slow half, of 20 texts, on the two sides of the threshold."""

@@ -3,8 +3,9 @@
 import numpy as np
 
 from fixtures.claim import claim, tried_on
-from fixtures.planted import counts, study_counts
-from lib.judging.verdicts import NoSubject
+from fixtures.planted import counts
+from fixtures.planted.subjects import study_counts
+from lib.judging import NoSubject
 
 STUDY = "Africa 2026"
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.claim import claim, tried_on
-from fixtures.planted import EACH_100, EACH_250, per, ranked, scatter, to, with_third
+from fixtures.planted import EACH_100, EACH_250, per, ranked, to, with_third
+from fixtures.planted.records import scatter
 
 STUDY = "Africa 2026, discussion"
 EACH = pytest.mark.parametrize("name", ["query", "key"])

@@ -2,8 +2,7 @@
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import EACH_250, course, to, uneven, with_third, worth
-from lib.judging.estimates import trend
-from lib.judging.verdicts import NoSubject
+from lib.judging import NoSubject, trend
 
 STUDY = "Africa 2026, discussion"
 UNIT = "rank correlation with the step"

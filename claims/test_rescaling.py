@@ -4,7 +4,7 @@ import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import EACH_250, rescaled, to
-from lib.judging.verdicts import NoSubject
+from lib.judging import NoSubject
 
 LEAST = 0.001
 """Nats per token: a loss that moves less was not moved by the rescaling, but perhaps by rounding."""

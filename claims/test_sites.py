@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import EACH_100, both_sites, per, to
-from lib.effects.before_after import AFTER, BEFORE, pairs_said, where_it_rotates
+from lib.effects import AFTER, BEFORE, pairs_said, where_it_rotates
 
 
 def _at_attention(total: float) -> Callable:

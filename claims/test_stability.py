@@ -3,8 +3,9 @@
 import pytest
 
 from fixtures.claim import claim, tried_on
-from fixtures.planted import counts, study_counts
-from lib.judging.estimates import variation
+from fixtures.planted import counts
+from fixtures.planted.subjects import study_counts
+from lib.judging import variation
 
 
 @pytest.mark.parametrize("name", ["query", "key", "value"])

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lib.checkpoints.arguments import ModelArguments
-from lib.definitions.massive import check_threshold
-from lib.definitions.protocols import DEFAULT, PROTOCOLS
-from lib.definitions.words import RESCALED, SCOPES, SITES
+from lib.checkpoints import ModelArguments
+from lib.definitions import DEFAULT, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold
 
 PREFIX = "CLAIMS_"
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"

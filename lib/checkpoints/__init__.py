@@ -1,0 +1,12 @@
+"""Which weights: model arguments, where weights come from, and series of checkpoints. Loads none of them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "arguments": ["ModelArguments", "parse", "scaling"],
+        "provenance": ["different_size", "first_sentence", "identity", "read_config", "sizes", "versions"],
+        "series": ["Checkpoint", "Series", "finished", "read", "step_of", "trained_steps", "unfinished"],
+    },
+)

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from lib.definitions.words import RESCALED
+from lib.definitions import RESCALED
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")

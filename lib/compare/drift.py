@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import hypot, inf, isclose
 
 from lib.compare.compatible import check_numbers, finite, incompatible, plain
-from lib.reporting.sentences import measured
+from lib.reporting import measured
 
 __all__ = ["compare", "incompatible"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lib.compare.compatible import plain
 from lib.compare.drift import interval
-from lib.reporting.page.forest import forest
+from lib.reporting.page import forest
 from lib.settings import COMPARED
 
 Runs = Mapping[str, dict]

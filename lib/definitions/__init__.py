@@ -1,0 +1,30 @@
+"""Definitions: the vocabulary, massive values, rotary pairs, and the protocols of experiment 2."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "massive": ["check_norms", "check_threshold", "massive_mask", "mean_norm", "pooled_norms"],
+        "protocols": ["DEFAULT", "PROTOCOLS", "Protocol", "marked"],
+        "rotary_pairs": ["letters", "order", "pair_norms", "ranks", "slow_half"],
+        "words": [
+            "ARMS",
+            "BANDS",
+            "EDITED",
+            "FACTOR",
+            "MADE",
+            "NAMES",
+            "Name",
+            "OUTCOMES",
+            "RESCALED",
+            "ROLES",
+            "ROTATING",
+            "SCOPES",
+            "SITES",
+            "Scope",
+            "Site",
+            "conditions",
+        ],
+    },
+)

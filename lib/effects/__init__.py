@@ -1,0 +1,16 @@
+"""Effects: from records to one number per text."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "before_after": ["AFTER", "BEFORE", "massive_pairs", "pairs_said", "where_it_rotates"],
+        "concentration": ["gini", "lorenz"],
+        "counts": ["MassiveValues", "Rates"],
+        "losses": ["Bands", "Disruption"],
+        "subjects": ["Missing", "Records", "SUBJECTS", "Subject", "read_again"],
+        "thresholds": ["curve"],
+        "trajectory": ["Trajectory"],
+    },
+)

@@ -4,11 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from lib.definitions.massive import massive_mask
-from lib.definitions.rotary_pairs import pair_norms
-from lib.definitions.words import Name
+from lib.definitions import Name, massive_mask, pair_norms
 from lib.effects.counts import MassiveValues
-from lib.judging.verdicts import NoSubject
+from lib.judging import NoSubject
 
 BEFORE, AFTER = "rope", "attention"
 """The names of the two records: what is compared with the RoPE arm is that arm itself, read at attention."""

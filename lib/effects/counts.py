@@ -9,11 +9,9 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from lib.definitions.massive import massive_mask
-from lib.definitions.rotary_pairs import ranks, slow_half
-from lib.definitions.words import ARMS, NAMES, Name, Scope
+from lib.definitions import ARMS, NAMES, Name, Scope, massive_mask, ranks, slow_half
 from lib.effects.concentration import gini
-from lib.judging.verdicts import NoSubject
+from lib.judging import NoSubject
 
 
 class Rates:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lib.definitions.words import EDITED
-from lib.judging.verdicts import NoSubject
-from lib.records.shapes import tokenizers
+from lib.definitions import EDITED
+from lib.judging import NoSubject
+from lib.records import tokenizers
 
 OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 

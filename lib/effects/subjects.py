@@ -9,15 +9,13 @@ from typing import Protocol
 
 import xarray as xr
 
-from lib.checkpoints.arguments import ModelArguments
-from lib.checkpoints.series import step_of
-from lib.definitions.words import RESCALED, Scope
+from lib.checkpoints import ModelArguments, step_of
+from lib.definitions import RESCALED, Scope
 from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption
 from lib.effects.trajectory import Trajectory
-from lib.records.files import Unusable
-from lib.records.shapes import site_before, sites_of
+from lib.records import Unusable, site_before, sites_of
 
 ENOUGH = 3
 """Checkpoints that make a trend."""

@@ -12,8 +12,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Int
 
-from lib.definitions.massive import check_threshold, massive_mask, mean_norm
-from lib.definitions.words import NAMES, SCOPES, Name, Scope
+from lib.definitions import NAMES, SCOPES, Name, Scope, check_threshold, massive_mask, mean_norm
 from lib.effects.counts import MassiveValues
 
 THRESHOLDS = tuple(2 + quarter / 4 for quarter in range(33))

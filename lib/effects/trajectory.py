@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.definitions.words import Name
+from lib.definitions import Name
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Disruption
-from lib.judging.verdicts import NoSubject
+from lib.judging import NoSubject
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,14 @@
+"""Measuring: an arm and texts in, a record out. One module for each experiment."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "arms": ["Arms"],
+        "interventions": ["chosen_mask", "condition_masks", "zeroing"],
+        "norms": ["channel_norms", "measure_norms", "norms_and_loss"],
+        "recorder": ["Recorder", "cannot_be_made"],
+        "scoring": ["score"],
+    },
+)

@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import xarray as xr
 
-from lib.checkpoints import provenance
+from lib.checkpoints import different_size, read_config, sizes
 from lib.measuring.arms import quiet
-from lib.models.tokens import load_tokenizer, tokenize, tokenizer_signature
-from lib.records.files import BrokenRecord, NoRecord
-from lib.records.shapes import Look, look_at
+from lib.models import load_tokenizer, tokenize, tokenizer_signature
+from lib.records import BrokenRecord, Look, NoRecord, look_at
 from lib.settings import Settings
-from lib.texts.reading import Text
+from lib.texts import Text
 
 
 class Looks:
@@ -61,7 +60,7 @@ class Looks:
             return
         if last := self._last(arm):
             _check_alike(arm, look, last, "the last checkpoint")
-        if not provenance.different_size(rope.sizes, look.sizes):
+        if not different_size(rope.sizes, look.sizes):
             _check_alike(arm, look, rope, "the RoPE arm")
 
     def _look(self, arm: str) -> Look:
@@ -70,7 +69,7 @@ class Looks:
         with quiet():
             tokenizer = load_tokenizer(args)
         tokenize(self.texts, tokenizer, self.settings.max_tokens)
-        return Look(provenance.sizes(provenance.read_config(args)), tokenizer_signature(tokenizer))
+        return Look(sizes(read_config(args)), tokenizer_signature(tokenizer))
 
     def _made_from_rope(self, arm: str) -> bool:
         """Is this the RoPE arm with another rotation?"""
@@ -99,7 +98,7 @@ class Looks:
 
 
 def _check_alike(arm: str, look: Look, other: Look, of: str) -> None:
-    if different := provenance.different_size(other.sizes, look.sizes):
+    if different := different_size(other.sizes, look.sizes):
         raise ValueError(f"the {arm} arm has another shape than {of}: {different}")
     if look.tokenizer != other.tokenizer:
         raise ValueError(f"the {arm} arm has another tokenizer than {of}, so it does not read the same texts")

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import torch
 import transformers
 
-from lib.checkpoints.arguments import ModelArguments
-from lib.models import loading
-from lib.models.loading import Arm, fingerprint
+from lib.checkpoints import ModelArguments
+from lib.models import Arm, fingerprint, load
 
 
 class Arms:
@@ -26,7 +25,7 @@ class Arms:
         if name not in self.held:
             self.free()
             with quiet():
-                self.held[name] = loading.load(self.arguments[name], device=self.device)
+                self.held[name] = load(self.arguments[name], device=self.device)
             self.loads.append(name)
             self._fingerprints[name] = fingerprint(self.held[name].model)
         return self.held[name]

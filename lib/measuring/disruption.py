@@ -6,15 +6,13 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from lib.definitions.massive import pooled_norms
-from lib.definitions.protocols import Protocol
-from lib.definitions.words import BANDS, EDITED, Name, Scope, conditions
+from lib.definitions import BANDS, EDITED, Name, Protocol, Scope, conditions, pooled_norms
 from lib.measuring.interventions import Masks, both_bands, chosen_mask, condition_masks, smallest_of_heads, top_of_heads
 from lib.measuring.norms import Progress, channel_norms, rows_that_fit, text_coordinates
 from lib.measuring.scoring import score, score_after_prompt, score_conditions
-from lib.models.loading import Arm
-from lib.probing.probe import visiting
-from lib.texts.reading import Text
+from lib.models import Arm
+from lib.probing import visiting
+from lib.texts import Text
 
 CHECKED = 32
 """Tokens on which every run proves that an empty mask does nothing: enough for that, and next to no time."""

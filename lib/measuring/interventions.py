@@ -10,10 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lib.definitions.massive import check_norms, massive_mask, pooled_norms
-from lib.definitions.rotary_pairs import slow_half
-from lib.definitions.words import Name, Scope
-from lib.probing.probe import Visit
+from lib.definitions import Name, Scope, check_norms, massive_mask, pooled_norms, slow_half
+from lib.probing import Visit
 
 Masks = dict[Name, Tensor]
 """Which channels: bool [batch, layer, head, dim] for each tensor, one mask for each row of the batch."""

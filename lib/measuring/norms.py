@@ -10,14 +10,11 @@ from torch import Tensor, nn
 from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 from transformers.pytorch_utils import Conv1D
 
-from lib.definitions.words import EDITED, NAMES, Name, Site
+from lib.definitions import EDITED, NAMES, Name, Site
 from lib.measuring.scoring import in_batches, nll_per_text
-from lib.models.loading import Arm
-from lib.probing.anatomy import survey
-from lib.probing.probe import geometry, visiting
-from lib.probing.rotation import frequencies, position_response
-from lib.probing.taps import Geometry, Tap
-from lib.texts.reading import Text
+from lib.models import Arm
+from lib.probing import Geometry, Tap, frequencies, geometry, position_response, survey, visiting
+from lib.texts import Text
 
 Progress = Callable[[int], None]
 

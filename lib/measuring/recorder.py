@@ -11,22 +11,17 @@ import torch
 import xarray as xr
 from filelock import FileLock, Timeout
 
-from lib.checkpoints import provenance
-from lib.definitions.protocols import PROTOCOLS
-from lib.definitions.words import EDITED, RESCALED, ROTATING
+from lib import records
+from lib.checkpoints import identity
+from lib.definitions import EDITED, PROTOCOLS, RESCALED, ROTATING
 from lib.measuring.alike import Looks
 from lib.measuring.arms import Arms
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.norms import measure_norms
-from lib.models import rescaling
-from lib.models.drope import CannotChange
-from lib.models.loading import Arm, default_dtype
-from lib.models.tokens import tokenize, tokenizer_signature
-from lib.records import files
-from lib.records.files import Unusable
-from lib.records.shapes import look_at, sites_of
+from lib.models import Arm, CannotChange, default_dtype, rescaling, tokenize, tokenizer_signature
+from lib.records import Unusable, look_at, sites_of
 from lib.settings import Settings
-from lib.texts.reading import Text, chosen
+from lib.texts import Text, chosen
 
 RESPONSE = 0.01
 """A rotating arm's logits must move by at least 1 % of their standard deviation when positions are stretched."""
@@ -121,11 +116,11 @@ class Recorder:
 
     def _replay(self, arm: str, experiment: str) -> xr.Dataset:
         try:
-            return files.search(self.settings.records, self._wanted(arm, experiment, exact=False))
-        except files.NoRecord as error:
+            return records.search(self.settings.records, self._wanted(arm, experiment, exact=False))
+        except records.NoRecord as error:
             args = self.settings.arms[arm]
             if arm in RESCALED:  # what cannot be rescaled has no record, and none is missing
-                rescaling.check(files.provenance_of(self.record("rope", "norms"))["config"], args.rope)
+                rescaling.check(records.provenance_of(self.record("rope", "norms"))["config"], args.rope)
             raise ValueError(f"--replay, {arm} arm ({args.pretrained}): {error}") from error
 
     def _measure_missing(self, arm: str, experiments: tuple[str, ...]) -> None:
@@ -134,8 +129,8 @@ class Recorder:
         try:
             for experiment, wanted in every.items():
                 if self._has_site_of(arm, experiment):
-                    self._keep(arm, experiment, files.find(self.settings.records, wanted))
-        except (files.NoRecord, files.BrokenRecord):
+                    self._keep(arm, experiment, records.find(self.settings.records, wanted))
+        except (records.NoRecord, records.BrokenRecord):
             with self._alone():
                 self._find_or_take(arm, every)
             self.arms.free()
@@ -165,10 +160,10 @@ class Recorder:
             if not self._has_site_of(arm, experiment):
                 continue
             try:
-                self._keep(arm, experiment, files.find(self.settings.records, wanted))
-            except files.NoRecord:
+                self._keep(arm, experiment, records.find(self.settings.records, wanted))
+            except records.NoRecord:
                 self._take(arm, experiment, wanted)
-            except files.BrokenRecord as error:
+            except records.BrokenRecord as error:
                 self.progress.say(f"{error}; measuring it again now")
                 self._take(arm, experiment, wanted)
 
@@ -189,8 +184,8 @@ class Recorder:
                 record = self._take_losses(experiment, loaded, ids, texts, self.taken[arm, "norms"], advance)
         self.arms.verify()
         origin = {**loaded.provenance, "tokenizer": tokenizer_signature(loaded.tokenizer)}
-        files.save(self.settings.records, wanted, origin, record)
-        self._keep(arm, experiment, files.find(self.settings.records, wanted))
+        records.save(self.settings.records, wanted, origin, record)
+        self._keep(arm, experiment, records.find(self.settings.records, wanted))
 
     def _keep(self, arm: str, experiment: str, record: xr.Dataset) -> None:
         """Hold a record for the claims. An arm that fails the manipulation check is not measured any further."""
@@ -219,7 +214,7 @@ class Recorder:
         experiment, _, site = experiment.partition("@")
         device = settings.device.split(":")[0]
         try:
-            found = provenance.identity(args)
+            found = identity(args)
         except ValueError:
             if exact:
                 raise
@@ -234,7 +229,7 @@ class Recorder:
             "attn_implementation": args.attn_implementation,
             "device": device if exact else None,
             "count_texts": _hash(self._of_role("count")),
-            "code": files.code_version(),
+            "code": records.code_version(),
             **settings.key(experiment),
             "site": site or settings.site,
         }
@@ -249,7 +244,7 @@ class Recorder:
         """The arm's record of norms. Raises NoRecord, BrokenRecord or, in a replay, ValueError where there is none."""
         if self.settings.replay:
             return self._replay(arm, "norms")
-        return files.find(self.settings.records, self._wanted(arm, "norms", exact=True))
+        return records.find(self.settings.records, self._wanted(arm, "norms", exact=True))
 
 
 def check_manipulation(arm: str, norms: xr.Dataset) -> None:

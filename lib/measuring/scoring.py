@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lib.measuring.interventions import REPLACEMENTS, Masks
-from lib.probing.probe import visiting
+from lib.probing import visiting
 
 POSITIONS_AT_ONCE = 128
 """Logits are widened to float32 this many positions at a time, so that memory does not grow with the text."""

@@ -1,0 +1,22 @@
+"""Models: load one, take its rotation out or rescale it, and cut texts into tokens."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["rescaling"],
+    submod_attrs={
+        "drope": [
+            "CannotChange",
+            "DROPE_BASES",
+            "NORMED",
+            "add_norms",
+            "apply_norms",
+            "drop_rope",
+            "is_drope",
+            "mark_as_drope",
+        ],
+        "loading": ["Arm", "default_dtype", "fingerprint", "load"],
+        "tokens": ["load_tokenizer", "tokenize", "tokenizer_signature"],
+    },
+)

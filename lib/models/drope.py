@@ -9,8 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from lib.checkpoints.arguments import ModelArguments
-from lib.checkpoints.provenance import first_sentence
+from lib.checkpoints import ModelArguments, first_sentence
 
 NORMED = {"nope": "", "qk_norm_nope": "qk", "q_norm_nope": "q", "k_norm_nope": "k"}
 """DroPE's attention types, and which of query and key each puts through an RMSNorm."""

@@ -12,9 +12,7 @@ import torch
 import transformers  # its classes by their full names: importing them takes seconds, and replaying records needs none
 from torch import nn, uint8
 
-from lib.checkpoints import provenance
-from lib.checkpoints.arguments import ModelArguments, parse
-from lib.checkpoints.provenance import first_sentence
+from lib.checkpoints import ModelArguments, first_sentence, identity, parse, read_config, versions
 from lib.models import rescaling
 from lib.models.drope import apply_norms, drop_rope, drope_class, drope_config, is_drope
 from lib.models.tokens import load_tokenizer
@@ -39,7 +37,7 @@ def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> 
     """
     args = args if isinstance(args, ModelArguments) else parse(args)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    raw = provenance.read_config(args)
+    raw = read_config(args)
     _refuse_pickles(args)
     model = _load_model(args, raw, device)
     tokenizer = load_tokenizer(args)
@@ -56,7 +54,7 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
     return {
         "arguments": asdict(args),
         "pretrained": args.pretrained,
-        "identity": provenance.identity(args),
+        "identity": identity(args),
         "class": type(model).__name__,
         "config": model.config.to_dict(),
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -64,7 +62,7 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
         "attn_implementation": model.config._attn_implementation,
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "parameters": model.num_parameters(),
-        "versions": provenance.versions(),
+        "versions": versions(),
     }
 
 

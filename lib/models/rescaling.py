@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from lib.checkpoints.arguments import scaling
+from lib.checkpoints import scaling
 from lib.models.drope import NORMED, CannotChange
 
 if TYPE_CHECKING:

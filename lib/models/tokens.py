@@ -8,10 +8,9 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from lib.checkpoints.arguments import ModelArguments
-from lib.checkpoints.provenance import first_sentence, read_config
+from lib.checkpoints import ModelArguments, first_sentence, read_config
 from lib.models.drope import drope_config, is_drope
-from lib.texts.reading import Text
+from lib.texts import Text
 
 
 def tokenize(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: int) -> torch.Tensor:

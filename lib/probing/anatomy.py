@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from lib.definitions.words import NAMES, SITES, Name, Site
+from lib.definitions import NAMES, SITES, Name, Site
 from lib.probing import taps
 from lib.probing.attention import receiving
 from lib.probing.taps import Geometry, Tap

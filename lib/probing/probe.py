@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from lib.definitions.words import NAMES, Name, Site
+from lib.definitions import NAMES, Name, Site
 from lib.probing.anatomy import Anatomy, survey
 from lib.probing.attention import receiving
 from lib.probing.taps import Geometry, Tap

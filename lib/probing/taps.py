@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from lib.definitions.words import NAMES, Name
+from lib.definitions import NAMES, Name
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ the rounding of all that take part.
 
 from dataclasses import replace
 
-from lib.definitions.words import ARMS
+from lib.definitions import ARMS
 from lib.published.figures import Column, Published
 from lib.published.implied import Quantity, follow, quantity
 

@@ -16,11 +16,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from lib.definitions.words import ARMS, NAMES
-from lib.effects.counts import MassiveValues, Rates
-from lib.effects.losses import Disruption
-from lib.effects.subjects import SUBJECTS
-from lib.judging.verdicts import NoSubject
+from lib.definitions import ARMS, NAMES
+from lib.effects import SUBJECTS, Disruption, MassiveValues, Rates
+from lib.judging import NoSubject
 from lib.published.figures import Column, Figure, NotPublished, Published
 
 SERIES = [(arm, name) for arm in ARMS for name in NAMES]

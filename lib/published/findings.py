@@ -6,7 +6,7 @@ number or None) and `sentence`.
 
 from collections.abc import Iterator
 
-from lib.definitions.words import ARMS, NAMES
+from lib.definitions import ARMS, NAMES
 from lib.published.agreement import TOLERANCE, compared
 from lib.published.effects import GIVES, nats
 from lib.published.figures import CONDITIONS, Column, Published

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lib.definitions.words import ARMS, NAMES
+from lib.definitions import ARMS, NAMES
 from lib.published.effects import total_of
 from lib.published.figures import CONDITIONS, Column, Figure
 

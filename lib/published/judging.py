@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lib.judging.estimates import Estimate, Mean, Trend, Variation, mean
-from lib.judging.verdicts import Assessment, Judge, Judgement
+from lib.judging import Assessment, Estimate, Judge, Judgement, Mean, Trend, Variation, mean
 from lib.published.figures import NotPublished
 
 CONTRADICTS = "the figure itself contradicts it; no spread over texts is published"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from lib.definitions.words import ARMS, NAMES
+from lib.definitions import ARMS, NAMES
 from lib.published.figures import COLUMNS, CONDITIONS, Column, Figure, Published
 
 FOLDER = Path(__file__).parent

@@ -1,0 +1,8 @@
+"""Drop the rotation of a model and train it on: `python -m lib.recalibrate --help`."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={},
+)

@@ -16,9 +16,9 @@ import torch
 import transformers
 from torch import nn
 
-from lib.checkpoints import provenance, series
-from lib.checkpoints.arguments import parse
-from lib.models import drope, loading
+from lib.checkpoints import finished, identity, parse, read_config, trained_steps, unfinished
+from lib.models import DROPE_BASES, NORMED, Arm, add_norms, apply_norms, drop_rope, is_drope, load
+from lib.probing import position_response
 from lib.recalibrate import texts
 from lib.recalibrate.trainer import KeepOneToResume, Recalibrator
 
@@ -43,9 +43,7 @@ class Recalibration:
         default="drop",
         metadata={"help": "keep makes the control: as many steps with the rotation on", "choices": ["drop", "keep"]},
     )
-    attention_type: str = field(
-        default="nope", metadata={"help": "QK-norm variant of DroPE", "choices": list(drope.NORMED)}
-    )
+    attention_type: str = field(default="nope", metadata={"help": "QK-norm variant of DroPE", "choices": list(NORMED)})
     groups: str = field(
         default="{}",
         metadata={
@@ -79,23 +77,23 @@ class Training(transformers.TrainingArguments):
         self.dataloader_pin_memory &= torch.cuda.is_available()  # else it warns in every run
 
 
-def prepare(settings: Recalibration) -> loading.Arm:
+def prepare(settings: Recalibration) -> Arm:
     """The model to train: loaded in full precision, its rotation dropped or kept, its weights trainable."""
     args = parse(settings.model)
-    raw = provenance.read_config(args)
+    raw = read_config(args)
     if args.quantization != "none":
         raise ValueError("quantized weights cannot be trained: leave load_in_4bit and load_in_8bit out of --model")
-    if settings.rotation == "keep" and loading.is_drope(raw):
+    if settings.rotation == "keep" and is_drope(raw):
         raise ValueError(f"{args.pretrained} has no rotation to keep: it is a DroPE checkpoint")
-    if raw["model_type"].removesuffix("_drope") not in loading.DROPE_BASES:
+    if raw["model_type"].removesuffix("_drope") not in DROPE_BASES:
         raise ValueError(f"{args.pretrained} is a {raw['model_type']!r}: Llama and Qwen2 can be recalibrated")
-    arm = loading.load(args, device="cpu")
-    if settings.rotation == "drop" and not loading.is_drope(raw):
-        drope.drop_rope(arm.model)
+    arm = load(args, device="cpu")
+    if settings.rotation == "drop" and not is_drope(raw):
+        drop_rope(arm.model)
         arm.model.config.attention_type = settings.attention_type
-        if drope.NORMED[settings.attention_type]:
-            drope.add_norms(arm.model)
-            drope.apply_norms(arm.model)
+        if NORMED[settings.attention_type]:
+            add_norms(arm.model)
+            apply_norms(arm.model)
         _prove_that_positions_are_gone(arm.model)
     for name, weight in arm.model.named_parameters():
         weight.requires_grad_(not _unused_norm(name, arm.model.config))
@@ -105,11 +103,11 @@ def prepare(settings: Recalibration) -> loading.Arm:
 def _unused_norm(name: str, config: transformers.PreTrainedConfig) -> bool:
     """Checkpoints of a QK-norm variant hold the norms of query and key, even where only one of them acts."""
     match = re.search(r"self_attn\.([qk])_norm\.", name)
-    return bool(match) and match.group(1) not in drope.NORMED[getattr(config, "attention_type", "nope")]
+    return bool(match) and match.group(1) not in NORMED[getattr(config, "attention_type", "nope")]
 
 
 def _prove_that_positions_are_gone(model: nn.Module) -> None:
-    response = drope.position_response(model.eval(), torch.arange(16)[None] % model.config.vocab_size)
+    response = position_response(model.eval(), torch.arange(16)[None] % model.config.vocab_size)
     if response["change"] > response["noise"]:
         raise ValueError(f"{type(model).__name__} still sees positions after its rotation was dropped: {response}")
 
@@ -118,7 +116,7 @@ def begun_with(settings: Recalibration, training: Training, rows: texts.Rows) ->
     """Everything that the weights of a run depend on, as plain JSON values."""
     first = next(iter(rows))["input_ids"]
     origin = {
-        "weights": provenance.identity(parse(settings.model)),
+        "weights": identity(parse(settings.model)),
         "first row": hashlib.sha256(json.dumps(first).encode()).hexdigest()[:16],
         "rows": None if settings.streaming else len(rows),
     }
@@ -144,8 +142,8 @@ def to_resume_from(folder: Path, begun_with: dict) -> Path | None:
             raise ValueError(
                 f"{folder} was begun with {key} {before.get(key)!r}, now it is {value!r}: give another --output_dir"
             )
-    found = {series.trained_steps(path): path for path in folder.glob("checkpoint-*")}
-    whole = {n: p for n, p in found.items() if n and not series.unfinished(p) and (p / "scheduler.pt").is_file()}
+    found = {trained_steps(path): path for path in folder.glob("checkpoint-*")}
+    whole = {n: p for n, p in found.items() if n and not unfinished(p) and (p / "scheduler.pt").is_file()}
     return whole[max(whole)] if whole else None
 
 
@@ -162,7 +160,7 @@ def run(settings: Recalibration, training: Training) -> Path:
         )
         rows = texts.rows(documents, name, arm.tokenizer, settings.tokens, one_per_row=settings.one_per_row)
         newest = to_resume_from(folder, begun_with(settings, training, rows))
-    if newest and series.finished(newest):
+    if newest and finished(newest):
         return newest
     trainer = Recalibrator(
         arm.model,

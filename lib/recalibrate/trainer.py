@@ -8,7 +8,7 @@ import torch
 import transformers
 from torch import nn
 
-from lib.models.drope import mark_as_drope
+from lib.models import mark_as_drope
 
 RESUMING = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth")
 """Files of a checkpoint that only resuming needs."""

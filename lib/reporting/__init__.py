@@ -1,0 +1,13 @@
+"""Reporting: a run as one document, and the tables, sentences, figures and the page made of it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["documents", "sentences", "tables"],
+    submod_attrs={
+        "assemble": ["Run", "assemble", "decided", "settings_of"],
+        "sentences": ["differences", "measured"],
+        "tables": ["rule"],
+    },
+)

@@ -8,17 +8,15 @@ from datetime import UTC, datetime
 import xarray as xr
 
 from lib import records
-from lib.definitions.rotary_pairs import letters
-from lib.definitions.words import ARMS, OUTCOMES, ROLES
-from lib.effects.counts import MassiveValues
-from lib.effects.thresholds import curve
-from lib.published.figures import COLUMNS
+from lib.definitions import ARMS, OUTCOMES, ROLES, letters
+from lib.effects import MassiveValues, curve
+from lib.published import COLUMNS
 from lib.reporting import sentences
 from lib.reporting.documents import SCHEMA
-from lib.reporting.figures.heat_maps import heat_maps
+from lib.reporting.figures import heat_maps
 from lib.reporting.plotted import numbers
 from lib.settings import Settings
-from lib.texts.reading import chosen
+from lib.texts import chosen
 
 LAST = (None, *COLUMNS)
 """Labels of results that stand for the claim itself; all others are earlier checkpoints."""

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from lib.definitions.words import ARMS, BANDS, EDITED, NAMES, Scope
-from lib.effects.concentration import lorenz
-from lib.effects.counts import MassiveValues
-from lib.effects.losses import Bands, Disruption
-from lib.judging.verdicts import NoSubject
+from lib.definitions import ARMS, BANDS, EDITED, NAMES, Scope
+from lib.effects import Bands, Disruption, MassiveValues, lorenz
+from lib.judging import NoSubject
 
 POINTS = 101
 """Points of a Lorenz curve that are kept."""

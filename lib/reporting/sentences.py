@@ -10,8 +10,8 @@ from math import ceil, inf
 import xarray as xr
 
 from lib import records
-from lib.checkpoints.provenance import different_size
-from lib.definitions.words import ARMS
+from lib.checkpoints import different_size
+from lib.definitions import ARMS
 
 SAME_TEXTS = (
     "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "

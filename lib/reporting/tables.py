@@ -6,9 +6,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from lib.definitions.words import OUTCOMES
-from lib.published.figures import COLUMNS, Published
-from lib.published.findings import audit_document
+from lib.definitions import OUTCOMES
+from lib.published import COLUMNS, Published, audit_document
 from lib.reporting.assemble import counted
 from lib.reporting.sentences import measured
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.definitions.words import ROLES
+from lib.definitions import ROLES
 from lib.texts.repetitive import repetitive_texts
 
 BUNDLED = Path(__file__).with_name("texts.jsonl")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lib.definitions.words import BANDS
-from lib.effects.losses import Bands
+from lib.definitions import BANDS
+from lib.effects import Bands
 from lib.reporting.figures.figures import as_svg, canvas
 
 COLOURS = {"slow": "#3b6fb6", "fast": "#d9822b"}

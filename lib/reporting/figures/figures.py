@@ -7,10 +7,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.definitions.rotary_pairs import ranks, slow_half
-from lib.definitions.words import ARMS, NAMES
-from lib.effects.counts import MassiveValues
-from lib.effects.losses import Disruption
+from lib.definitions import ARMS, NAMES, ranks, slow_half
+from lib.effects import Disruption, MassiveValues
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}

@@ -11,10 +11,9 @@ from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from PIL import Image
 
-from lib.definitions.massive import massive_mask, mean_norm, pooled_norms
-from lib.definitions.rotary_pairs import order as pair_order
-from lib.definitions.words import ARMS, NAMES
-from lib.effects.counts import MassiveValues
+from lib.definitions import ARMS, NAMES, massive_mask, mean_norm, pooled_norms
+from lib.definitions import order as pair_order
+from lib.effects import MassiveValues
 
 LEVELS = 128
 """Levels of a ratio, fewer than a byte holds, so that pages stay small: from 1/8 to 64 x the mean each is 5 % wide."""

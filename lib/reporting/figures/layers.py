@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from lib.definitions.words import ARMS, Name
-from lib.effects.counts import MassiveValues
+from lib.definitions import ARMS, Name
+from lib.effects import MassiveValues
 from lib.reporting.figures.figures import COLOURS, LABELS, as_svg, canvas, layer_axis
 
 MARKED_LAYER = 1

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from lib.judging.verdicts import NoSubject
+from lib.judging import NoSubject
 from lib.reporting.figures import bands, figures, layers, series, sites
 
 Drawing = tuple[str, Callable[[], str], str]

@@ -3,11 +3,9 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from lib.definitions.words import ARMS, RESCALED, Name
-from lib.effects.concentration import lorenz
-from lib.effects.counts import MassiveValues
-from lib.effects.trajectory import Trajectory
-from lib.records.shapes import tokenizers
+from lib.definitions import ARMS, RESCALED, Name
+from lib.effects import MassiveValues, Trajectory, lorenz
+from lib.records import tokenizers
 from lib.reporting.figures.figures import COLOURS, LABELS, TENSORS, as_svg, canvas, layer_axis
 
 

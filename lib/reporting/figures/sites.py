@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from lib.effects.before_after import AFTER, BEFORE, massive_pairs, where_it_rotates
-from lib.effects.counts import MassiveValues
+from lib.effects import AFTER, BEFORE, MassiveValues, massive_pairs, where_it_rotates
 from lib.reporting.figures.figures import as_svg, canvas
 
 COLOURS = {BEFORE: "#3b6fb6", AFTER: "#d9822b"}

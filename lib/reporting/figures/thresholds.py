@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lib.definitions.words import Scope
+from lib.definitions import Scope
 from lib.reporting.figures.figures import LABELS, TENSORS, as_svg, clean
 
 PANEL, STRIP, BAR = 1.9, 0.33, 0.5

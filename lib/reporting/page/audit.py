@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from lib.published.agreement import DEVIATIONS, TOLERANCE
+from lib.published import DEVIATIONS, TOLERANCE
 from lib.reporting import tables
 
 ABOUT = ("author", "year", "rope", "drope", "quantization", "hardware", "threshold", "site", "max_tokens")
@@ -37,12 +37,17 @@ def compared(audit: dict) -> str:
 def claims_table(results: dict[str, dict], columns: list[str]) -> str:
     """Claims x columns: verdict, figure and reason."""
     rows = []
-    for claim, entries in tables.by_claim(list(dict.fromkeys(e['claim'] for e in results.values())), results, columns).items():
+    for claim, entries in tables.by_claim(
+        list(dict.fromkeys(e["claim"] for e in results.values())), results, columns
+    ).items():
         entry = next(entry for entry in entries if entry)
         judged = next((e["judgement"] for e in entries if e and e["judgement"]), {"rule": ""})
         about = f"<b>{_text(claim)}</b> {_text(entry['statement'])}<small>{_text(entry['source'])}</small>"
         rows.append([about, _text(entry["published"]), _text(judged["rule"]), *map(_verdict, entries)])
-    counted = "".join(f"<p>{name}: {_text(tables.counted_in(list(dict.fromkeys(e['claim'] for e in results.values())), results, name))}</p>" for name in columns)
+    counted = "".join(
+        f"<p>{name}: {_text(tables.counted_in(list(dict.fromkeys(e['claim'] for e in results.values())), results, name))}</p>"
+        for name in columns
+    )
     return f"<h2>Claims</h2>{counted}{_table(('Claim', 'Published', 'Needed', *columns), rows)}"
 
 

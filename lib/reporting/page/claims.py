@@ -2,11 +2,10 @@
 
 from html import escape
 
-from lib.definitions.words import OUTCOMES
+from lib.definitions import OUTCOMES
+from lib.reporting import measured, rule
 from lib.reporting.page.forest import forest
 from lib.reporting.page.strip_plot import strip_plot
-from lib.reporting.sentences import measured
-from lib.reporting.tables import rule
 
 COLUMNS = {
     "Claim": "order",

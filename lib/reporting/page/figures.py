@@ -23,7 +23,7 @@ def heat_maps(found: dict | None) -> str:
     """Norms of all channels of one layer, both arms side by side; a script moves the layer."""
     if not found:
         return ""
-    from lib.reporting.figures.heat_maps import SIZES, legend, shape_of
+    from lib.reporting.figures import SIZES, legend, shape_of
 
     scale = found["scale"]
     tensors = {name: entry for name, entry in found.items() if name != "scale"}
@@ -48,7 +48,7 @@ def heat_maps(found: dict | None) -> str:
 
 def _choice(arm: str, layers: int, start: int) -> str:
     """What chooses the layer that is shown, of all arms or of one that has layers of its own."""
-    from lib.reporting.figures.figures import LABELS
+    from lib.reporting.figures import LABELS
 
     name, of = f"layer-{arm}" if arm else "layer", f' data-arm="{escape(arm)}"' if arm else ""
     label = f"Layer of {LABELS.get(arm, arm)}" if arm else "Layer"
@@ -59,8 +59,7 @@ def _choice(arm: str, layers: int, start: int) -> str:
 
 
 def _map(name: str, entry: dict, arm: str, scale: dict, start: int, uneven: bool) -> str:
-    from lib.reporting.figures.figures import LABELS
-    from lib.reporting.figures.heat_maps import levels, shape_of, sprite
+    from lib.reporting.figures import LABELS, levels, shape_of, sprite
 
     label = f"{name.capitalize()} norms under {LABELS.get(arm, arm)}"
     shape, massive = shape_of(entry, arm), levels(entry, arm) >= scale["first_massive"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
-from lib.definitions.protocols import DEFAULT, PROTOCOLS, marked
+from lib.definitions import DEFAULT, PROTOCOLS, marked
 from lib.reporting.page import audit, claims, figures
 
 SCRIPT = Path(__file__).with_name("page.js")

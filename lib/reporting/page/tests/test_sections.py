@@ -2,15 +2,15 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from fixtures.plugin.document import complete
+from fixtures.plugin.registry import registered
 
 from fixtures.planted.subjects import massive_values, repeated, study_counts, study_losses
-from fixtures.plugin.document import complete
-from fixtures.plugin.judging import strip
-from fixtures.plugin.registry import registered
 from lib.judging.verdicts import all_of, assess
 from lib.reporting.figures.heat_maps import heat_maps
 from lib.reporting.figures.pictures import draw
 from lib.reporting.page import claims, figures, sections
+from lib.reporting.page.sections import strip
 
 pytestmark = pytest.mark.cpu
 

@@ -1,0 +1,14 @@
+"""Records: the only bridge between measuring and judging. Labelled arrays on disk, reused under equal settings only."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "files": [
+            *("BrokenRecord", "NoRecord", "Unusable", "code_version", "every", "find", "load", "names_in"),
+            *("provenance_of", "save", "search", "settings_of"),
+        ],
+        "shapes": ["Look", "look_at", "site_before", "sites_of", "tokenizers"],
+    },
+)
