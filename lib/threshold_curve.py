@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.effects import MassiveValues
-from lib.figures import LABELS, TENSORS, as_svg, clean
+from lib.figures import LABELS, TENSORS, clean
 from lib.massive import SCOPES, Scope, check_threshold, massive_mask
 from lib.taps import NAMES, Name
 
@@ -120,8 +120,8 @@ def _flips(course: list[dict], thresholds: Sequence[float]) -> list[dict]:
     return [{"between": list(ends), "from": old, "to": new} for ends, (old, new) in steps if old != new]
 
 
-def draw(curve: dict, *, threshold: float, scope: Scope) -> str:
-    """SVG of a `curve`: for each scope a panel of counts, and below it a strip of verdicts for each claim.
+def draw(curve: dict, *, threshold: float, scope: Scope) -> Figure:
+    """The figure of a `curve`: for each scope a panel of counts, and below it a strip of verdicts for each claim.
 
     `threshold` and `scope` are those of the run, which are marked. A tick on a strip is a flip, and the number above it
     the first threshold of the new verdict; where flips lie too close for their numbers, the later tick has none.
@@ -146,7 +146,7 @@ def draw(curve: dict, *, threshold: float, scope: Scope) -> str:
     figure.legend(handles=[*lines, *styles], loc="outside upper center", ncols=5, fontsize=9, frameon=False)
     patches = [Patch(color=colour, label=f"{verdict[0].upper()} {verdict}") for verdict, colour in VERDICTS.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    return as_svg(figure)
+    return figure
 
 
 def _panel(axes: Axes, there: dict, thresholds: Sequence[float]) -> None:
