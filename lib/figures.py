@@ -20,8 +20,8 @@ TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
 LABELS = {"rope": "RoPE", "drope": "DroPE"}
 MANY_LAYERS = 40
 """Beyond so many layers there is no room for words beside one."""
-LINE = 75
-"""About so many letters of a legend fit beside each other."""
+LINE, SAMPLE = 80, 6
+"""About so many letters of a legend fit beside each other; as many as a sample of a line takes."""
 FONTS = ["DejaVu Sans", "Arial", "sans-serif"]
 """Every word of an SVG repeats them, so there are few."""
 PLACED = re.compile(r'(?<= )((?:d|x|y|x1|x2|y1|y2|width|height)=")([^"]*)"')
@@ -162,8 +162,8 @@ def clean(axes: Axes) -> Axes:
 def legend(figure: Figure, handles: Sequence | None = None) -> None:
     """The legend of a figure, above its axes, so that it covers nothing; what is longer than a line takes several."""
     found = handles or [handle for axes in figure.axes for handle in axes.get_legend_handles_labels()[0]]
-    letters = sum(len(handle.get_label()) + 6 for handle in found)
-    columns = -(-len(found) // -(-letters // LINE)) if found else 1
+    widest = max((len(handle.get_label()) + SAMPLE for handle in found), default=LINE)
+    columns = max(1, min(len(found), LINE // widest))
     figure.legend(handles=found, loc="outside upper center", ncols=columns, fontsize=9, frameon=False)
 
 
