@@ -3,12 +3,12 @@
 import io
 import re
 from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from lib.effects import ARMS, MassiveValues
 from lib.losses import Disruption
@@ -170,8 +170,14 @@ def legend(figure: Figure, handles: Sequence | None = None) -> None:
 def layer_axis(axes: Axes, number: int) -> None:
     """Layers 0 to `number` - 1 from left to right, labelled as far as there is room."""
     axes.set_xlim(-0.6, number - 0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+    axes.set_xticks(layer_ticks(number))
     axes.set_xlabel("layer")
+
+
+def layer_ticks(number: int) -> np.ndarray:
+    """Every layer, or every second, fifth, tenth and so on: labels for at most twelve."""
+    steps = (digit * 10**power for power in count() for digit in (1, 2, 5))
+    return np.arange(0, number, next(step for step in steps if number <= 12 * step))
 
 
 def apart(places: Sequence[float], room: float = 0.1) -> list[float]:

@@ -78,6 +78,7 @@ def change_per_layer(values: MassiveValues) -> Figure:
     if len(layers) > MARKED_LAYER:
         tip = (MARKED_LAYER, change.mean(0)[MARKED_LAYER])
         axes.annotate("layer 1", tip, xytext=(12, 10), textcoords="offset points", arrowprops={"arrowstyle": "->"})
+    axes.margins(y=0.15)
     layer_axis(axes, len(layers))
     axes.set_ylabel("DroPE minus RoPE, massive query values")
     axes.set_title("Change of Query per layer")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from lib.arguments import RESCALED
 from lib.concentration import lorenz
 from lib.effects import ARMS, MassiveValues
-from lib.figures import COLOURS, LABELS, MANY_LAYERS, TENSORS, apart, canvas, layer_axis, legend
+from lib.figures import COLOURS, LABELS, MANY_LAYERS, TENSORS, apart, canvas, layer_axis, layer_ticks, legend
 from lib.records import tokenizers
 from lib.taps import Name
 from lib.trajectory import Trajectory
@@ -101,7 +101,7 @@ def query_heat_map(trajectory: Trajectory) -> Figure:
         axes.text(point + 0.5, layer + 0.5, f"{count:.3g}", ha="center", va="center", color="w" if dark else "k")
     points = apart(range(len(trajectory.steps)))
     axes.set_xticks([point + 0.5 for point in points], [str(trajectory.steps[point]) for point in points])
-    layers = np.arange(0, len(counts), -(-len(counts) // 12))
+    layers = layer_ticks(len(counts))
     axes.set_yticks(layers + 0.5, [str(layer) for layer in layers])
     axes.set_xlabel("steps of recalibration")
     axes.set_ylabel("layer")
@@ -158,8 +158,13 @@ def overlap_per_layer(values: MassiveValues, name: Name) -> Figure:
         raise ValueError(f"no {name} channel is massive in either arm")
     figure, axes = canvas()
     layers = np.arange(len(kept))
-    axes.bar(layers - 0.2, np.nan_to_num(kept), 0.38, color=COLOURS["rope"], label="kept under DroPE")
-    axes.bar(layers + 0.2, np.nan_to_num(jaccard), 0.38, color="#8899aa", label="Jaccard index")
+    both = {"kept under DroPE": (kept, -0.2, COLOURS["rope"]), "Jaccard index": (jaccard, 0.2, "#8899aa")}
+    for label, (shares, offset, colour) in both.items():
+        if len(layers) <= MANY_LAYERS:
+            axes.bar(layers + offset, np.nan_to_num(shares), 0.38, color=colour, label=label)
+        else:  # bars would be hairs
+            edges = np.arange(len(layers) + 1) - 0.5
+            axes.stairs(np.nan_to_num(shares), edges, color=colour, linewidth=1.6, label=label)
     for layer in layers[np.isnan(jaccard)] if len(layers) <= MANY_LAYERS else ():
         axes.text(layer, 0.01, "none", ha="center", va="bottom", fontsize=7, color="#666666")
     axes.set_ylim(0, 1)
