@@ -7,7 +7,17 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["checkpoints", "definitions", "effects", "judging", "measuring", "models", "probing", "records", "texts"],
+    submodules=[
+        "checkpoints",
+        "definitions",
+        "effects",
+        "judging",
+        "measuring",
+        "models",
+        "probing",
+        "records",
+        "texts",
+    ],
     submod_attrs={
         "definitions": ["massive_mask"],
         "effects": ["MassiveValues"],

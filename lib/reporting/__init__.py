@@ -4,8 +4,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["documents", "sentences", "tables"],
+    submodules=["documents", "figures", "page", "sentences", "tables"],
     submod_attrs={
+        "claims_csv": ["claims_csv"],
         "assemble": ["Run", "assemble", "decided", "settings_of"],
         "sentences": ["differences", "measured"],
         "tables": ["rule"],

@@ -1,15 +1,16 @@
 """The figure of slow against fast channels: what zeroing either costs every text."""
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from lib.definitions import BANDS
 from lib.effects import Bands
-from lib.reporting.figures.figures import as_svg, canvas
+from lib.reporting.figures.figures import canvas, legend
 
 COLOURS = {"slow": "#3b6fb6", "fast": "#d9822b"}
 
 
-def bands(found: Bands) -> str:
+def bands(found: Bands) -> Figure:
     """Rise of the loss with slow and with fast channels zeroed: a dot is a text, a line joins its two, a bar is a mean.
 
     Texts from the least to the most that slow channels cost more than fast ones.
@@ -29,5 +30,5 @@ def bands(found: Bands) -> str:
     axes.set_xlabel("held-out texts")
     axes.set_ylabel("rise of the loss, nats per token")
     axes.set_title("Zeroing slow and as many fast channels of RoPE")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure

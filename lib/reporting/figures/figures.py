@@ -1,23 +1,32 @@
-"""Figures of counts, rotary pairs and damage, from records, as SVG. Without pyplot: no state, no display."""
+"""Figures of counts, rotary pairs and damage, from records. Without pyplot: no state, no display."""
 
 import io
+import re
+from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.definitions import ARMS, NAMES, ranks, slow_half
+from lib.definitions import ARMS, LABELS, NAMES, ranks, slow_half
 from lib.effects import Disruption, MassiveValues
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
-LABELS = {"rope": "RoPE", "drope": "DroPE"}
+MANY_LAYERS = 40
+"""Beyond so many layers there is no room for words beside one."""
+LINE, SAMPLE = 80, 6
+"""About so many letters of a legend fit beside each other; as many as a sample of a line takes."""
+FONTS = ["DejaVu Sans", "Arial", "sans-serif"]
+"""Every word of an SVG repeats them, so there are few."""
+PLACED = re.compile(r'(?<= )((?:d|x|y|x1|x2|y1|y2|width|height)=")([^"]*)"')
 LEAST_PERCENT = 0.1
 """The smallest increase of perplexity that is drawn on a log scale."""
 
 
-def counts(values: MassiveValues) -> str:
+def counts(values: MassiveValues) -> Figure:
     """Massive values of Q, K and V in both arms: mean over texts, error bars of one standard deviation.
 
     Where tensors or arms have different numbers of channels, heights are shares of them; counts stand below.
@@ -38,11 +47,11 @@ def counts(values: MassiveValues) -> str:
     axes.margins(y=0.15)
     axes.set_ylabel("massive values, % of all channels (count)" if uneven else "massive values per text")
     axes.set_title(f"Massive values (n = {len(totals[0])} texts, mean and sd)")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure
 
 
-def slow_share(values: MassiveValues) -> str:
+def slow_share(values: MassiveValues) -> Figure:
     """Rotary pairs of the RoPE arm's massive Query and Key channels, fast to slow, the slow half shaded.
 
     Mean over texts, all layers together; the legend says which share of them lies in the slow half.
@@ -52,9 +61,11 @@ def slow_share(values: MassiveValues) -> str:
     rank, slow = ranks(frequency), slow_half(frequency)
     if not slow.any():
         raise ValueError("the RoPE arm has no slow and fast rotary pairs that could be read")
+    per_pair = {name: values.per_pair("rope", name) for name in ("query", "key")}
+    if not any(pairs.any() for pairs in per_pair.values()):
+        raise ValueError("no query or key channel of the RoPE arm is massive")
     half = rank[slow].min()
-    for name in ("query", "key"):
-        pairs = values.per_pair("rope", name)
+    for name, pairs in per_pair.items():
         share = f"{100 * pairs[half:].sum() / pairs.sum():.3g} % in the slow half" if pairs.any() else "none"
         edges = np.arange(len(pairs) + 1) - 0.5
         axes.stairs(pairs, edges, color=TENSORS[name], linewidth=1.4, label=f"{name.capitalize()}: {share}")
@@ -65,11 +76,11 @@ def slow_share(values: MassiveValues) -> str:
     axes.set_xlabel("rotary pair, from fast to slow (shaded: the slow half)")
     axes.set_ylabel("massive channels per text")
     axes.set_title("Where on the rotary pairs RoPE has massive values")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure
 
 
-def perplexity(disruption: Disruption) -> str:
+def perplexity(disruption: Disruption) -> Figure:
     """Perplexity undisturbed, under the control and with the massive channels replaced, both arms, on a log scale."""
     figure, axes = canvas()
     names = ("baseline", "control", "massive")
@@ -93,11 +104,11 @@ def perplexity(disruption: Disruption) -> str:
     axes.set_xticks(range(3), names)
     axes.set_ylabel("perplexity (log scale)")
     axes.set_title(f"Disruption (n = {losses.shape[1]} held-out texts, geometric mean and sd)")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure
 
 
-def damage_by_kind(disruption: Disruption) -> str:
+def damage_by_kind(disruption: Disruption) -> Figure:
     """Increase of perplexity with the massive channels zeroed, on a log scale: a dot is a text, a line a kind's mean.
 
     A text that loses nothing cannot be shown on a log scale; it is drawn at the bottom.
@@ -114,11 +125,11 @@ def damage_by_kind(disruption: Disruption) -> str:
     axes.set_xticks(range(len(kinds)), kinds)
     axes.set_ylabel("increase of perplexity, % (log scale)")
     axes.set_title("Damage by kind of text, massive channels zeroed")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure
 
 
-def rank_agreement(values: MassiveValues) -> str:
+def rank_agreement(values: MassiveValues) -> Figure:
     """Spearman's rho of row norms and measured norms in every layer of the RoPE arm: mean over texts."""
     figure, axes = canvas()
     for name, colour in (("query", COLOURS["rope"]), ("key", COLOURS["drope"])):
@@ -126,11 +137,11 @@ def rank_agreement(values: MassiveValues) -> str:
         axes.plot(np.arange(len(rho)), rho, marker="o", markersize=3, color=colour, label=name)
     axes.set_ylim(-1.05, 1.05)
     axes.axhline(0, color="#999999", linewidth=0.8)
-    layer_axis(axes, np.arange(len(rho)))
+    layer_axis(axes, len(rho))
     axes.set_ylabel("Spearman's rho")
     axes.set_title("Do the weights' row norms rank channels like their norms?")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure
 
 
 def canvas() -> tuple[Figure, Axes]:
@@ -145,10 +156,34 @@ def clean(axes: Axes) -> Axes:
     return axes
 
 
-def layer_axis(axes: Axes, layers: np.ndarray) -> None:
-    """Layers from left to right, labelled as far as there is room."""
-    axes.set_xticks(layers[:: max(1, len(layers) // 16)])
+def legend(figure: Figure, handles: Sequence | None = None) -> None:
+    """The legend of a figure, above its axes, so that it covers nothing; what is longer than a line takes several."""
+    found = handles or [handle for axes in figure.axes for handle in axes.get_legend_handles_labels()[0]]
+    widest = max((len(handle.get_label()) + SAMPLE for handle in found), default=LINE)
+    columns = max(1, min(len(found), LINE // widest))
+    figure.legend(handles=found, loc="outside upper center", ncols=columns, fontsize=9, frameon=False)
+
+
+def layer_axis(axes: Axes, number: int) -> None:
+    """Layers 0 to `number` - 1 from left to right, labelled as far as there is room."""
+    axes.set_xlim(-0.6, number - 0.4)
+    axes.set_xticks(layer_ticks(number))
     axes.set_xlabel("layer")
+
+
+def layer_ticks(number: int) -> np.ndarray:
+    """Every layer, or every second, fifth, tenth and so on: labels for at most twelve."""
+    steps = (digit * 10**power for power in count() for digit in (1, 2, 5))
+    return np.arange(0, number, next(step for step in steps if number <= 12 * step))
+
+
+def apart(places: Sequence[float], room: float = 0.1) -> list[float]:
+    """The last of the rising places, and those before it that keep a share of the whole axis between each other."""
+    least, kept = room * (places[-1] - places[0]), [places[-1]]
+    for place in reversed(places[:-1]):
+        if kept[-1] - place >= least:
+            kept.append(place)
+    return kept[::-1]
 
 
 def as_svg(figure: Figure) -> str:
@@ -160,6 +195,26 @@ def as_svg(figure: Figure) -> str:
         for axes in figure.axes:
             axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
     out = io.StringIO()
-    with rc_context({"svg.hashsalt": "claims", "svg.fonttype": "none", "font.family": "sans-serif"}):
+    fonts = {"font.family": "sans-serif", "font.sans-serif": FONTS}
+    with rc_context({"svg.hashsalt": "claims", "svg.fonttype": "none", **fonts}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    return _slim(out.getvalue())
+
+
+def as_png(figure: Figure, dpi: float = 150) -> bytes:
+    """The figure as a PNG file."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
     return out.getvalue()
+
+
+def _slim(svg: str) -> str:
+    """The same picture in half the letters: hundredths of a point are finer than any screen, turns by 0 do nothing."""
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' transform="rotate\(-?0 [^"]*\)"', "", svg)
+    svg = PLACED.sub(lambda found: f'{found[1]}{re.sub("-?[0-9]+[.][0-9]+", _hundredths, found[2])}"', svg)
+    return re.sub("\n *", "\n", svg)
+
+
+def _hundredths(number: re.Match) -> str:
+    return f"{round(float(number[0]), 2) + 0.0:g}"

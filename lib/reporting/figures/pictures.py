@@ -1,83 +1,123 @@
-"""The figures of a run, drawn from what its claims have read: `{name: (SVG, alternative text)}`."""
+"""The figures of a run: one table of all there are, and what draws them from what claims have read."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
 
 from lib.judging import NoSubject
-from lib.reporting.figures import bands, figures, layers, series, sites
+from lib.reporting.figures import bands, figures, layers, series, sites, thresholds
 
-Drawing = tuple[str, Callable[[], str], str]
-"""The name that claims know a figure by, what draws it, and the text that stands for it."""
+
+class Picture(NamedTuple):
+    """One figure: claims know it by its `name`, and the page shows it under the heading `group`.
+
+    `needs` is the fixture whose data `drawing` takes, `also` are fixtures whose data it takes as well where they are
+    read. `words` stand for the figure where it cannot be seen; they may depend on the data.
+    """
+
+    name: str
+    group: str
+    needs: str
+    drawing: Callable[..., Figure]
+    words: str | Callable[..., str]
+    also: tuple[str, ...] = ()
+
+
+def _layers(values) -> str:
+    return "arms of different depth side by side" if values.other_layers() else "difference between arms shaded"
+
+
+def _within(disruption) -> str:
+    return " (the arms have different tokenizers: heights compare within an arm)" if disruption.other_tokens else ""
+
+
+def _of_query_and_key(group: str, name: str, drawing: Callable[..., Figure], words: str) -> list[Picture]:
+    return [
+        Picture(f"{name}_{t}", group, "massive_values", partial(drawing, name=t), words.format(t))
+        for t in ("query", "key")
+    ]
+
+
+WITH = ("with_dropped", "with_continued")
+PICTURES = [
+    Picture("counts", "Counts", "massive_values", figures.counts,
+            "Massive query, key and value channels in both arms, with error bars"),
+    Picture("query_per_layer", "Layers", "massive_values", layers.query_per_layer,
+            lambda values: f"Massive query channels in every layer, {_layers(values)}"),
+    Picture("value_per_layer", "Layers", "massive_values", layers.value_per_layer,
+            lambda values: f"Massive value channels in every layer, {_layers(values)}"),
+    Picture("change_per_layer", "Layers", "massive_values", layers.change_per_layer,
+            "Change of massive query channels in every layer, layer 1 marked"),
+    *_of_query_and_key("Layers", "overlap", series.overlap_per_layer,
+            "Share of the massive {} channels of RoPE that are kept under DroPE, and Jaccard index, per layer"),
+    Picture("slow_share", "Frequency and weights", "massive_values", figures.slow_share,
+            "Massive query and key channels of the RoPE arm by rotary pair, fast to slow, slow half shaded"),
+    Picture("rank_agreement", "Frequency and weights", "massive_values", figures.rank_agreement,
+            "Rank correlation of row norms and measured norms in every layer of the RoPE arm"),
+    *_of_query_and_key("Frequency and weights", "lorenz", series.lorenz_curves,
+            "Lorenz curves of {} norms in both arms"),
+    Picture("perplexity", "Damage", "disruption", figures.perplexity,
+            lambda losses: "Perplexity undisturbed, under the control and with massive channels replaced, in both arms"
+            f"{_within(losses)}"),
+    Picture("damage_by_kind", "Damage", "disruption", figures.damage_by_kind,
+            lambda losses: "Increase of perplexity with the massive channels zeroed, text by text, for every kind of "
+            f"text{_within(losses)}"),
+    Picture("bands", "Damage", "bands", bands.bands,
+            "Rise of the loss with slow and with as many fast channels of the RoPE arm zeroed, text by text"),
+    Picture("counts_over_steps", "Recalibration", "trajectory", series.counts_over_steps,
+            "Massive channels at every checkpoint, by tensor", WITH),
+    Picture("loss_over_steps", "Recalibration", "trajectory", series.loss_over_steps,
+            "Loss at every checkpoint", WITH),
+    Picture("query_heat_map", "Recalibration", "trajectory", series.query_heat_map,
+            "Massive query channels of every layer at every checkpoint"),
+    Picture("reliance_over_steps", "Recalibration", "reliance", series.reliance_over_steps,
+            "Rise of the loss with massive channels zeroed, at every checkpoint"),
+    Picture("rescaled", "Rescaling and sites", "with_rescaled", series.rescaled,
+            "Massive query and key channels of the RoPE arm and with its rotation rescaled, and their losses"),
+    Picture("sites", "Rescaling and sites", "both_sites", sites.sites,
+            "Massive channels and rotary pairs of the RoPE arm, before its rotation and as attention receives them"),
+    Picture("threshold_curve", "Threshold", "threshold_curve", lambda found: thresholds.draw(**found),
+            "Counts, and verdicts of Q1, K1 and V1, at thresholds from 2 to 10, over the layer and over each head"),
+]  # fmt: skip
+"""Every figure, in the order of the page. `threshold_curve` is no fixture: its data are that function's arguments."""
+GROUPS = {picture.name: picture.group for picture in PICTURES}
+"""The heading that the page shows a figure under."""
 
 
 def draw(read: Mapping) -> dict[str, tuple[str, str]]:
-    """All figures for which there is something to draw.
+    """The figures whose data are in `read`: `{name: (SVG, alternative text)}`.
 
     One that cannot be drawn must not take the report with it: it is "" and, in the place of the text, the reason.
     """
-    drawn = {}
-    for name, drawing, words in _drawings(read):
-        try:
-            drawn[name] = drawing(), words
-        except (ValueError, NoSubject) as error:
-            reason = error.judgement.reason if isinstance(error, NoSubject) else error
-            drawn[name] = "", f"{words}: not drawn, since {reason}"
-    return drawn
+    return {name: (found and figures.as_svg(found), words) for name, found, words in _drawn(read)}
 
 
-def _drawings(read: Mapping) -> Iterator[Drawing]:
-    if "massive_values" in read:
-        yield from _of_values(read["massive_values"])
-    if "with_rescaled" in read:
-        words = "Massive query and key channels of the RoPE arm and with its rotation rescaled, and their losses"
-        yield "rescaled", partial(series.rescaled, read["with_rescaled"]), words
-    if "both_sites" in read:
-        words = "Massive channels and rotary pairs of the RoPE arm, before its rotation and as attention receives them"
-        yield "sites", partial(sites.sites, read["both_sites"]), words
-    if "disruption" in read:
-        yield from _of_losses(read["disruption"])
-    if "bands" in read:
-        words = "Rise of the loss with slow and with as many fast channels of the RoPE arm zeroed, text by text"
-        yield "bands", partial(bands.bands, read["bands"]), words
-    if "trajectory" in read:
-        yield from _of_series(read["trajectory"], read.get("with_dropped"), read.get("with_continued"))
-    if "reliance" in read:
-        words = "Rise of the loss with massive channels zeroed, at every checkpoint"
-        yield "reliance_over_steps", partial(series.reliance_over_steps, read["reliance"]), words
+def write_all(folder: Path, read: Mapping) -> list[Path]:
+    """Write the figures that can be drawn as NAME.svg and NAME.png; the folder is made. Returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figure, _ in _drawn(read):
+        if figure:
+            for path, content in (
+                (folder / f"{name}.svg", figures.as_svg(figure).encode()),
+                (folder / f"{name}.png", figures.as_png(figure)),
+            ):
+                path.write_bytes(content)
+                written.append(path)
+    return written
 
 
-def _of_values(values) -> Iterator[Drawing]:
-    said_of = "difference between arms shaded" if not values.other_layers() else "arms of different depth side by side"
-    pairs = "Massive query and key channels of the RoPE arm by rotary pair, fast to slow, slow half shaded"
-    words = {
-        figures.counts: "Massive query, key and value channels in both arms, with error bars",
-        layers.query_per_layer: f"Massive query channels in every layer, {said_of}",
-        layers.value_per_layer: f"Massive value channels in every layer, {said_of}",
-        figures.slow_share: pairs,
-        layers.change_per_layer: "Change of massive query channels in every layer, layer 1 marked",
-        figures.rank_agreement: "Rank correlation of row norms and measured norms in every layer of the RoPE arm",
-    }
-    for drawing, said in words.items():
-        yield drawing.__name__, partial(drawing, values), said
-    for name in ("query", "key"):
-        kept = f"Share of the massive {name} channels of RoPE that are kept under DroPE, and Jaccard index, per layer"
-        spread = f"Lorenz curves of {name} norms in both arms"
-        yield f"lorenz_{name}", partial(series.lorenz_curves, values, name), spread
-        yield f"overlap_{name}", partial(series.overlap_per_layer, values, name), kept
-
-
-def _of_losses(disruption) -> Iterator[Drawing]:
-    apart = " (the arms have different tokenizers: heights compare within an arm)" if disruption.other_tokens else ""
-    words = f"Perplexity undisturbed, under the control and with massive channels replaced, in both arms{apart}"
-    yield "perplexity", partial(figures.perplexity, disruption), words
-    words = f"Increase of perplexity with the massive channels zeroed, text by text, for every kind of text{apart}"
-    yield "damage_by_kind", partial(figures.damage_by_kind, disruption), words
-
-
-def _of_series(trajectory, dropped, continued) -> Iterator[Drawing]:
-    counts, loss = series.counts_over_steps, series.loss_over_steps
-    words = "Massive channels at every checkpoint, by tensor"
-    yield "counts_over_steps", partial(counts, trajectory, dropped, continued), words
-    yield "loss_over_steps", partial(loss, trajectory, dropped, continued), "Loss at every checkpoint"
-    words = "Massive query channels of every layer at every checkpoint"
-    yield "query_heat_map", partial(series.query_heat_map, trajectory), words
+def _drawn(read: Mapping) -> Iterator[tuple[str, Figure | str, str]]:
+    """Name, figure ("" where it cannot be drawn), and the words that stand for it or say why it cannot."""
+    for picture in PICTURES:
+        if picture.needs in read:
+            data = read[picture.needs]
+            words = picture.words if isinstance(picture.words, str) else picture.words(data)
+            try:
+                yield picture.name, picture.drawing(data, *(read.get(name) for name in picture.also)), words
+            except (ValueError, NoSubject) as error:
+                reason = error.judgement.reason if isinstance(error, NoSubject) else error
+                yield picture.name, "", f"{words}: not drawn, since {reason}"

@@ -1,17 +1,28 @@
-"""Figures of recalibration and of how massive values move between arms, from records, as SVG."""
+"""Figures of recalibration and of how massive values move between arms, from records."""
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from lib.definitions import ARMS, RESCALED, Name
 from lib.effects import MassiveValues, Trajectory, lorenz
 from lib.records import tokenizers
-from lib.reporting.figures.figures import COLOURS, LABELS, TENSORS, as_svg, canvas, layer_axis
+from lib.reporting.figures.figures import (
+    COLOURS,
+    LABELS,
+    MANY_LAYERS,
+    TENSORS,
+    apart,
+    canvas,
+    layer_axis,
+    layer_ticks,
+    legend,
+)
 
 
 def counts_over_steps(
     trajectory: Trajectory, dropped: MassiveValues | None = None, continued: MassiveValues | None = None
-) -> str:
+) -> Figure:
     """Massive values of Q, K and V at every checkpoint.
 
     Dashed lines are the RoPE arm. Step 0 is the RoPE arm with its rotation dropped, where it was measured; crosses at
@@ -32,15 +43,15 @@ def counts_over_steps(
         count = f" ({trajectory.totals(name).mean(0)[-1]:.4g} at the last step)" if uneven else ""
         _along(axes, trajectory.steps, course, before, rope, control, colour, f"{name}{count}")
     axes.set_ylim(bottom=0)
-    axes.legend()
+    legend(figure)
     axes.set_ylabel("massive values, % of all channels" if uneven else "massive values per text")
     axes.set_title("Massive values along recalibration")
-    return as_svg(figure)
+    return figure
 
 
 def loss_over_steps(
     trajectory: Trajectory, dropped: MassiveValues | None = None, continued: MassiveValues | None = None
-) -> str:
+) -> Figure:
     """Loss of the texts that massive values are counted on at every checkpoint, drawn like the counts.
 
     The checkpoints stand alone where they have another tokenizer than the RoPE arm: the losses do not compare.
@@ -51,14 +62,14 @@ def loss_over_steps(
         _step_axis(axes, trajectory.steps, "steps (RoPE has another tokenizer: its loss is of other tokens)")
         axes.set_ylabel("loss, nats per token")
         axes.set_title("Loss along recalibration")
-        return as_svg(figure)
+        return figure
     before = dropped.records["dropped"]["nll"].values.mean() if dropped else None
     control = continued.records["continued"]["nll"].values.mean() if continued else None
     rope = trajectory.values[0].records["rope"]["nll"].values.mean()
     _along(axes, trajectory.steps, trajectory.loss().mean(0), before, rope, control, "#444444", "loss")
     axes.set_ylabel("loss, nats per token")
     axes.set_title("Loss along recalibration")
-    return as_svg(figure)
+    return figure
 
 
 def _along(axes: Axes, steps, course, before, rope, control, colour: str, label: str) -> None:
@@ -78,29 +89,35 @@ def _line(axes: Axes, steps, course, colour: str, label: str) -> None:
 
 def _step_axis(axes: Axes, steps, label: str) -> None:
     """Steps from left to right, labelled as far as there is room."""
-    axes.set_xticks(steps[:: max(1, len(steps) // 10)])
+    axes.set_xticks(apart(steps))
     axes.set_xlabel(label)
 
 
-def query_heat_map(trajectory: Trajectory) -> str:
-    """Massive Query values of every layer at every checkpoint."""
-    figure, axes = canvas()
+def query_heat_map(trajectory: Trajectory) -> Figure:
+    """Massive Query values of every layer at every checkpoint.
+
+    Raises ValueError where no query channel is massive at any.
+    """
     counts = trajectory.per_layer("query")
+    if not counts.any():
+        raise ValueError("no query channel is massive at any checkpoint")
+    figure, axes = canvas()
     mesh = axes.pcolormesh(counts, cmap="viridis", vmin=0)
-    for (layer, point), count in np.ndenumerate(counts) if counts.size <= 120 else ():
+    for (layer, point), count in np.ndenumerate(counts) if counts.size <= 120 and len(counts) <= 16 else ():
         dark = count < counts.max() / 2
         axes.text(point + 0.5, layer + 0.5, f"{count:.3g}", ha="center", va="center", color="w" if dark else "k")
-    axes.set_xticks(np.arange(len(trajectory.steps)) + 0.5, [str(step) for step in trajectory.steps])
-    layers = np.arange(len(counts))[:: max(1, len(counts) // 16)]
+    points = apart(range(len(trajectory.steps)))
+    axes.set_xticks([point + 0.5 for point in points], [str(trajectory.steps[point]) for point in points])
+    layers = layer_ticks(len(counts))
     axes.set_yticks(layers + 0.5, [str(layer) for layer in layers])
     axes.set_xlabel("steps of recalibration")
     axes.set_ylabel("layer")
     axes.set_title("Massive query values, layer by layer")
     figure.colorbar(mesh, ax=axes, label="channels per text")
-    return as_svg(figure)
+    return figure
 
 
-def rescaled(values: MassiveValues) -> str:
+def rescaled(values: MassiveValues) -> Figure:
     """Massive Query and Key values of the RoPE arm and of its rescaled arms, each with its loss: mean over texts, error
     bars of one standard deviation.
     """
@@ -118,11 +135,11 @@ def rescaled(values: MassiveValues) -> str:
     axes.margins(y=0.15)
     axes.set_ylabel("massive values per text")
     axes.set_title("The same weights with the rotation rescaled")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure
 
 
-def lorenz_curves(values: MassiveValues, name: Name) -> str:
+def lorenz_curves(values: MassiveValues, name: Name) -> Figure:
     """Lorenz curves of the norms of one tensor in both arms: mean over layers and texts."""
     figure, axes = canvas()
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
@@ -134,27 +151,37 @@ def lorenz_curves(values: MassiveValues, name: Name) -> str:
     axes.set_title(f"How evenly {name} norms are spread (Lorenz curves)")
     axes.set_xlabel("share of channels, smallest first")
     axes.set_ylabel("share of the sum of norms")
-    axes.legend(loc="upper left")
-    return as_svg(figure)
+    legend(figure)
+    return figure
 
 
-def overlap_per_layer(values: MassiveValues, name: Name) -> str:
-    """Where the massive channels of the RoPE arm are in the DroPE arm: share kept and Jaccard index, per layer."""
-    figure, axes = canvas()
+def overlap_per_layer(values: MassiveValues, name: Name) -> Figure:
+    """Where the massive channels of the RoPE arm are in the DroPE arm: share kept and Jaccard index, per layer.
+
+    Raises ValueError where no channel is massive in either arm.
+    """
     kept, jaccard = values.overlap(name)
+    if np.isnan(jaccard).all():
+        raise ValueError(f"no {name} channel is massive in either arm")
+    figure, axes = canvas()
     layers = np.arange(len(kept))
-    axes.bar(layers - 0.2, np.nan_to_num(kept), 0.38, color=COLOURS["rope"], label="kept under DroPE")
-    axes.bar(layers + 0.2, np.nan_to_num(jaccard), 0.38, color="#8899aa", label="Jaccard index")
-    for layer in layers[np.isnan(jaccard)] if len(layers) <= 40 else ():
+    both = {"kept under DroPE": (kept, -0.2, COLOURS["rope"]), "Jaccard index": (jaccard, 0.2, "#8899aa")}
+    for label, (shares, offset, colour) in both.items():
+        if len(layers) <= MANY_LAYERS:
+            axes.bar(layers + offset, np.nan_to_num(shares), 0.38, color=colour, label=label)
+        else:  # bars would be hairs
+            edges = np.arange(len(layers) + 1) - 0.5
+            axes.stairs(np.nan_to_num(shares), edges, color=colour, linewidth=1.6, label=label)
+    for layer in layers[np.isnan(jaccard)] if len(layers) <= MANY_LAYERS else ():
         axes.text(layer, 0.01, "none", ha="center", va="bottom", fontsize=7, color="#666666")
     axes.set_ylim(0, 1)
     axes.set_title(f"Massive {name} channels of RoPE under DroPE")
-    layer_axis(axes, layers)
-    axes.legend(loc="upper right")
-    return as_svg(figure)
+    layer_axis(axes, len(layers))
+    legend(figure)
+    return figure
 
 
-def reliance_over_steps(trajectory: Trajectory) -> str:
+def reliance_over_steps(trajectory: Trajectory) -> Figure:
     """What zeroing the massive channels costs at every checkpoint; a thin line is one text."""
     figure, axes = canvas()
     nats = trajectory.reliance()
@@ -166,5 +193,5 @@ def reliance_over_steps(trajectory: Trajectory) -> str:
     _step_axis(axes, trajectory.steps, "steps of recalibration")
     axes.set_ylabel("rise of the loss, nats per token")
     axes.set_title("Reliance on massive values along recalibration")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure

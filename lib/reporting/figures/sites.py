@@ -1,15 +1,16 @@
 """The figure of what the rotation does to counts: channels and rotary pairs, before it and at attention."""
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from lib.effects import AFTER, BEFORE, MassiveValues, massive_pairs, where_it_rotates
-from lib.reporting.figures.figures import as_svg, canvas
+from lib.reporting.figures.figures import canvas, legend
 
 COLOURS = {BEFORE: "#3b6fb6", AFTER: "#d9822b"}
 LABELS = {BEFORE: "before the rotation", AFTER: "at attention"}
 
 
-def sites(values: MassiveValues) -> str:
+def sites(values: MassiveValues) -> Figure:
     """Massive channels and massive rotary pairs of query and key at both sites, in layers that rotate.
 
     Mean and standard deviation over texts.
@@ -26,5 +27,5 @@ def sites(values: MassiveValues) -> str:
     axes.set_xticks(range(len(bars)), [label for label, *_ in bars])
     axes.set_ylabel("massive, per text")
     axes.set_title("The rotation spreads a channel over its pair")
-    axes.legend()
-    return as_svg(figure)
+    legend(figure)
+    return figure

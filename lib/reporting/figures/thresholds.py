@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.definitions import Scope
-from lib.reporting.figures.figures import LABELS, TENSORS, as_svg, clean
+from lib.reporting.figures.figures import LABELS, TENSORS, clean
 
 PANEL, STRIP, BAR = 1.9, 0.33, 0.5
 """Height of a panel and of a strip in inches, and of the bar in its strip."""
@@ -23,8 +23,8 @@ ROOM = 0.055
 """Share of the axis that a number takes."""
 
 
-def draw(curve: dict, *, threshold: float, scope: Scope) -> str:
-    """SVG of a `curve`: for each scope a panel of counts, and below it a strip of verdicts for each claim.
+def draw(curve: dict, *, threshold: float, scope: Scope) -> Figure:
+    """The figure of a `curve`: for each scope a panel of counts, and below it a strip of verdicts for each claim.
 
     `threshold` and `scope` are those of the run, which are marked. A tick on a strip is a flip, and the number above it
     the first threshold of the new verdict; where flips lie too close for their numbers, the later tick has none.
@@ -49,7 +49,7 @@ def draw(curve: dict, *, threshold: float, scope: Scope) -> str:
     figure.legend(handles=[*lines, *styles], loc="outside upper center", ncols=5, fontsize=9, frameon=False)
     patches = [Patch(color=colour, label=f"{verdict[0].upper()} {verdict}") for verdict, colour in VERDICTS.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    return as_svg(figure)
+    return figure
 
 
 def _panel(axes: Axes, there: dict, thresholds: Sequence[float]) -> None:

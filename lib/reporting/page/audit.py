@@ -12,7 +12,12 @@ ABOUT = ("author", "year", "rope", "drope", "quantization", "hardware", "thresho
 def page(document: dict) -> str:
     """A whole audit: what is audited, the claims in every column, and the section about the figures."""
     audit, results = document["audit"], {entry["id"]: entry for entry in document["claims"]}
-    return _study(audit) + findings(audit) + claims_table(results, list(audit["columns"])) + compared(audit)
+    return (
+        _study(audit)
+        + findings(audit)
+        + claims_table(document["registered"], results, list(audit["columns"]))
+        + compared(audit)
+    )
 
 
 def findings(audit: dict) -> str:
@@ -34,20 +39,15 @@ def compared(audit: dict) -> str:
     return f"<h2>Figures compared</h2><p>{how}</p>{table}"
 
 
-def claims_table(results: dict[str, dict], columns: list[str]) -> str:
+def claims_table(claims: Sequence[str], results: dict[str, dict], columns: list[str]) -> str:
     """Claims x columns: verdict, figure and reason."""
     rows = []
-    for claim, entries in tables.by_claim(
-        list(dict.fromkeys(e["claim"] for e in results.values())), results, columns
-    ).items():
+    for claim, entries in tables.by_claim(claims, results, columns).items():
         entry = next(entry for entry in entries if entry)
         judged = next((e["judgement"] for e in entries if e and e["judgement"]), {"rule": ""})
         about = f"<b>{_text(claim)}</b> {_text(entry['statement'])}<small>{_text(entry['source'])}</small>"
         rows.append([about, _text(entry["published"]), _text(judged["rule"]), *map(_verdict, entries)])
-    counted = "".join(
-        f"<p>{name}: {_text(tables.counted_in(list(dict.fromkeys(e['claim'] for e in results.values())), results, name))}</p>"
-        for name in columns
-    )
+    counted = "".join(f"<p>{name}: {_text(tables.counted_in(claims, results, name))}</p>" for name in columns)
     return f"<h2>Claims</h2>{counted}{_table(('Claim', 'Published', 'Needed', *columns), rows)}"
 
 

@@ -3,7 +3,7 @@
 from html import escape
 
 from lib.definitions import OUTCOMES
-from lib.reporting import measured, rule
+from lib.reporting import measured
 from lib.reporting.page.forest import forest
 from lib.reporting.page.strip_plot import strip_plot
 
@@ -17,6 +17,10 @@ COLUMNS = {
     "Verdict": "rank",
 }
 """Column titles, and the number that rows are sorted by."""
+FAR = 10
+"""Half-widths beyond which a distance is not said more exactly."""
+LETTERS = {"supported": "S", "refuted": "R", "inconclusive": "I", "not decidable": "N", "error": "E", "skipped": "-"}
+"""What stands for a verdict in the cells of a series, beside its colour."""
 
 
 def filters(document: dict) -> str:
@@ -35,7 +39,7 @@ def filters(document: dict) -> str:
 
 
 def table(document: dict) -> str:
-    """Every claim that ran, in the registry's order; a claim's rows are one tbody, so that they move together."""
+    """Every claim that ran, family by family; a claim's rows are one tbody, so that they move together."""
     shown = [entry for entry in document["claims"] if not entry["label"]]
     ran = {entry["claim"] for entry in document["claims"]}
     missing = [claim for claim in document["registered"] if claim not in ran]
@@ -43,8 +47,45 @@ def table(document: dict) -> str:
     head = "".join(
         f'<th scope="col" data-sort="{key}"><button type="button">{name}</button></th>' for name, key in COLUMNS.items()
     )
-    bodies = "".join(row(entry, place, document["settings"]) for place, entry in enumerate(shown))
+    places = {entry["id"]: place for place, entry in enumerate(shown)}
+    bodies = ""
+    for family in dict.fromkeys(entry["family"] for entry in shown):
+        own = [entry for entry in shown if entry["family"] == family]
+        bodies += _family(family, own)
+        bodies += "".join(row(e, places[e["id"]], document["settings"]) for e in own if not without_subject(e))
+        bodies += "".join(folded(e, document["settings"]) for e in own if without_subject(e))
     return f'<table class="claims" id="claims"><thead><tr>{head}</tr></thead>{bodies}</table>{note}'
+
+
+def _family(family: str, entries: list[dict]) -> str:
+    """The heading of a family: how its claims came out, and the level of each: its share of the family's."""
+    verdicts = [entry["verdict"] for entry in entries]
+    counts = ", ".join(f"{verdicts.count(name)} {name}" for name in OUTCOMES if name in verdicts)
+    alpha = next((entry["alpha"] for entry in entries if entry["alpha"]), None)
+    level = f"; level {alpha:.3g} for each" if alpha else ""
+    return (
+        f'<tbody class="family"><tr><td colspan="{len(COLUMNS)}"><h3>{escape(family.capitalize())}</h3> '
+        f"<small>{escape(counts)}{level}</small></td></tr></tbody>"
+    )
+
+
+def without_subject(entry: dict) -> bool:
+    """Whether a claim could not be judged for want of a subject; one that broke is no such claim."""
+    judged = entry["judgement"]
+    return entry["verdict"] != "error" and (judged is None or judged["estimate"] is None)
+
+
+def folded(entry: dict, settings: dict) -> str:
+    """A claim without a subject: one line, with the reason. It has no numbers, so sorting leaves it where it is."""
+    reason = entry["reason"] or (entry["judgement"] or {}).get("reason", "")
+    summary = (
+        f"<b>{escape(entry['id'])}</b> <span>{escape(entry['statement'])}</span> {_badge(entry)} "
+        f'<small class="reason">{escape(reason)}</small>'
+    )
+    return (
+        f'{_body(entry, "folded")}<tr><td colspan="{len(COLUMNS)}"><details><summary>{summary}</summary>'
+        f"<div>{details(entry, settings)}</div></details></td></tr></tbody>"
+    )
 
 
 def row(entry: dict, place: int, settings: dict) -> str:
@@ -60,22 +101,47 @@ def row(entry: dict, place: int, settings: dict) -> str:
         "rank": OUTCOMES.index(entry["verdict"]),
     }
     data = "".join(f' data-{name}="{number!r}"' for name, number in numbers.items() if number is not None)
-    known = f"<small>known: {escape(entry['known'])}</small>" if entry["known"] else ""
     cells = {
         "Claim": f"<b>{escape(entry['id'])}</b> {escape(entry['statement'])}<small>{escape(entry['source'])}</small>",
         "Measured": _measured(entry),
         "Needed": escape(judged["rule"]) if judged else "",
-        "Distance": f"{entry['half_widths']:+.2g}" if entry["half_widths"] is not None else "",
+        "Distance": escape(_distance(entry["half_widths"])),
         "Published": escape(entry["published"]),
         "n": str(judged["n"]) if judged and judged["n"] else "",
-        "Verdict": f'<span class="verdict {_class(entry)}">{escape(entry["verdict"])}</span>{known}',
+        "Verdict": _badge(entry),
     }
     line = "".join(f'<td data-label="{name}">{cell}</td>' for name, cell in cells.items())
-    verdict, family = escape(entry["verdict"]), escape(entry["family"])
     return (
-        f'<tbody id="claim-{escape(entry["id"])}" data-verdict="{verdict}" data-family="{family}"{data}><tr>{line}</tr>'
-        f'<tr class="more"><td colspan="{len(COLUMNS)}">{details(entry, settings)}</td></tr></tbody>'
+        f"{_body(entry, '', data)}<tr>{line}</tr>"
+        f'<tr class="more"><td colspan="{len(COLUMNS)}"><details><summary>{escape(entry["id"])}: how, how far, and '
+        f"what would refute it</summary><div>{details(entry, settings)}</div></details></td></tr></tbody>"
     )
+
+
+def _body(entry: dict, kind: str, data: str = "") -> str:
+    """The start of a claim's tbody."""
+    verdict, family = escape(entry["verdict"]), escape(entry["family"])
+    style = f' class="{kind}"' if kind else ""
+    return f'<tbody id="claim-{escape(entry["id"])}"{style} data-verdict="{verdict}" data-family="{family}"{data}>'
+
+
+def _badge(entry: dict) -> str:
+    """The verdict, and a chip where it was expected; why it was stands among the details.
+
+    No claim is expected to be supported: one that is known to be something else and is supported now fails its run.
+    """
+    word = "holds now" if entry["verdict"] == "supported" else "known"
+    chip = f' <span class="chip" title="{escape(entry["known"])}">{word}</span>' if entry["known"] else ""
+    return f'<span class="verdict {_class(entry)}">{escape(entry["verdict"])}</span>{chip}'
+
+
+def _distance(half_widths: float | None) -> str:
+    """Half-widths with their sign; how much further than FAR says nothing more."""
+    if half_widths is None:
+        return ""
+    if abs(half_widths) > FAR:
+        return f"> {FAR}" if half_widths > 0 else f"< -{FAR}"
+    return f"{half_widths:+.2g}"
 
 
 def _class(entry: dict) -> str:
@@ -89,13 +155,13 @@ def _measured(entry: dict) -> str:
         return f"<small>{escape(entry['reason'])}</small>"
     figure = measured(judged)
     label = f"{escape(judged['label'])}: " if judged["label"] and figure else ""
-    number = f"{label}<b>{escape(figure)}</b> <small>{escape(judged['unit'])}</small>" if figure else ""
+    number = f"{label}<b>{escape(figure)}</b> <i>{escape(judged['unit'])}</i>" if figure else ""
     reason = f"<small>{escape(judged['reason'])}</small>" if judged["reason"] else ""
     return number + forest([judged], published=entry["published_estimate"], label=entry["id"]) + reason
 
 
 def details(entry: dict, settings: dict) -> str:
-    """All that is known of a claim, unfolding without a script."""
+    """All that is known of a claim."""
     judged = entry["judgement"]
     found = {
         "Claim": f"{entry['statement'].capitalize()}. Source: {entry['source']}; published: {entry['published']}.",
@@ -110,11 +176,7 @@ def details(entry: dict, settings: dict) -> str:
     items = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in found.items() if text)
     shown = f'<p class="figure-of" data-figure="{escape(entry["figure"])}"></p>' if entry["figure"] else ""
     link = f'<a href="#figure-{escape(entry["figure"])}">Figure: {escape(entry["figure"].replace("_", " "))}</a>'
-    return (
-        f"<details><summary>{escape(entry['id'])}: how, how far, and what would refute it</summary><div>"
-        f"<dl>{items}</dl>{_parts(judged)}{_values(entry, settings)}{link if entry['figure'] else ''}{shown}"
-        "</div></details>"
-    )
+    return f"<dl>{items}</dl>{_parts(entry)}{_values(entry, settings)}{link if entry['figure'] else ''}{shown}"
 
 
 def _unit(entry: dict) -> str:
@@ -137,14 +199,27 @@ def _counterexample(judged: dict | None) -> str:
     return f"On planted records where it does not hold: {measured(judged)} {judged['unit']}, {judged['verdict']}."
 
 
-def _parts(judged: dict | None) -> str:
-    if not judged or not judged["parts"]:
+def _parts(entry: dict) -> str:
+    """All parts of a claim: a forest plot for those of one rule and unit, and in words those without an estimate."""
+    parts = (entry["judgement"] or {}).get("parts") or []
+    if not parts:
         return ""
-    rows = "".join(
-        f"<li>{escape(part['label'])}: {escape(measured(part))}, {escape(rule(part))}: {escape(part['verdict'])}</li>"
-        for part in judged["parts"]
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for part in parts:
+        if part["estimate"] is not None:
+            groups.setdefault((part["rule"], part["unit"]), []).append(part)
+    plots = "".join(_plot(entry["id"], rule, unit, found) for (rule, unit), found in groups.items())
+    unjudged = "".join(
+        f"<li>{escape(part['label'])}: {escape(part['verdict'])}, {escape(part['reason'])}</li>"
+        for part in parts
+        if part["estimate"] is None
     )
-    return f"<p>Its {len(judged['parts'])} parts:</p><ul>{rows}</ul>"
+    return f"<p>Its {len(parts)} parts:</p>{plots}{f'<ul>{unjudged}</ul>' if unjudged else ''}"
+
+
+def _plot(claim: str, rule: str, unit: str, parts: list[dict]) -> str:
+    drawn = forest(parts, label=f"Parts of {claim}", rows=[part["label"] for part in parts])
+    return f'<p class="needs">needed {escape(rule)} ({escape(unit)})</p><div class="wide">{drawn}</div>'
 
 
 def _values(entry: dict, settings: dict) -> str:
@@ -161,32 +236,43 @@ def _values(entry: dict, settings: dict) -> str:
 
 
 def series(document: dict) -> str:
-    """Claims that were judged at every checkpoint of a series: verdict and estimate, step by step."""
+    """Claims that were judged at every checkpoint of a series: claims x steps, coloured and lettered by verdict."""
     steps = document["settings"]["steps"]
     entries = {entry["id"]: entry for entry in document["claims"]}
     rows = []
     for claim in dict.fromkeys(entry["claim"] for entry in document["claims"]):
         ids = [f"{claim}{arm.removeprefix('drope')}" for arm in steps]
         if any(i in entries for i in ids[:-1]):
-            chips = "".join(_chip(step, entries.get(i)) for step, i in zip(steps.values(), ids, strict=True))
-            rows.append(f"<tr><th>{escape(claim)}</th><td>{chips}</td></tr>")
+            cells = "".join(_cell(step, entries.get(i)) for step, i in zip(steps.values(), ids, strict=True))
+            rows.append(f'<tr><th scope="row">{escape(claim)}</th>{cells}</tr>')
     if not rows:
         return ""
+    letters = ", ".join(f"{letter} {name}" for name, letter in LETTERS.items() if name in _verdicts(document))
     what = (
         "Every checkpoint is judged as if it were the only one, at the claim's own level; the last one is what the "
-        "table above shows."
+        f"table above shows. Each cell has the verdict ({letters}) and the estimate."
     )
-    return f'<h2>Over the series</h2><p>{what}</p><table class="series">{"".join(rows)}</table>'
-
-
-def _chip(step: int, entry: dict | None) -> str:
-    if entry is None:
-        return f'<span class="chip"><b>{step}</b> not run</span>'
-    judged = entry["judgement"]
-    why = escape(judged["reason"] if judged else entry["reason"])
-    figure = escape(measured(judged, digits=3)) if judged else ""
-    known = ", known" if entry["known"] else ""
+    head = "".join(f'<th scope="col">{step}</th>' for step in steps.values())
     return (
-        f'<span class="chip verdict {_class(entry)}" title="{why}"><b>{step}</b> {escape(entry["verdict"])}{known}'
-        f"<small>{figure}</small></span>"
+        f'<h2>Over the series</h2><p>{what}</p><div class="wide"><table class="grid"><thead><tr>'
+        f'<th scope="col">step</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    )
+
+
+def _verdicts(document: dict) -> set[str]:
+    return {entry["verdict"] for entry in document["claims"]}
+
+
+def _cell(step: int, entry: dict | None) -> str:
+    if entry is None:
+        return f'<td title="step {step}: not run"></td>'
+    judged = entry["judgement"]
+    why = judged["reason"] if judged else entry["reason"]
+    known = "known" if entry["known"] else ""
+    title = ", ".join(filter(None, (entry["verdict"], measured(judged), known, why)))
+    estimate = judged["estimate"] if judged else None
+    figure = "" if estimate is None else f"{estimate:.3g}" if abs(estimate) < 1000 else f"{estimate:.0f}"
+    return (
+        f'<td class="verdict {_class(entry)}" title="step {step}: {escape(title)}"><b>{LETTERS[entry["verdict"]]}</b> '
+        f"{figure}</td>"
     )

@@ -3,14 +3,16 @@
 Without scripts it shows all there is but the choice of a layer; `page.js` adds sorting, filters and the theme.
 """
 
+import re
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
 from lib.definitions import DEFAULT, PROTOCOLS, marked
 from lib.reporting.page import audit, claims, figures
+from lib.reporting.page.forest import key
 
-SCRIPT = Path(__file__).with_name("page.js")
+SCRIPT, STYLE = (Path(__file__).with_name(name) for name in ("page.js", "page.css"))
 MOVED = "logits move when positions are stretched (sd)"
 ROTATION = "layers that rotate (R) or not (N)"
 CHANGES = {
@@ -24,6 +26,12 @@ MAIN = ("rope", "drope", "continued")
 """The arms that are named at the top."""
 ALWAYS = ("pretrained", "identity", MOVED, ROTATION)
 """What is shown for every arm even if it is the same."""
+VERDICTS = ("supported", "refuted", "inconclusive")
+OTHERWISE = {"not decidable": "not decidable", "error": "broken", "skipped": "skipped", "not run": "not run"}
+"""What else becomes of a claim, as a sentence says it."""
+DIGITS = 8
+"""Digits of a hash that are shown."""
+HASH = re.compile(r"\b(?:sha256:)?([0-9a-f]{40,64})\b")
 Pictures = Mapping[str, tuple[str, str]]
 
 
@@ -33,9 +41,11 @@ def sections(document: dict, pictures: Pictures) -> list[str]:
         return [*_head(), *_banners(document), audit.page(document), _script()]
     return [
         *_head(),
-        strip(document),
+        result(document),
+        boxes(document["summary"]),
         *_banners(document),
-        _what(document),
+        _pair(document["settings"]),
+        _how_to_read(document["settings"]),
         claims.filters(document),
         claims.table(document),
         claims.series(document),
@@ -59,22 +69,42 @@ def _script() -> str:
     return f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>"
 
 
-def strip(document: dict) -> str:
-    """How many of all registered claims came out how, and every claim by its id."""
-    counts = document["summary"]
-    boxes = [
+def broken(any_test: bool) -> str:
+    """What stands above pytest-html's table of tests that broke; without any, the style hides the table."""
+    return "<h2>Tests that broke</h2>" if any_test else '<p class="no-rows">No test broke.</p>'
+
+
+def result(document: dict) -> str:
+    """One sentence with the result and what the pair is."""
+    settings, counts = document["settings"], document["summary"]
+    first, rest = _split(settings["description"])
+    pair = f"the pair {settings['pair']}{f' ({first})' if first else ''}"
+    if any(counts[name] for name in VERDICTS):
+        more = [f"{counts[name]} {word}" for name, word in OTHERWISE.items() if counts[name]]
+        one, *others, last = [f"{counts[name]} {name}" for name in VERDICTS] + more
+        one = one.replace(" ", " is " if counts["supported"] == 1 else " are ")
+        said = f"Of {counts['registered']} claims, {', '.join([one, *others])} and {last} on {pair}."
+    else:
+        said = f"No verdict on any of {counts['registered']} claims on {pair}."
+    return f'<p class="result">{escape(said)}</p>{f"<p>{escape(rest)}</p>" if rest else ""}'
+
+
+def _split(description: str) -> tuple[str, str]:
+    """The first sentence of a description, fit for brackets, and all the rest."""
+    first, _, rest = " ".join(description.split()).partition(". ")
+    start, *words = first.split(" ")
+    plain = start.lower() if start in ("A", "An", "The") else start
+    return " ".join([plain, *words]).removesuffix("."), rest
+
+
+def boxes(counts: dict) -> str:
+    """How many claims came out how: the three verdicts, and whatever else there is."""
+    shown = "".join(
         f'<span class="verdict {name.replace(" ", "-")}"><b>{number}</b> {name}</span>'
         for name, number in counts.items()
-        if name != "registered" and (number or name in ("supported", "refuted", "inconclusive"))
-    ]
-    total = f'<span class="total">of {counts["registered"]} registered claims</span>'
-    links = "".join(
-        f'<a class="verdict {entry["verdict"].replace(" ", "-")}" href="#claim-{escape(entry["id"])}">'
-        f"{escape(entry['id'])}</a>"
-        for entry in document["claims"]
-        if not entry["label"]
+        if name in VERDICTS or (name != "registered" and number)
     )
-    return f'<div class="strip">{"".join(boxes)}{total}</div><div class="strip small">{links}</div>'
+    return f'<div class="strip">{shown}</div>'
 
 
 def _banners(document: dict) -> list[str]:
@@ -85,7 +115,7 @@ def _banners(document: dict) -> list[str]:
         lines.append("Smoke run (--limit): nothing can be supported.")
     if (protocol := PROTOCOLS.get(document["settings"].get("protocol", DEFAULT))) and protocol.leaks:
         lines.append(f"Protocol {marked(protocol.name)}.")
-    found = [f'<p class="stopped">{escape(line)}</p>' for line in lines]
+    found = [f'<p class="stopped">{short(line)}</p>' for line in lines]
     return found + ([_regression(document["regression"])] if document.get("regression") else [])
 
 
@@ -106,21 +136,23 @@ def _regression(regression: dict) -> str:
     return f'{head}<div class="stopped">{lists}</div>'
 
 
-def _what(document: dict) -> str:
-    settings = document["settings"]
+def _pair(settings: dict) -> str:
+    """Which models the main arms are, and what was odd about them."""
+    arms = "; ".join(f"<b>{escape(arm)}</b> {short(args)}" for arm, args in settings["arms"].items() if arm in MAIN)
+    note = f"<p>{escape(settings['note'])}</p>" if settings["note"] else ""
+    return f'<p class="arms">{arms}</p>{note}'
+
+
+def _how_to_read(settings: dict) -> str:
+    """What is measured, and what the marks and columns mean, folded."""
     how = (
         f"Massive: norm above {settings['threshold']:g} x the mean of the {settings['scope']}, at the "
-        f"{settings['site']} site, {settings['max_tokens']} tokens of each text. {_protocol(settings)}Intervals are "
-        "one-sided bounds at the claim's share of its family's level. The unit of replication is the text: n is their "
-        "number. "
-        "Distance is that of the estimate from the threshold, in half-widths of the interval: beyond +1 the claim is "
-        "supported, beyond -1 it fails. In the plots the needed side is shaded, the dashed line is the threshold, and "
-        "the diamond (an arrow, where it is far away) is the published figure."
+        f"{settings['site']} site, {settings['max_tokens']} tokens of each text. {_protocol(settings)}The unit of "
+        "replication is the text, n their number. Intervals are one-sided bounds at the claim's share of its family's "
+        "level. Distance: how far the estimate lies from the threshold, in half-widths of the interval; beyond +1 the "
+        "claim is supported, beyond -1 it is refuted. Known: the verdict was expected, and its details say why."
     )
-    note = f"<p>{escape(settings['note'])}</p>" if settings["note"] else ""
-    pair = f"<p><b>Pair {escape(settings['pair'])}.</b> {escape(settings['description'])}</p>"
-    arms = "; ".join(f"<b>{escape(arm)}</b> {escape(args)}" for arm, args in settings["arms"].items() if arm in MAIN)
-    return f'{pair}<p class="arms">{arms}</p>{note}<p>{escape(how)}</p>'
+    return f'<details class="how"><summary>How to read this</summary><div>{key()}<p>{escape(how)}</p></div></details>'
 
 
 def _protocol(settings: dict) -> str:
@@ -143,11 +175,11 @@ def _provenance(arms: dict) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in apart)
     rows = "".join(
         f"<tr><th>{escape(arm)}</th>"
-        + "".join(f'<td data-label="{escape(name)}">{escape(values[name])}</td>' for name in apart)
+        + "".join(f'<td data-label="{escape(name)}">{short(values[name])}</td>' for name in apart)
         + "</tr>"
         for arm, values in found.items()
     )
-    same = "; ".join(f"{escape(name)} {escape(next(iter(found.values()))[name])}" for name in alike)
+    same = "; ".join(f"{escape(name)} {short(next(iter(found.values()))[name])}" for name in alike)
     table = f'<table class="provenance cards"><thead><tr><th>arm</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
     return f"<h2>What was measured</h2>{table}<p>The same for every arm: {same}.</p>"
 
@@ -156,6 +188,14 @@ def _flat(origin: dict) -> dict[str, str]:
     """What is known of an arm's weights as text, libraries among it."""
     plain = {key: str(value) for key, value in origin.items() if key not in ("versions", "position_change", "rotation")}
     return {**plain, MOVED: f"{origin['position_change']:.3g}", ROTATION: origin["rotation"], **origin["versions"]}
+
+
+def short(text: str) -> str:
+    """Text as HTML: paths relative to the working directory, and hashes by their first digits, whole on hovering."""
+    here = f"{Path.cwd().as_posix().rstrip('/')}/"
+    # a path begins a word or follows a sign; one that only ends like the directory is another
+    text = re.sub(rf"(?<![\w./~-]){re.escape(here)}", "", text) if len(here) > 1 else text
+    return HASH.sub(lambda found: f'<span class="hash" title="{found[0]}">{found[1][:DIGITS]}</span>', escape(text))
 
 
 def _texts(settings: dict) -> str:

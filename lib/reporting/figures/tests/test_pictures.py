@@ -3,15 +3,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import xarray as xr
+from fixtures.trial import claim_tests
 
 from fixtures.planted.records import frequency
 from fixtures.planted.subjects import bands
-from fixtures.plugin.trial import claim_tests
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Disruption
 from lib.effects.trajectory import Trajectory
 from lib.reporting.figures import bands, figures, layers, series
-from lib.reporting.figures.pictures import draw
+from lib.reporting.figures.figures import as_svg
+from lib.reporting.figures.pictures import GROUPS, PICTURES, _drawn, draw, write_all
 from lib.reporting.page import figures
 
 pytestmark = pytest.mark.cpu
@@ -78,7 +79,7 @@ def test_every_claim_has_its_figure_where_there_is_something_to_draw(read, witho
 @pytest.mark.parametrize("name", ["counts", "query_per_layer", "value_per_layer", "change_per_layer", "slow_share"])
 def test_a_figure_goes_by_the_name_of_what_draws_it(read, values, name):
     drawing = getattr(figures, name, None) or getattr(layers, name)
-    assert draw(read)[name][0] == drawing(values)
+    assert draw(read)[name][0] == as_svg(drawing(values))
 
 
 def test_the_same_data_gives_the_same_figures(read):
@@ -94,24 +95,53 @@ def test_a_figure_that_cannot_be_drawn_takes_no_other_with_it(read, values):
     assert figures.gallery(found).count("<img ") == sum(bool(svg) for svg, _ in found.values())
 
 
+def test_every_figure_has_a_name_of_its_own_and_a_group():
+    assert len(GROUPS) == len(PICTURES)
+    assert list(dict.fromkeys(GROUPS.values())) == [
+        "Counts", "Layers", "Frequency and weights", "Damage", "Recalibration", "Rescaling and sites", "Threshold",
+    ]  # fmt: skip
+
+
+def test_no_legend_covers_anything(read):
+    drawn = [found for _, found, _ in _drawn(read)]
+    assert len(drawn) == len(PICTURES) - 1  # all but that of thresholds
+    for figure in drawn:
+        figure.draw_without_rendering()
+        boxes = [axes.get_window_extent() for axes in figure.axes]
+        assert all(axes.get_legend() is None for axes in figure.axes)
+        assert not any(legend.get_window_extent().overlaps(box) for legend in figure.legends for box in boxes)
+
+
+def test_every_figure_is_written_as_svg_and_as_png(read, values, tmp_path):
+    values.records["rope"]["query_norm"].values[:] = 0
+    given = {"massive_values": values, "bands": read["bands"]}
+    written = write_all(tmp_path / "new" / "folder", given)
+    names = {name for name, (svg, _) in draw(given).items() if svg}
+    assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == {path.name for path in written}
+    assert {path.name for path in written} == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
+    assert "lorenz_query" not in names
+    assert (tmp_path / "new" / "folder" / "bands.svg").read_text() == draw(given)["bands"][0]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written if path.suffix == ".png")
+
+
 def test_without_records_there_are_no_figures():
     assert draw({}) == {}
 
 
 def test_a_figure_shows_the_figures_of_the_data(values, disruption):
-    assert ">6<" in figures.counts(values)  # 1 + 2 + 3 in every text
+    assert ">6<" in as_svg(figures.counts(values))  # 1 + 2 + 3 in every text
     baseline = np.exp(np.mean([1.0, 1.2, 0.9]))
-    assert f">{baseline:.4g}<" in figures.perplexity(disruption)
+    assert f">{baseline:.4g}<" in as_svg(figures.perplexity(disruption))
 
 
 def test_the_figure_of_bands_says_what_either_costs():
-    svg = bands.bands(bands(0.5, -0.125, spread=0.0))
+    svg = as_svg(bands.bands(bands(0.5, -0.125, spread=0.0)))
     assert ">slow: +0.5 (16 channels)<" in svg
     assert ">fast: -0.125 (16 channels)<" in svg
 
 
 def test_figures_of_a_series_show_its_steps_and_counts(course):
-    svg = series.query_heat_map(course)
+    svg = as_svg(series.query_heat_map(course))
     for text in ("100", "200", "300", "1", "2", "3"):
         assert f">{text}<" in svg
 
@@ -119,34 +149,36 @@ def test_figures_of_a_series_show_its_steps_and_counts(course):
 def test_the_figure_of_rescaled_arms_shows_their_counts_and_losses(values):
     louder = values.records["yarn"].copy(deep=True)
     louder["query_norm"][0, 0, 1, 0] = 100
-    svg = series.rescaled(MassiveValues({**values.records, "yarn": louder}))
+    svg = as_svg(series.rescaled(MassiveValues({**values.records, "yarn": louder})))
     assert svg.count(">6.25<") == 1  # one text of four has one more
     assert [svg.count(f">{name}<") for name in ("RoPE", "linear", "yarn", "ntk")] == [1, 1, 1, 0]
     assert svg.count(">loss 1.75<") == 3
 
 
 def test_a_lorenz_figure_shows_the_gini_coefficients(values):
-    assert series.lorenz_curves(values, "key").count(f"Gini {values.gini('rope', 'key').mean():.3f}") == 2
+    assert as_svg(series.lorenz_curves(values, "key")).count(f"Gini {values.gini('rope', 'key').mean():.3f}") == 2
 
 
 def test_a_figure_of_layers_says_where_nothing_is_massive(values):
     record = values.records["rope"].copy(deep=True)
     record["query_norm"][:, 1] = 1
-    svg = series.overlap_per_layer(MassiveValues({"rope": record, "drope": record}), "query")
+    svg = as_svg(series.overlap_per_layer(MassiveValues({"rope": record, "drope": record}), "query"))
     assert svg.count(">none<") == 1
 
 
 def test_the_figure_of_kinds_names_every_kind_and_draws_every_text(disruption):
-    svg = figures.damage_by_kind(disruption)
+    svg = as_svg(figures.damage_by_kind(disruption))
     assert svg.count(">plain<") == svg.count(">odd<") == 1
-    assert svg != figures.damage_by_kind(Disruption({a: r.isel(text=[0, 1]) for a, r in disruption.records.items()}))
+    assert svg != as_svg(
+        figures.damage_by_kind(Disruption({a: r.isel(text=[0, 1]) for a, r in disruption.records.items()}))
+    )
 
 
 def test_a_text_that_gains_from_zeroing_is_drawn_where_the_smallest_increase_is(disruption):
     def drawn(rise):
         record = disruption.records["rope"].copy(deep=True)
         record["nll"].values[0] = 1.0, 1.0 + rise, 1.0  # the only text of its kind
-        return figures.damage_by_kind(Disruption({"rope": record, "drope": record}))
+        return as_svg(figures.damage_by_kind(Disruption({"rope": record, "drope": record})))
 
     least = np.log1p(figures.LEAST_PERCENT / 100)
     assert drawn(-0.1) == drawn(least) != drawn(10 * least)

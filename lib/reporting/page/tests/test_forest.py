@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.judging.verdicts import assess, undecided
-from lib.reporting.page.forest import WIDTH, forest
+from lib.reporting.page.forest import KEY, WIDTH, forest, key
+from lib.reporting.sentences import measured
 
 pytestmark = pytest.mark.cpu
 number = st.floats(-1e6, 1e6, allow_nan=False)
@@ -75,6 +76,39 @@ def test_several_runs_lie_below_each_other_on_one_axis():
     assert [g["class"] for g in elements(svg, "g")] == ["supported", "refuted"]
 
 
+def test_rows_have_their_names_on_the_left_and_their_figures_on_the_right():
+    svg = forest([judged(), judged(values=(19.0, 20.0, 21.0))], rows=["first", "second"])
+    words = [(float(e.attrib["x"]), e.text) for e in ElementTree.fromstring(svg).iter("text")]
+    (plot,) = [e for e in ElementTree.fromstring(svg).iter("g") if e.attrib["class"] == "plot"]
+    left, width = float(plot.attrib["transform"][10:-3]), float(ElementTree.fromstring(svg).attrib["width"])
+    assert [text for x, text in words if x == 0] == ["first", "second"]
+    assert [text for x, text in words if left + WIDTH < x < width] == [
+        f"{measured(judged())} supported",
+        f"{measured(judged(values=(19.0, 20.0, 21.0)))} refuted",
+    ]
+    assert "second: 20" in ElementTree.fromstring(svg).attrib["aria-label"]
+
+
+def test_a_row_without_an_estimate_takes_no_name():
+    svg = forest([undecided("nothing is there").as_dict(), judged()], rows=["first", "second"])
+    assert ">second<" in svg
+    assert ">first<" not in svg
+
+
+def test_a_long_name_is_cut_in_the_picture_and_whole_in_its_words():
+    name = "x" * 200
+    svg = forest([judged()], rows=[name])
+    assert len(next(ElementTree.fromstring(svg).iter("text")).text) < 40
+    assert f"{name}: 10" in svg
+    assert float(ElementTree.fromstring(svg).attrib["width"]) < 800
+
+
+def test_every_mark_of_the_key_is_drawn_with_its_words():
+    items = list(ElementTree.fromstring(key()).iter("li"))
+    assert ["".join(item.itertext()).strip() for item in items] == list(KEY)
+    assert all(len(list(item.find("svg"))) > 0 for item in items)
+
+
 def test_without_an_estimate_there_is_no_picture():
     assert forest([undecided("nothing is there").as_dict()]) == ""
 
@@ -83,3 +117,6 @@ def test_texts_are_escaped():
     svg = forest([judged()], label='"><img src=x>')
     assert "<img" not in svg
     assert ElementTree.fromstring(svg).attrib["aria-label"].startswith('"><img src=x>; 10')
+    named = forest([judged()], rows=['"><img src=x>'])
+    assert "<img" not in named
+    assert next(ElementTree.fromstring(named).iter("text")).text == '"><img src=x>'

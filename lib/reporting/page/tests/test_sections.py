@@ -1,16 +1,18 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from fixtures.plugin.document import complete
-from fixtures.plugin.registry import registered
+from fixtures.document import complete
+from fixtures.registry import registered
 
 from fixtures.planted.subjects import massive_values, repeated, study_counts, study_losses
-from lib.judging.verdicts import all_of, assess
+from fixtures.plugin.judging import strip
+from lib.judging.verdicts import all_of, assess, undecided
 from lib.reporting.figures.heat_maps import heat_maps
 from lib.reporting.figures.pictures import draw
 from lib.reporting.page import claims, figures, sections
-from lib.reporting.page.sections import strip
+from lib.reporting.page.forest import KEY
 
 pytestmark = pytest.mark.cpu
 
@@ -32,6 +34,12 @@ def entry(**changes):
     said = dict.fromkeys(("statement", "how", "source", "published", "known", "reason", "figure"), EVIL)
     found = {**plain, **said, "texts": "count", "judgement": all_of([judgement, judgement]).as_dict(), **changes}
     return complete(found) | {name: changes[name] for name in ("published_estimate",) if name in changes}
+
+
+def unjudged(label, reason):
+    """A part of a claim of which nothing was estimated."""
+    asked = assess([1.0, 2.0], label=label).at_most(9)
+    return replace(asked, verdict="inconclusive", estimate=None, low=None, high=None, reason=reason)
 
 
 def against(sentences, **lists):
@@ -97,10 +105,13 @@ def test_everything_on_the_page_is_escaped_and_every_tag_is_closed(parsed):
     early = entry(id="Q1@step5", label="step5")
     odd = entry(id=EVIL)
     broken = entry(id="K1", claim="K1", verdict="error", judgement=None)
-    made = document(entry(), odd, early, broken, steps={"drope@step5": 5, "drope": 9})
-    html = "".join(sections.sections(made, {EVIL: ("<svg/>", EVIL)}))
+    without = entry(id="V1", claim="V1", verdict="skipped", judgement=None, family=EVIL)
+    partly = all_of([assess([1.0, 2.0], unit=EVIL, label=EVIL).at_most(9), unjudged(EVIL, EVIL)])
+    open_part = entry(id="L1", claim="L1", judgement=partly.as_dict())
+    made = document(entry(), odd, early, broken, without, open_part, steps={"drope@step5": 5, "drope": 9})
+    html = "".join(sections.sections(made, {EVIL: ("<svg/>", EVIL), f"{EVIL}2": ("", EVIL)})) + sections.broken(True)
     assert "<img src=x" not in html
-    assert html.count("&lt;img src=x") > 40
+    assert html.count("&lt;img src=x") > 60
     assert [attrs for tag, attrs in parsed(html) if tag == "img" and not attrs["src"].startswith("data:")] == []
     assert [name for _, attrs in parsed(html) for name in attrs if name.startswith("on")] == []
 
@@ -144,29 +155,135 @@ def test_a_claim_that_broke_has_a_row_without_figures(parsed):
 
 def test_claims_that_did_not_run_are_named():
     table = claims.table(document(entry()))
-    assert table.count("<tbody") == 1
+    assert table.count("<tbody id=") == 1
     assert text_of(table).count("K1, V1, A1[query]") == 1
 
 
-def test_the_strip_counts_out_of_all_registered_claims_and_links_to_each():
-    html = sections.strip(document(entry(), entry(id="K1", claim="K1", verdict="refuted")))
-    assert text_of(html).startswith(f"1 supported 1 refuted 0 inconclusive {len(registered()) - 2} not run")
-    assert re.findall('class="verdict ([a-z-]+)" href="#claim-(.*?)"', html) == [("supported", "Q1"), ("refuted", "K1")]
+def test_the_page_begins_with_one_sentence_on_the_result_and_the_pair():
+    made = document(
+        entry(), entry(id="K1", claim="K1", verdict="refuted"), pair="toy", description="A tiny\npair. Odd."
+    )
+    rest, every = len(registered()) - 2, len(registered())
+    said = f"Of {every} claims, 1 is supported, 1 refuted, 0 inconclusive and {rest} not run on the pair toy"
+    assert text_of(sections.result(made)) == f"{said} (a tiny pair). Odd."
 
 
-def test_a_series_has_a_row_of_checkpoints_for_every_claim_that_was_judged_at_them():
-    early = entry(id="Q1@step5", label="step5", verdict="refuted")
-    broken = entry(id="Q1@step9", label="step9", verdict="error", judgement=None, reason=EVIL)
-    steps = {"drope@step5": 5, "drope@step9": 9, "drope": 12}
+def test_a_run_without_verdicts_begins_with_that():
+    made = document(entry(verdict="error", judgement=None), pair="mine", description="")
+    assert text_of(sections.result(made)) == f"No verdict on any of {len(registered())} claims on the pair mine."
+
+
+def test_the_boxes_are_the_three_verdicts_and_whatever_else_there_is():
+    counts = document(entry(), entry(id="K1", claim="K1", verdict="error", judgement=None))["summary"]
+    said = f"1 supported 0 refuted 0 inconclusive 1 error {len(registered()) - 2} not run"
+    assert text_of(sections.boxes(counts)) == said
+
+
+def test_claims_stand_under_the_heading_of_their_family_in_the_order_of_the_document():
+    made = document(entry(), entry(id="L1", family="layers"), entry(id="K1", verdict="refuted"))
+    bodies = claims.table(made).split("<tbody")[1:]
+    assert [re.findall("<h3>(.*?)</h3>|id=.claim-([A-Z0-9]+)", body)[0] for body in bodies] == [
+        ("Counts", ""), ("", "Q1"), ("", "K1"), ("Layers", ""), ("", "L1"),
+    ]  # fmt: skip
+    assert text_of(bodies[0]).endswith("Counts 1 supported, 1 refuted; level 0.05, shared by 5 tests")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verdict": "inconclusive", "judgement": undecided("too few").as_dict(), "reason": ""},
+        {"verdict": "skipped", "judgement": None, "reason": "too few"},
+    ],
+)
+def test_a_claim_without_a_subject_is_one_folded_line_with_its_reason(parsed, changes):
+    html = claims.table(document(entry(statement="counts fall", known="", **changes), entry(id="K1")))
+    rows, line = html.split('<tbody id="claim-Q1"')  # after the claims of its family that have an estimate
+    assert 'id="claim-K1"' in rows
+    assert line.startswith(' class="folded"')
+    summary = line.split("</summary>")[0]
+    assert text_of(summary.partition(">")[2]) == f"Q1 counts fall {changes['verdict']} too few"
+    assert "data-order" not in line
+    assert [tag for tag, _ in parsed(html)].count("details") == 2
+
+
+@pytest.mark.parametrize(("half_widths", "said"), [(10, "+10"), (10.1, "&gt; 10"), (-101, "&lt; -10"), (-2.57, "-2.6")])
+def test_a_distance_beyond_ten_half_widths_is_no_number(half_widths, said):
+    made = entry() | {"half_widths": half_widths}
+    row = claims.row(made, 0, document()["settings"])
+    assert f'<td data-label="Distance">{said}</td>' in row
+    assert f'data-distance="{half_widths}"' in row
+
+
+@pytest.mark.parametrize(("verdict", "said"), [("refuted", "known"), ("supported", "holds now")])
+def test_that_a_verdict_was_expected_is_a_chip_and_its_reason_is_folded(verdict, said):
+    made = entry(known="since so", verdict=verdict)
+    chip, folded = claims.row(made, 0, document()["settings"]).split("<details>")
+    assert text_of(chip).endswith(f"{verdict} {said}")
+    assert "since so" in text_of(folded)
+
+
+def test_parts_of_a_claim_share_a_plot_where_rule_and_unit_agree():
+    parts = [assess([1.0, 2.0, 3.0], unit=unit, label=f"part {i}").at_most(9) for i, unit in enumerate("aab")]
+    html = claims.details(
+        entry(judgement=all_of([*parts, unjudged("rest", "too few")]).as_dict()), document()["settings"]
+    )
+    plots = re.findall(r'<svg class="forest".*?</svg>', html)
+    assert [plot.count("<circle") for plot in plots] == [2, 1]
+    assert [re.findall(">(part [0-9])<", plot) for plot in plots] == [["part 0", "part 1"], ["part 2"]]
+    assert "<li>rest: inconclusive, too few</li>" in html
+
+
+def test_a_series_is_a_grid_of_claims_and_steps(parsed):
+    early = entry(id="Q1@step5", label="step5", verdict="refuted", known="")
+    broken = entry(id="Q1@step9", label="step9", verdict="error", judgement=None, known="", reason=EVIL)
+    steps = {"drope@step5": 5, "drope@step7": 7, "drope@step9": 9, "drope": 12}
     html = claims.series(document(entry(), early, broken, entry(id="K1", claim="K1"), steps=steps))
-    assert re.findall(r'class="chip verdict (\w+)".*?<b>(\d+)</b>', html) == [
-        ("refuted", "5"),
-        ("error", "9"),
-        ("supported", "12"),
-    ]
+    assert re.findall('<th scope="col">(.*?)</th>', html) == ["step", "5", "7", "9", "12"]
+    cells = [(attrs.get("class", ""), attrs["title"]) for tag, attrs in parsed(html) if tag == "td"]
+    assert [kind for kind, _ in cells] == ["verdict refuted", "", "verdict error", "verdict supported"]
+    assert cells[0][1].startswith("step 5: refuted, 2 [")
+    assert [title for _, title in cells[1:3]] == ["step 7: not run", f"step 9: error, {EVIL}"]
+    assert "S supported, R refuted, E error" in html
     assert "K1" not in html
-    assert "<img" not in html
+
+
+def test_without_earlier_checkpoints_there_is_no_grid():
     assert claims.series(document(entry())) == ""
+
+
+def test_hashes_have_eight_digits_and_are_whole_on_hovering():
+    digits = "0123456789abcdef" * 4
+    assert text_of(sections.short(f"sha256:{digits}")) == "01234567"
+    assert f'title="sha256:{digits}"' in sections.short(f"sha256:{digits}")
+    assert sections.short("step 0123456789") == "step 0123456789"
+
+
+def test_paths_below_the_working_directory_are_relative(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert sections.short(f"pretrained={tmp_path}/a/b,rope=off") == "pretrained=a/b,rope=off"
+    for other in (f"{tmp_path}2/a", f"/elsewhere{tmp_path}/a", "meta-llama/Llama-2-7b-hf"):
+        assert sections.short(other) == other
+
+
+def test_figures_stand_under_their_groups_and_those_not_drawn_in_one_folded_line(parsed):
+    found = {
+        "counts": ("<svg/>", "Bars"),
+        "loss_over_steps": ("<svg/>", "Loss"),
+        "sites": ("", "Sites: not drawn, since"),
+    }
+    html = figures.gallery(found)
+    assert re.findall('<h3>(.*?)</h3>|<figure id="(.*?)"', html) == [
+        ("Counts", ""), ("", "figure-counts"), ("Recalibration", ""), ("", "figure-loss_over_steps"),
+    ]  # fmt: skip
+    assert html.count("<img") == 2
+    assert [attrs["id"] for tag, attrs in parsed(html) if tag == "li"] == ["figure-sites"]
+    assert "Not drawn: sites" in text_of(html.split("<details>")[1])
+
+
+def test_what_the_marks_mean_is_drawn_and_folded(parsed):
+    html = sections._how_to_read(document()["settings"])
+    assert [tag for tag, _ in parsed(html)].count("svg") == len(KEY)
+    assert html.startswith('<details class="how"><summary>How to read this</summary>')
 
 
 def test_what_differs_between_arms_is_a_column_and_the_rest_is_said_once():
@@ -197,18 +314,18 @@ def test_what_changed_since_the_baseline_is_reported_apart():
         ),
         ("africa2026", r"africa2026 \(10 controls, seed 0\): .* chosen on the texts that are scored: leaks", True),
         ("jin2025", "protocol jin2025: the channel with the largest norm .* so it does not leak", False),
-        ("", "tokens of each text. Intervals are", False),
+        ("", "tokens of each text. The unit of replication", False),
     ],
 )
 def test_the_page_says_how_experiment_2_was_made_and_warns_where_it_leaks(protocol, said, leaks):
     made = document(protocol=protocol, controls=10)
-    assert re.search(said, sections._what(made))
+    assert re.search(said, sections._how_to_read(made["settings"]))
     banners = [text_of(banner) for banner in sections._banners(made) if "Protocol" in banner]
     assert banners == ["Protocol africa2026 (chosen on the texts that are scored: leaks)."] * leaks
 
 
 def test_a_document_from_before_there_were_protocols_is_of_the_default_one():
-    assert "protocol held-out" in sections._what(document())
+    assert "protocol held-out" in sections._how_to_read(document()["settings"])
 
 
 def test_a_smoke_run_says_so():
@@ -228,10 +345,10 @@ def test_arms_with_layers_of_their_own_have_sliders_of_their_own(parsed, shape, 
 
 
 @pytest.mark.slow
-def test_the_page_of_a_7b_model_stays_below_3_mb():
+def test_the_page_of_a_7b_model_stays_below_1_5_mb():
     values, losses = study_counts(), study_losses()
     pictures = draw({"massive_values": values, "disruption": losses})
     every = [entry(id=claim, claim=claim) for claim in registered()]
     made = document(*every) | {"heat_maps": heat_maps(values)}
     size = sum(map(len, sections.sections(made, pictures)))
-    assert 1_000_000 < size < 2_500_000  # the rest is pytest-html's own
+    assert 500_000 < size < 1_300_000  # the rest is pytest-html's own

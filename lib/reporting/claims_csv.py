@@ -1,0 +1,43 @@
+"""The claims of a run's document as a table for spreadsheets: one row per claim, earlier checkpoints among them."""
+
+import csv
+import io
+
+PLAIN = ("id", "claim", "label", "family", "statement", "verdict")
+JUDGED = ("estimate", "low", "high", "unit", "rule")
+LAST = ("half_widths", "published", "published_estimate", "reason", "known")
+COLUMNS = (*PLAIN, *JUDGED, "limit", "upper_limit", "alpha", "n", *LAST)
+"""A rule has one limit, or a lower and an upper one."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins so for a formula."""
+
+
+def claims_csv(document: dict) -> str:
+    """CSV of every claim entry of a document, with a head of COLUMNS; what does not exist is an empty cell.
+
+    Numbers have all their digits. A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    out = io.StringIO()
+    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: _cell(value) for name, value in _row(entry).items()} for entry in document["claims"])
+    return out.getvalue()
+
+
+def _row(entry: dict) -> dict:
+    judged = entry["judgement"] or {}
+    lower, upper, *_ = *judged.get("limits", ()), None, None
+    found = {name: entry[name] for name in (*PLAIN, *LAST)} | {name: judged.get(name) for name in (*JUDGED, "n")}
+    return {
+        **found,
+        "limit": lower,
+        "upper_limit": upper,
+        "alpha": judged.get("alpha") or entry["alpha"],
+        "reason": entry["reason"] or judged.get("reason"),
+    }
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return value

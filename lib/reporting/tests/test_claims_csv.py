@@ -1,0 +1,55 @@
+import csv
+import io
+
+import pytest
+
+from lib.judging.verdicts import assess, undecided
+from lib.reporting.claims_csv import COLUMNS, claims_csv
+
+pytestmark = pytest.mark.cpu
+
+
+def entry(judgement=None, **changes):
+    plain = dict.fromkeys(("label", "published_estimate", "half_widths"))
+    plain |= {"id": "Q1", "claim": "Q1", "family": "counts", "statement": "query loses", "verdict": "supported"}
+    plain |= {"alpha": 0.01, "published": "", "reason": "", "known": ""}
+    return {**plain, "judgement": judgement and judgement.as_dict(), **changes}
+
+
+def rows(*entries):
+    return list(csv.DictReader(io.StringIO(claims_csv({"claims": list(entries)}))))
+
+
+def test_every_number_of_a_claim_can_be_read_back():
+    judged = assess([1 / 3, 2.0, 3.0], unit="%").within(-9, 9)
+    (row,) = rows(entry(judged, half_widths=-2.5, published_estimate=-38.9))
+    assert tuple(row) == COLUMNS
+    assert [float(row[key]) for key in ("estimate", "low", "high")] == [judged.estimate, judged.low, judged.high]
+    assert [float(row[key]) for key in ("limit", "upper_limit", "n")] == [-9, 9, 3]
+    assert [float(row[key]) for key in ("half_widths", "published_estimate")] == [-2.5, -38.9]
+    assert (row["rule"], row["unit"]) == ("in [-9, 9]", "%")
+
+
+def test_checkpoints_have_rows_of_their_own():
+    found = rows(entry(), entry(id="Q1@step5", label="step5"))
+    assert [(row["id"], row["label"]) for row in found] == [("Q1", ""), ("Q1@step5", "step5")]
+
+
+def test_a_claim_without_a_judgement_has_empty_cells_and_its_reason():
+    skipped, undetermined = rows(entry(reason="no series"), entry(undecided("nothing is massive")))
+    assert (skipped["estimate"], skipped["rule"], skipped["reason"]) == ("", "", "no series")
+    assert (undetermined["estimate"], undetermined["reason"]) == ("", "nothing is massive")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
+def test_no_text_becomes_a_formula_and_no_number_becomes_a_text(start):
+    evil = f"{start}1+cmd|'/c calc'!A0"
+    (row,) = rows(entry(assess([-1.0, -2.0], unit=evil).at_most(-30), statement=evil, published=evil, known=evil))
+    assert {row[key] for key in ("statement", "published", "known", "unit")} == {f"'{evil}"}
+    assert float(row["estimate"]) == -1.5
+    assert row["limit"] == "-30"
+
+
+def test_commas_quotes_and_lines_stay_in_their_cell():
+    (row,) = rows(entry(known='a, "b"\nc'))
+    assert row["known"] == 'a, "b"\nc'
