@@ -1,8 +1,8 @@
-"""Compares published figures: what is said with what is stored, and what is given with what follows from the rest.
+"""Compares published figures: the text with the store, and each figure with the one that follows from the others.
 
 Text and store agree when they are within 2 percent of the larger of the two, or within two standard deviations over
-texts, published or following from published ones. What follows from other figures of the same source must be met within
-the rounding of all that take part.
+texts, published or following from published ones. A figure agrees with the one that follows from other figures of the
+same source when the two are equal within the rounding of all of them.
 """
 
 from dataclasses import replace
@@ -18,11 +18,11 @@ Compared = dict[str, str | float | bool | None]
 
 
 def compared(published: Published) -> list[Compared]:
-    """Everything that both columns hold, then all arithmetic within a column: one row for each.
+    """One row for each figure that both columns hold, then one for each figure that others of its column imply.
 
-    A row: `what`; `how` (`text and store`, `arithmetic of the text`, `arithmetic of the store`); `said` and `held` (for
-    arithmetic: what follows); `spread` (None where none is known); `ratio` (held / said, None where that is 0);
-    `agrees`.
+    A row: `what` names the figure; `how` is `text and store`, `arithmetic of the text` or `arithmetic of the store`;
+    `said` and `held` are the two numbers (in arithmetic, `held` is the one that follows); `spread` is their larger
+    standard deviation (None if unknown); `ratio` is held / said (None if `said` is 0); and `agrees`.
     """
     given = {name: _given(column) for name, column in published.columns.items()}
     follows = {name: _follows(column, published) for name, column in published.columns.items()}
@@ -30,40 +30,40 @@ def compared(published: Published) -> list[Compared]:
     if len(given) == 2:
         text, stored = (follows[name] | _with_spreads(given[name], follows[name]) for name in ("text", "stored"))
         rows += [
-            _row(what, "text and store", one, stored[what], _close(one, stored[what]))
-            for what, one in text.items()
-            if what in stored
+            _row(name, "text and store", one, stored[name], _close(one, stored[name]))
+            for name, one in text.items()
+            if name in stored
         ]
-    for name, source in (("text", "arithmetic of the text"), ("stored", "arithmetic of the store")):
-        for what, one in given.get(name, {}).items():
-            if other := follows[name].get(what):
-                rows.append(_row(what, source, one, other, _within_rounding(one, other)))
+    for column, how in (("text", "arithmetic of the text"), ("stored", "arithmetic of the store")):
+        for name, one in given.get(column, {}).items():
+            if other := follows[column].get(name):
+                rows.append(_row(name, how, one, other, _within_rounding(one, other)))
     return rows
 
 
 def _with_spreads(given: dict[str, Quantity], follows: dict[str, Quantity]) -> dict[str, Quantity]:
-    """A figure without a standard deviation has the one that follows for it from published ones."""
-    spreads = {what: other.spread for what, other in follows.items()}
+    """The given figures; one without a standard deviation gets the one that follows from published figures."""
+    spreads = {name: other.spread for name, other in follows.items()}
     return {
-        what: replace(one, spread=spreads.get(what) if one.spread is None else one.spread)
-        for what, one in given.items()
+        name: replace(one, spread=spreads.get(name) if one.spread is None else one.spread)
+        for name, one in given.items()
     }
 
 
-def _row(what: str, how: str, said: Quantity, held: Quantity, agrees: bool) -> Compared:
-    spread = max((q.spread for q in (said, held) if q.spread is not None), default=None)
-    ratio = held.value / said.value if said.value else None
-    what += " (said: above)" * said.at_least
-    row = {"what": what, "how": how, "said": said.value, "held": held.value, "spread": spread, "ratio": ratio}
+def _row(name: str, how: str, one: Quantity, other: Quantity, agrees: bool) -> Compared:
+    spread = max((q.spread for q in (one, other) if q.spread is not None), default=None)
+    ratio = other.value / one.value if one.value else None
+    name += " (said: above)" * one.at_least
+    row = {"what": name, "how": how, "said": one.value, "held": other.value, "spread": spread, "ratio": ratio}
     return {**row, "agrees": agrees}
 
 
-def _close(said: Quantity, held: Quantity) -> bool:
-    if said.at_least:
-        return held.value >= said.value
-    reach = max(DEVIATIONS * (q.spread or 0) for q in (said, held))
-    largest = max(abs(said.value), abs(held.value))
-    return abs(said.value - held.value) <= max(TOLERANCE * largest, reach)
+def _close(text: Quantity, stored: Quantity) -> bool:
+    if text.at_least:
+        return stored.value >= text.value
+    reach = max(DEVIATIONS * (q.spread or 0) for q in (text, stored))
+    largest = max(abs(text.value), abs(stored.value))
+    return abs(text.value - stored.value) <= max(TOLERANCE * largest, reach)
 
 
 def _within_rounding(given: Quantity, follows: Quantity) -> bool:
@@ -72,24 +72,24 @@ def _within_rounding(given: Quantity, follows: Quantity) -> bool:
 
 
 def _given(column: Column) -> dict[str, Quantity]:
-    """The figures that are there, by what they say; means of trials."""
-    found = {}
-    for what, entry in column.figures.items():
-        if what == ("d above",):
-            found |= {_name("d", arm): Quantity(entry.value, entry.value, float("inf"), at_least=True) for arm in ARMS}
-        elif what[0] not in ("layers", "control seeds"):
-            found[_name(*what)] = quantity(entry)
-    return found
+    """The column's own figures by name, trials as their mean."""
+    given = {}
+    for meaning, entry in column.figures.items():
+        if meaning == ("d above",):
+            given |= {_name("d", arm): Quantity(entry.value, entry.value, float("inf"), at_least=True) for arm in ARMS}
+        elif meaning[0] not in ("layers", "control seeds"):
+            given[_name(*meaning)] = quantity(entry)
+    return given
 
 
 def _follows(column: Column, published: Published) -> dict[str, Quantity]:
-    """What the other figures of a column make of each, by the same words."""
-    return {_name(*what): found for what, found in follow(column, published.layers)}
+    """The figures that follow from others of the column, by name."""
+    return {_name(*meaning): implied for meaning, implied in follow(column, published.layers)}
 
 
-def _name(*what: str) -> str:
-    """What a figure is, in words."""
-    match what:
+def _name(*meaning: str) -> str:
+    """The meaning of a figure in words."""
+    match meaning:
         case ("total", arm, name):
             return f"massive {name} values under {arm}"
         case ("change", name):
@@ -118,4 +118,4 @@ def _name(*what: str) -> str:
             return "p of rope against drope"
         case ("reliance",):
             return "reliance of rope over that of drope, in percent of perplexity"
-    raise ValueError(f"no words for the figure {what}")
+    raise ValueError(f"no words for the figure {meaning}")

@@ -1,16 +1,17 @@
-"""What claims ask of records, answered from published figures: stands in for `lib.effects` as far as the figures go.
+"""Published figures in the place of records: they answer claims like `lib.effects`, as far as they go.
 
-A figure that is not there raises NotPublished, and the claim that asks for it cannot be decided. The first dimension of
-arrays is the text, as in `lib.effects`.
+A question that no figure answers raises NotPublished, and the claim that asks it cannot be decided. The first dimension
+of arrays is the text, as in `lib.effects`.
 
-Where a mean and a standard deviation over texts are published, `totals` gives an *equivalent sample*: as many numbers
-as there were texts, with exactly that mean and that standard deviation (n - 1 in its denominator), and with deviations
-that are exactly uncorrelated between tensors and arms. Student's t interval depends on nothing else, so for what is
-linear in the totals it is exact but for that correlation, which no study publishes (counts of the same texts usually
-rise and fall together, which makes the true interval of a difference narrower). A percent change is taken to first
-order in the deviations (the delta method). A figure without a standard deviation is one number, n = 1.
+Where a mean and a standard deviation over texts are published, `totals` gives an *equivalent sample*: one number for
+each text of the study, with exactly that mean and that standard deviation (n - 1 in its denominator), and with
+deviations that are exactly uncorrelated between tensors and arms. Student's t interval depends on nothing else, so for
+anything linear in the totals it is exact but for that correlation, which no study publishes (counts of the same texts
+usually rise and fall together, which makes the true interval of a difference narrower). A percent change is taken to
+first order in the deviations (the delta method). A figure without a standard deviation is one number, n = 1.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -27,7 +28,7 @@ GIVES = {"text": "the write-up's text gives", "stored": "the stored results give
 
 @dataclass(frozen=True)
 class PublishedValues(Rates):
-    """The massive values of both arms as one column has them: see `lib.effects.MassiveValues`.
+    """The massive values of both arms by the figures of one column: see `lib.effects.MassiveValues`.
 
     Both arms of a study have the same shape.
     """
@@ -41,7 +42,7 @@ class PublishedValues(Rates):
         return total.value + (total.spread * self._deviations(arm, name) if total.spread is not None else np.zeros(1))
 
     def counts(self, arm: str, name: str) -> np.ndarray:
-        """Number of massive channels [1, layer]; NaN for layers of which nothing is published."""
+        """Number of massive channels [1, layer]; NaN for layers without a figure."""
         if layers := self.column.series("layers", arm, name):
             return np.array([[layer.value for layer in layers]])
         first = self.column.get("layer 1", arm) if name == "query" else None
@@ -57,7 +58,7 @@ class PublishedValues(Rates):
 
     @property
     def uneven(self) -> bool:
-        """Have query and value different numbers of channels? Not so where the study does not say."""
+        """Do query and value have different numbers of channels? False if the study does not say."""
         try:
             return super().uneven
         except NotPublished:
@@ -83,10 +84,11 @@ class PublishedValues(Rates):
     def percent_change(self, name: str, arm: str = "drope") -> np.ndarray:
         """Change of the total from the RoPE arm to `arm`, in percent of the RoPE arm's [text], to first order."""
         before, after = self.totals("rope", name), self.totals(arm, name)
-        first, then = self._total("rope", name).value, self._total(arm, name).value
-        if not first:
+        mean_before, mean_after = self._total("rope", name).value, self._total(arm, name).value
+        if not mean_before:
             raise NoSubject(f"there is no massive {name} value in the RoPE arm, so there is no percent change of it")
-        return 100 * ((after - then) / first - then * (before - first) / first**2 + then / first - 1)
+        deviations = (after - mean_after) / mean_before - mean_after * (before - mean_before) / mean_before**2
+        return 100 * (deviations + mean_after / mean_before - 1)
 
     def moved_share(self, name: str) -> np.ndarray:
         """Percent of the count that sits in other layers in the DroPE arm than in the RoPE arm [1]."""
@@ -105,7 +107,7 @@ class PublishedValues(Rates):
             counts = [self._total(arm, name).value for arm in arms]
         else:
             counts = [float(self.counts(arm, name)[0, layer]) for arm in arms]
-        if max(counts) < 1:  # never so for a count that is not known
+        if max(counts) < 1:  # an unknown count is NaN, and NaN is never below 1
             where = "" if layer is None else f" at layer {layer}"
             raise NoSubject(
                 f"the {' and '.join(arms)} arm has {' and '.join(f'{c:.2g}' for c in counts)} massive {name} values "
@@ -141,7 +143,7 @@ def total_of(column: Column, arm: str, name: str) -> Figure | None:
 
 @dataclass(frozen=True)
 class PublishedDisruption:
-    """Losses of both arms as one column has them: see `lib.losses.Disruption`. Trials are no texts: n = 1."""
+    """Losses of both arms by the figures of one column: see `lib.effects.Disruption`. Trials are no texts: n = 1."""
 
     column: Column
 
@@ -165,7 +167,7 @@ class PublishedDisruption:
         return {kind: np.array([self.column.figures["kind", arm, kind, "massive"].value]) for kind in kinds}
 
     def zeroed(self, arm: str) -> int:
-        """Number of query and key channels that were taken for massive."""
+        """Number of query and key channels that the study zeroed as massive."""
         if (dims := self.column.get("dims", arm)) is None:
             raise NotPublished(f"{GIVES[self.column.name]} no number of zeroed channels for the {arm} arm")
         return int(dims.value)
@@ -174,7 +176,7 @@ class PublishedDisruption:
         """Both arms of a study read the same tokens."""
 
     def need(self, *arms: str) -> None:
-        """Raise NoSubject for an arm of which it is published that no channel was zeroed."""
+        """Raise NoSubject for an arm in which, by its figures, no channel was zeroed."""
         for arm in arms:
             dims = self.column.get("dims", arm)
             if dims is not None and not dims.value:
@@ -184,7 +186,7 @@ class PublishedDisruption:
         _unpublished(self, Disruption, name)
 
     def _nats(self, arm: str, condition: str) -> np.ndarray:
-        """Increase of the loss [trial], from perplexities where they are published, else from the said percent."""
+        """Increase of the loss [trial], from published perplexities, or else from the published percentage."""
         if (rise := nats(self.column, arm, condition)) is None:
             raise NotPublished(
                 f"{GIVES[self.column.name]} no perplexity with {condition} channels zeroed for the {arm} arm"
@@ -193,23 +195,34 @@ class PublishedDisruption:
 
 
 def nats(column: Column, arm: str, condition: str) -> np.ndarray | None:
-    """Increase of the loss [trial] in nats per token, None where neither perplexities nor a percent are published."""
+    """Increase of the loss [trial] in nats per token; None if neither perplexities nor a percentage are published."""
     before, after = (column.series("perplexity", arm, c) for c in ("baseline", condition))
     if before and after:
         return np.log([b.value / a.value for a, b in zip(before, after, strict=True)])
-    said = column.get("increase", arm, condition)
-    return None if said is None or said.value <= -100 else np.log1p([said.value / 100])
+    percent = column.get("increase", arm, condition)
+    return None if percent is None or percent.value <= -100 else np.log1p([percent.value / 100])
+
+
+COUNTERPARTS: Mapping[str, Callable[[Published, Column], PublishedValues | PublishedDisruption]] = {
+    "massive_values": PublishedValues,
+    "rope_values": PublishedValues,
+    "disruption": lambda figures, column: PublishedDisruption(column),
+}
+"""By the name of a subject, its maker from published figures. Every other subject says what studies lack for it."""
 
 
 def subject_of(name: str, figures: Published, column: Column) -> PublishedValues | PublishedDisruption:
-    """A study's figures in the place of a subject that claims ask for. Raises NotPublished for one that has none."""
-    if reason := SUBJECTS[name].unpublished:
-        raise NotPublished(f"{GIVES[column.name]} {reason}")
-    return PublishedDisruption(column) if name == "disruption" else PublishedValues(figures, column)
+    """A study's figures in the place of a subject that claims ask for. Raises NotPublished if it has no counterpart."""
+    if name not in COUNTERPARTS:
+        raise NotPublished(f"{GIVES[column.name]} {SUBJECTS[name].unpublished}")
+    return COUNTERPARTS[name](figures, column)
 
 
-def _unpublished(figures: object, of: type, name: str) -> NoReturn:
-    """Raise NotPublished for what `of` can tell of records and no figure tells, else AttributeError."""
-    if name.startswith("_") or name not in {*dir(of), *of.__dataclass_fields__}:
+def _unpublished(figures: PublishedValues | PublishedDisruption, measured: type, name: str) -> NoReturn:
+    """Raise NotPublished for an attribute of the `measured` counterpart, which no figure answers, else AttributeError.
+
+    So a claim that asks for one is not decidable, without a stub for each.
+    """
+    if name.startswith("_") or name not in {*dir(measured), *measured.__dataclass_fields__}:
         raise AttributeError(f"{type(figures).__name__} has no attribute {name!r}")
     raise NotPublished(f"{GIVES[figures.column.name]} nothing that answers {name.replace('_', ' ')!r}")

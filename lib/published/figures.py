@@ -13,7 +13,7 @@ class NotPublished(ValueError):
 
 @dataclass(frozen=True)
 class Figure:
-    """A published number: its value, half a unit of its last digit, and the standard deviation over texts if given."""
+    """A published number: its value, half a unit of its last digit, and its standard deviation over texts if given."""
 
     value: float
     half: float
@@ -22,33 +22,33 @@ class Figure:
 
 @dataclass(frozen=True)
 class Column:
-    """The figures of one source by what they are: `("total", arm, tensor)`, `("increase", arm, condition)` and so on.
+    """The figures of one source by their meaning: `("total", arm, tensor)`, `("increase", arm, condition)` and so on.
 
-    A series (layers, trials) is a tuple of figures. `n_texts` is the number of texts that standard deviations are over.
+    A series (layers, trials) is a tuple of figures. `n_texts` is the number of texts behind standard deviations.
     """
 
     name: str
     n_texts: int
     figures: Mapping[tuple[str, ...], Figure | tuple[Figure, ...]]
 
-    def get(self, *what: str) -> Figure | None:
+    def get(self, *meaning: str) -> Figure | None:
         """A single figure, or None."""
-        found = self.figures.get(what)
-        return found if isinstance(found, Figure) else None
+        entry = self.figures.get(meaning)
+        return entry if isinstance(entry, Figure) else None
 
-    def series(self, *what: str) -> tuple[Figure, ...] | None:
+    def series(self, *meaning: str) -> tuple[Figure, ...] | None:
         """A series of figures, or None."""
-        found = self.figures.get(what)
-        return found if isinstance(found, tuple) else None
+        entry = self.figures.get(meaning)
+        return entry if isinstance(entry, tuple) else None
 
     def kinds(self, arm: str) -> list[str]:
         """The kinds of text whose damage is given for an arm, in the file's order."""
-        return [what[2] for what in self.figures if what[:2] == ("kind", arm) and what[3] == "massive"]
+        return [key[2] for key in self.figures if key[:2] == ("kind", arm) and key[3] == "massive"]
 
 
 @dataclass(frozen=True)
 class Published:
-    """A study: what it is about, and its figures by column (`text`, `stored`), without a column that has none."""
+    """A study: its description, and its figures by column (`text`, `stored`); an empty column is left out."""
 
     study: Mapping[str, str | int | float]
     columns: Mapping[str, Column]

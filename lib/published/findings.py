@@ -1,4 +1,4 @@
-"""What an audit finds in published figures by itself: one plain sentence each, made of computed numbers.
+"""Findings of an audit about the figures themselves, beside the verdicts: a plain sentence of computed numbers each.
 
 A finding is a dict of JSON values: `kind`, `what`, `said` and `held` (a number, numbers by name, or None), `ratio` (a
 number or None) and `sentence`.
@@ -17,20 +17,20 @@ STARTS = {name: gives[0].upper() + gives[1:] for name, gives in GIVES.items()}
 
 
 def audit_document(published: Published) -> dict:
-    """The audit of a study as JSON values: `study`, `findings` and `compared` (see `lib.comparison.compared`)."""
+    """The audit of a study as JSON values: `study`, `findings`, and `compared` as in `lib.published.agreement`."""
     rows = compared(published)
     return {"study": dict(published.study), "findings": findings(published, rows), "compared": rows}
 
 
 def findings(published: Published, rows: list[dict]) -> list[Finding]:
-    """Everything that is found, the figures' own faults first, then what disagrees."""
+    """All findings: faults of the figures first, then disagreements between them."""
     columns = published.columns.values()
-    found = [finding for column in columns for finding in _replicates(column)]
-    found += [finding for column in columns for finding in _scale(column)]
-    found += _kinds(published.columns)
-    found += _reliance_by_kind(published.columns)
-    found += [finding for column in columns for finding in _other_tensors(column)]
-    return found + [_disagreement(row) for row in rows if not row["agrees"]]
+    faults = [finding for column in columns for finding in _replicates(column)]
+    faults += [finding for column in columns for finding in _scale(column)]
+    faults += _kinds(published.columns)
+    faults += _reliance_by_kind(published.columns)
+    faults += [finding for column in columns for finding in _other_tensors(column)]
+    return faults + [_disagreement(row) for row in rows if not row["agrees"]]
 
 
 def _finding(kind: str, what: str, sentence: str, *, said=None, held=None, ratio=None) -> Finding:
@@ -38,7 +38,7 @@ def _finding(kind: str, what: str, sentence: str, *, said=None, held=None, ratio
 
 
 def _replicates(column: Column) -> Iterator[Finding]:
-    """A series that is one number repeated, beside one that varies: the trials repeat nothing but the random part."""
+    """A series of one number repeated, beside one that varies: the trials repeat only the random part."""
     for arm in ARMS:
         series = {c: f for c in CONDITIONS if (f := column.series("perplexity", arm, c))}
         constant = [c for c, f in series.items() if len({figure.value for figure in f}) == 1]
@@ -65,8 +65,8 @@ def _scale(column: Column) -> Iterator[Finding]:
     rope, drope = (float(rise.mean()) for rise in rises)
     if percents[1].value <= 0 or drope <= 0:
         return
-    said = column.get("reliance")
-    percent = said.value if said else percents[0].value / percents[1].value
+    stated = column.get("reliance")
+    percent = stated.value if stated else percents[0].value / percents[1].value
     if _apart(percent, rope / drope):
         sentence = (
             f"{STARTS[column.name]} a reliance of rope on massive values that is {percent:.3g}-fold that of drope in "
@@ -80,17 +80,17 @@ def _scale(column: Column) -> Iterator[Finding]:
 
 
 def _kinds(columns: dict[str, Column]) -> Iterator[Finding]:
-    """How much the damage differs between kinds of text, where text and store do not say the same of it."""
+    """How much the damage differs between kinds of text, where text and store disagree about it."""
     for arm in ARMS:
         factors = [factor for column in columns.values() if (factor := _factor(column, arm))]
         if len(factors) == 2 and _apart(*factors):
-            said, held = factors
+            of_text, of_store = factors
             sentence = (
                 f"Between the most and the least damaged kind of text, the damage under {arm} in percent of perplexity "
-                f"differs {held:.3g}-fold in the stored results; the text's figures differ {said:.4g}-fold."
+                f"differs {of_store:.3g}-fold in the stored results; the text's figures differ {of_text:.4g}-fold."
             )
             what = f"damage by kind of text under {arm}"
-            yield _finding("kinds", what, sentence, said=said, held=held, ratio=held / said)
+            yield _finding("kinds", what, sentence, said=of_text, held=of_store, ratio=of_store / of_text)
 
 
 def _factor(column: Column, arm: str) -> float | None:
@@ -99,7 +99,7 @@ def _factor(column: Column, arm: str) -> float | None:
 
 
 def _reliance_by_kind(columns: dict[str, Column]) -> Iterator[Finding]:
-    """The reliance ratio of every kind of text, where it is not the same for all."""
+    """The reliance ratio of every kind of text, where kinds differ."""
     ratios = {}
     for name, column in columns.items():
         kinds = [kind for kind in column.kinds("rope") if kind in column.kinds("drope")]
@@ -107,7 +107,7 @@ def _reliance_by_kind(columns: dict[str, Column]) -> Iterator[Finding]:
             ratios[name] = {kind: _of_kind(column, "rope", kind) / _of_kind(column, "drope", kind) for kind in kinds}
     if not any(_apart(max(r.values()), min(r.values())) for r in ratios.values()):
         return
-    parts = [f"{GIVES[name]} {_listed(found)}" for name, found in ratios.items()]
+    parts = [f"{GIVES[name]} {_listed(by_kind)}" for name, by_kind in ratios.items()]
     sentence = f"By kind of text, the reliance of rope over that of drope in percent of perplexity: {'; '.join(parts)}."
     yield _finding(
         "reliance by kind", "reliance by kind of text", sentence, said=ratios.get("text"), held=ratios.get("stored")
@@ -123,11 +123,11 @@ def _listed(numbers: dict[str, float]) -> str:
 
 
 def _other_tensors(column: Column) -> Iterator[Finding]:
-    """What is claimed of Query layer by layer (no layer but layer 1 has more under DroPE), asked of every tensor."""
+    """The claim about Query that no layer but layer 1 has more under DroPE, tried on the other tensors."""
     more = {name: layers for name in NAMES if (layers := layers_with_more(column, name)) is not None}
     for name in NAMES[1:]:
         others = {layer: gain for layer, gain in more.get(name, {}).items() if layer != 1}
-        # where it is not true of Query, the claim itself says so
+        # if it is false of Query, the claim itself is refuted
         if others and "query" in more and not set(more["query"]) - {1}:
             most = max(others, key=others.get)
             sentence = (

@@ -1,4 +1,4 @@
-"""What published figures make of each other: totals of layers, percents of perplexities, ratios; and the rounding."""
+"""Figures that follow from other figures, within their rounding: totals of layers, percents of perplexities, ratios."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from lib.published.figures import CONDITIONS, Column, Figure
 
 @dataclass(frozen=True)
 class Quantity:
-    """A value, the ends of what it was rounded from, and its standard deviation over texts if that is known.
+    """A value, the bounds of the range that rounds to it, and its standard deviation over texts if known.
 
-    `at_least` says that only a lower bound was published.
+    `at_least` marks a published lower bound.
     """
 
     value: float
@@ -23,7 +23,7 @@ class Quantity:
 
 
 def follow(column: Column, layers: int) -> Iterator[tuple[tuple[str, ...], Quantity]]:
-    """Every figure that follows from the others of a column, by what it is (see `lib.published.Column`)."""
+    """Every figure that follows from the others of a column, by its meaning (see `lib.published.Column`)."""
     yield from _counts(column, layers)
     yield from _losses(column)
 
@@ -67,7 +67,7 @@ def _losses(column: Column) -> Iterator[tuple[tuple[str, ...], Quantity]]:
 
 
 def increase(column: Column, arm: str) -> Quantity | None:
-    """Increase of perplexity in percent with the massive channels zeroed: as given, or as the perplexities have it."""
+    """Increase of perplexity in percent with the massive channels zeroed: as published, or from the perplexities."""
     if given := column.get("increase", arm, "massive"):
         return quantity(given)
     before, after = (column.series("perplexity", arm, c) for c in CONDITIONS[:2])
@@ -75,9 +75,9 @@ def increase(column: Column, arm: str) -> Quantity | None:
 
 
 def layers_with_more(column: Column, name: str) -> dict[int, float] | None:
-    """The layers with more massive values under DroPE than under RoPE, with how many more.
+    """The gain of each layer with more massive values under DroPE than under RoPE.
 
-    None where layers are not published.
+    None if layers are not published.
     """
     before, after = (column.series("layers", arm, name) for arm in ARMS)
     if not before or not after:
@@ -87,7 +87,7 @@ def layers_with_more(column: Column, name: str) -> dict[int, float] | None:
 
 
 def quantity(entry: Figure | tuple[Figure, ...]) -> Quantity:
-    """A figure, or the mean of a series, with the ends that rounding leaves open."""
+    """A figure, or the mean of a series, with the bounds of the range that rounds to it."""
     one = _mean(entry) if isinstance(entry, tuple) else entry
     return Quantity(one.value, one.value - one.half, one.value + one.half, one.spread)
 
@@ -102,7 +102,7 @@ def _sum(series: tuple[Figure, ...]) -> Quantity:
 
 
 def _change(before: Figure, after: Figure) -> Quantity:
-    """Percent change with its rounding, and its standard deviation to first order if both have one."""
+    """Percent change with its rounding, and to first order its standard deviation if both figures have one."""
     low = (after.value - after.half) / (before.value + before.half)
     high = (after.value + after.half) / (before.value - before.half)
     ratio = after.value / before.value
@@ -116,5 +116,5 @@ def _times(spread: float | None, factor: float) -> float | None:
 
 
 def _root(*spreads: float | None) -> float | None:
-    """The standard deviation of a sum of uncorrelated parts, None unless all are known."""
+    """The standard deviation of a sum of uncorrelated parts; None unless all are known."""
     return None if None in spreads else sum(spread**2 for spread in spreads) ** 0.5

@@ -1,4 +1,4 @@
-"""Judging published figures: with a spread like measurements; without one a figure can contradict, and support nothing."""
+"""Judging published figures: like measurements with a spread over texts; without one, a figure can only refute."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,14 +11,14 @@ MEETS = "the figure meets it as it stands, but no spread over texts is published
 
 
 class Stated(Assessment):
-    """An estimate that is one published figure, waiting for its rule: refuted by it as stated, or inconclusive."""
+    """One published figure, waiting for its rule: refuted by the figure as stated, or inconclusive."""
 
     def _decided(
         self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
     ) -> Judgement:
-        found = replace(base, n=1, reason=MEETS)
-        # both bounds of a number without spread are that number
-        return replace(found, verdict="refuted", reason=CONTRADICTS) if refuted(self.alpha) else found
+        if refuted(self.alpha):  # both bounds of a number without spread are that number
+            return replace(base, verdict="refuted", n=1, reason=CONTRADICTS)
+        return replace(base, n=1, reason=MEETS)
 
 
 class FigureJudge(Judge):
@@ -26,7 +26,7 @@ class FigureJudge(Judge):
 
     def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
         if not isinstance(values, (Mean, Variation, Trend)):
-            if any(value != value for value in values):  # NaN stands for layers of which nothing is published
+            if any(value != value for value in values):  # NaN stands for layers without a figure
                 raise NotPublished("counts are published for layer 1 alone")
             values = mean(values)
         if values.fewest > 1:

@@ -1,6 +1,6 @@
 """Read the published figures of a study from a TOML file and check them. Layout: docs/published.md.
 
-A number keeps how exactly it was written: what follows from a figure is known as well as its last digit.
+A number keeps how exactly it was written: a figure is known to half a unit of its last digit.
 """
 
 import tomllib
@@ -25,7 +25,7 @@ FEWEST_WITH_SPREAD = 7
 def read(name: str) -> Published:
     """Read the figures of a study by file or by the name of a bundled one.
 
-    Raises ValueError, one sentence, for the first thing that is wrong with the file.
+    Raises ValueError, one sentence, for the first mistake in the file.
     """
     path = FOLDER / f"{name}.toml" if name in bundled() else Path(name)
     if not path.is_file():
@@ -43,14 +43,14 @@ def bundled() -> list[str]:
 
 
 def published(content: Mapping) -> Published:
-    """Check the content of a file of figures. Raises ValueError for what is missing, unknown or no figure."""
+    """Check the content of a file of figures. Raises ValueError for a missing key, an unknown one, or a wrong value."""
     check_keys(content, ("study", "disagreements", *COLUMNS), "the file")
     if "study" not in content:
         raise ValueError("[study] is missing: it says what the figures are about")
     study = _study(table_of(content, "study", "study"))
     tables = {name: table_of(content, name, name) for name in COLUMNS if name in content}
     columns = {name: column(name, table, layers=study["layers"]) for name, table in tables.items()}
-    columns = {name: found for name, found in columns.items() if found.figures}
+    columns = {name: filled for name, filled in columns.items() if filled.figures}
     if not columns:
         raise ValueError("there is no figure: give [text.*] (what the write-up says) or [stored.*] tables")
     return Published(study, columns)
@@ -61,19 +61,19 @@ def _study(table: Mapping) -> dict[str, str | int | float]:
     for key in NEEDED:
         if key not in table:
             raise ValueError(f"[study] needs {key!r}")
-    found = {}
+    study: dict[str, str | int | float] = {}
     for key, value in table.items():
         kind = (NEEDED | OPTIONAL)[key]
         if kind is str:
             if not isinstance(value, str) or not value.strip():
                 raise ValueError(f"[study] {key} must be a text, not {value!r}")
-            found[key] = " ".join(value.split())
+            study[key] = " ".join(value.split())
         else:
             number = figure(value, f"[study] {key}", least=0)
             if not number.value or (kind is int and not isinstance(value, int)):
                 raise ValueError(f"[study] {key} must be a {'whole ' * (kind is int)}number above 0, not {value}")
-            found[key] = kind(number.value)
-    return found
+            study[key] = kind(number.value)
+    return study
 
 
 def figure(value: object, where: str, *, least: float = float("-inf"), most: float = float("inf")) -> Figure:
@@ -92,11 +92,11 @@ def figure(value: object, where: str, *, least: float = float("-inf"), most: flo
 
 
 def table_of(content: Mapping, key: str, where: str) -> Mapping:
-    """A table within a table, empty where there is none. Raises ValueError for anything else."""
-    found = content.get(key, {})
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{where} must be a table, not {_plain(found)}")
-    return found
+    """A table within a table; {} if the key is missing. Raises ValueError for anything but a table."""
+    table = content.get(key, {})
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{where} must be a table, not {_plain(table)}")
+    return table
 
 
 def check_keys(table: Mapping, allowed: tuple[str, ...], where: str) -> None:
@@ -114,7 +114,7 @@ EXTRA = ("query_fewer_per_layer", "layer_1_query", "layer_1_is_only_exception")
 
 
 def column(name: str, table: Mapping, *, layers: int) -> Column:
-    """All figures of one source. Raises ValueError, one sentence, for the first that is wrong."""
+    """All figures of one source. Raises ValueError, one sentence, for the first mistake."""
     check_keys(table, ("massive_values", "disruption", "disruption_by_text_type", "tasks"), f"[{name}]")
     counts = table_of(table, "massive_values", f"{name}.massive_values")
     where = f"[{name}.massive_values]"
@@ -125,7 +125,7 @@ def column(name: str, table: Mapping, *, layers: int) -> Column:
         **_kinds(table_of(table, "disruption_by_text_type", f"{name}.disruption_by_text_type"), name),
     }
     _check_numbers(table.get("tasks", {}), f"[{name}.tasks]")
-    spreads = [f.spread is not None for what, f in figures.items() if what[0] == "total"]
+    spreads = [f.spread is not None for meaning, f in figures.items() if meaning[0] == "total"]
     if any(spreads) and not all(spreads):
         raise ValueError(f"{where}: give every total a standard deviation or none, they are compared with each other")
     if any(spreads) and texts is None:
@@ -138,89 +138,90 @@ def column(name: str, table: Mapping, *, layers: int) -> Column:
 
 def _counts(table: Mapping, where: str, layers: int) -> Figures:
     check_keys(table, ("n_texts", *ARMS, *NAMES, *EXTRA), where)
-    found: Figures = {}
+    figures: Figures = {}
     for name in NAMES:
         totals = table_of(table, name, f"{where} {name}")
         check_keys(totals, (*ARMS, "change_percent"), f"{where} {name}")
         for arm in ARMS:
             if arm in totals:
-                found["total", arm, name] = _with_spread(totals[arm], f"{where} {name} {arm}", least=0)
+                figures["total", arm, name] = _with_spread(totals[arm], f"{where} {name} {arm}", least=0)
         if "change_percent" in totals:
-            found["change", name] = figure(totals["change_percent"], f"{where} {name} change_percent", least=-100)
+            figures["change", name] = figure(totals["change_percent"], f"{where} {name} change_percent", least=-100)
     for arm in ARMS:
         per_layer = table_of(table, arm, f"{where} {arm}")
         check_keys(per_layer, NAMES, f"{where} {arm}")
         for name, counts in per_layer.items():
-            found["layers", arm, name] = _series(counts, f"{where} {arm} {name}", least=0)
-            if len(found["layers", arm, name]) != layers:
-                there = len(found["layers", arm, name])
-                raise ValueError(f"{where} {arm} {name} has {there} layers, but [study] says {layers}")
+            figures["layers", arm, name] = _series(counts, f"{where} {arm} {name}", least=0)
+            if len(figures["layers", arm, name]) != layers:
+                number = len(figures["layers", arm, name])
+                raise ValueError(f"{where} {arm} {name} has {number} layers, but [study] says {layers}")
     first = table_of(table, "layer_1_query", f"{where} layer_1_query")
     check_keys(first, ARMS, f"{where} layer_1_query")
     for arm, count in first.items():
-        found["layer 1", arm] = figure(count, f"{where} layer_1_query {arm}", least=0)
+        figures["layer 1", arm] = figure(count, f"{where} layer_1_query {arm}", least=0)
     if "query_fewer_per_layer" in table:
-        found["fewer per layer",] = figure(table["query_fewer_per_layer"], f"{where} query_fewer_per_layer")
+        figures["fewer per layer",] = figure(table["query_fewer_per_layer"], f"{where} query_fewer_per_layer")
     if "layer_1_is_only_exception" in table:
         if not isinstance(table["layer_1_is_only_exception"], bool):
             raise ValueError(f"{where} layer_1_is_only_exception must be true or false")
         if table["layer_1_is_only_exception"]:
-            found["other layers with more",] = Figure(0.0, 0.0)
-    return found
+            figures["other layers with more",] = Figure(0.0, 0.0)
+    return figures
 
 
 def _losses(table: Mapping, where: str) -> Figures:
     allowed = ("control_seeds", *ARMS, "reliance_ratio", "p_massive_vs_random", "p_rope_vs_drope", "cohens_d_above")
     check_keys(table, allowed, where)
-    found: Figures = {}
+    figures: Figures = {}
     single = {"control_seeds": "control seeds", "reliance_ratio": "reliance", "cohens_d_above": "d above"}
-    for key, what in single.items():
+    for key, meaning in single.items():
         if key in table:
-            found[what,] = figure(table[key], f"{where} {key}", least=0)
+            figures[meaning,] = figure(table[key], f"{where} {key}", least=0)
     if "p_rope_vs_drope" in table:
-        found["p of arms",] = figure(table["p_rope_vs_drope"], f"{where} p_rope_vs_drope", least=0, most=1)
+        figures["p of arms",] = figure(table["p_rope_vs_drope"], f"{where} p_rope_vs_drope", least=0, most=1)
     levels = table_of(table, "p_massive_vs_random", f"{where} p_massive_vs_random")
     check_keys(levels, ARMS, f"{where} p_massive_vs_random")
     for arm, p in levels.items():
-        found["p", arm] = figure(p, f"{where} p_massive_vs_random {arm}", least=0, most=1)
+        figures["p", arm] = figure(p, f"{where} p_massive_vs_random {arm}", least=0, most=1)
     for arm in ARMS:
-        found |= _arm(table_of(table, arm, f"{where} {arm}"), f"{where} {arm}", arm)
-    return found
+        figures |= _arm(table_of(table, arm, f"{where} {arm}"), f"{where} {arm}", arm)
+    return figures
 
 
 def _arm(table: Mapping, where: str, arm: str) -> Figures:
     increases = {f"{condition}_increase_percent": condition for condition in CONDITIONS[1:]}
     single = {"massive_dims": "dims", "cohens_d": "d", "p_massive_vs_random": "p"}
     check_keys(table, (*CONDITIONS, *increases, *single), where)
-    found: Figures = {}
+    figures: Figures = {}
     for condition in CONDITIONS:
         if condition in table:
-            found["perplexity", arm, condition] = _series(table[condition], f"{where} {condition}", least=1)
-    trials = {condition: len(series) for (_, _, condition), series in found.items()}
+            figures["perplexity", arm, condition] = _series(table[condition], f"{where} {condition}", least=1)
+    trials = {condition: len(series) for (_, _, condition), series in figures.items()}
     if len(set(trials.values())) > 1:
         counted = ", ".join(f"{condition} {number}" for condition, number in trials.items())
         raise ValueError(f"{where} has different numbers of trials: {counted}")
     for key, condition in increases.items():
         if key in table:
-            found["increase", arm, condition] = _with_spread(table[key], f"{where} {key}", least=-100)
-    for key, what in single.items():
+            figures["increase", arm, condition] = _with_spread(table[key], f"{where} {key}", least=-100)
+    for key, meaning in single.items():
         if key in table:
-            found[what, arm] = figure(table[key], f"{where} {key}", least=0, most=1 if what == "p" else float("inf"))
-    return found
+            most = 1 if meaning == "p" else float("inf")
+            figures[meaning, arm] = figure(table[key], f"{where} {key}", least=0, most=most)
+    return figures
 
 
 def _kinds(table: Mapping, name: str) -> Figures:
     """Both orders are read: kinds of text with arms in them, or arms with kinds of text in them."""
     place = f"{name}.disruption_by_text_type"
-    found: Figures = {}
+    figures: Figures = {}
     for outer in table:
         inside = table_of(table, outer, f"{place}.{outer}")
         if outer not in ARMS:
             check_keys(inside, ARMS, f"[{place}] {outer}")
         for inner, entry in inside.items():
             arm, kind = (outer, inner) if outer in ARMS else (inner, outer)
-            found |= _kind(entry, f"[{place}] {outer} {inner}", arm, kind)
-    return found
+            figures |= _kind(entry, f"[{place}] {outer} {inner}", arm, kind)
+    return figures
 
 
 def _kind(entry: object, where: str, arm: str, kind: str) -> Figures:
@@ -229,8 +230,8 @@ def _kind(entry: object, where: str, arm: str, kind: str) -> Figures:
     losses = _arm(entry, where, arm)
     if ("increase", arm, "massive") not in losses:
         raise ValueError(f"{where} needs massive_increase_percent")
-    found: Figures = {("kind", arm, kind, what[2]): f for what, f in losses.items() if what[0] == "increase"}
-    return found | {("kind perplexity", arm, kind, what[2]): f for what, f in losses.items() if what[0] == "perplexity"}
+    renamed = {"increase": "kind", "perplexity": "kind perplexity"}
+    return {(new, arm, kind, key[2]): f for old, new in renamed.items() for key, f in losses.items() if key[0] == old}
 
 
 def _with_spread(value: object, where: str, *, least: float) -> Figure:

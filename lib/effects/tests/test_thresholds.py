@@ -106,7 +106,7 @@ def test_the_judge_sees_the_massive_values_of_every_threshold_and_scope():
 
 
 def test_counting_makes_no_mask_for_a_claim(records, monkeypatch):
-    monkeypatch.setattr("lib.effects.massive_mask", None)
+    monkeypatch.setattr("lib.effects.counts.massive_mask", None)
     totals = []
     curve(records, lambda values: totals.append(values.totals("drope", "key").tolist()) or {})
     assert totals[0] == [3, 3]

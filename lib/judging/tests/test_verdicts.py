@@ -17,7 +17,6 @@ from lib.judging.verdicts import (
     all_of,
     assess,
     conclude,
-    judge,
     undecided,
 )
 
@@ -39,6 +38,11 @@ samples = st.lists(whole, min_size=1, max_size=12)
 one_sided = st.sampled_from(RULES[:4])
 thresholds = st.integers(-60, 60).map(float)
 alphas = st.floats(1e-4, 0.49)
+
+
+def judge(values, **options):
+    """A claim of one rule, judged at the level 0.05."""
+    return Judge(0.05)(values, **options)
 
 
 def verdict(values, rule, *threshold, **options) -> str:
@@ -237,11 +241,43 @@ def test_a_sentence_holds_the_figures_the_rule_and_the_reason():
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("which", range(3))
-def test_a_judge_shows_every_judgement_also_one_it_raises(rule, which):
-    kept = []
+def test_a_judge_keeps_every_judgement_also_one_it_raises(rule, which):
+    claim = Judge(0.05)
     with suppress(AssertionError):
-        getattr(Judge(assess(AROUND_5), lambda found: kept.append(found) or found), rule)(*SETTLED[rule][which])
-    assert [found.verdict for found in kept] == [VERDICTS[which]]
+        getattr(claim(AROUND_5), rule)(*SETTLED[rule][which])
+    assert claim.judgement.verdict == VERDICTS[which]
+
+
+def test_a_judge_judges_at_its_own_level():
+    level = stats.ttest_1samp(AROUND_5, 4.95, alternative="greater").pvalue
+    assert Judge(level + 1e-6)(AROUND_5).at_least(4.95).alpha == level + 1e-6
+    with pytest.raises(ClaimInconclusive):
+        Judge(level - 1e-6)(AROUND_5).at_least(4.95)
+
+
+def test_a_judge_of_a_smoke_run_supports_nothing():
+    with pytest.raises(ClaimInconclusive, match="smoke run"):
+        Judge(0.05, smoke=True)(AROUND_5).at_most(6)
+
+
+def test_a_part_is_returned_whatever_it_is_and_judges_no_claim():
+    claim = Judge(0.05)
+    parts = [claim.part(AROUND_5, label=f"{x}").at_most(x) for x in (6, 4, 5)]
+    assert [part.verdict for part in parts] == list(VERDICTS)
+    assert claim.judgement is None
+
+
+def test_parts_together_are_the_claims_judgement():
+    level = stats.ttest_1samp(AROUND_5, 4.93, alternative="greater").pvalue
+    claim = Judge(2 * level - 1e-6)
+    misses, meets = claim.part(AROUND_5, of=2).at_most(4.93), claim.part(AROUND_5, of=2).at_most(6)
+    with pytest.raises(ClaimInconclusive):  # a part of two is refuted at half the level
+        claim.all_of(misses, meets)
+    assert claim.judgement.parts == (misses, meets)
+    assert claim.all_of(meets, meets) == claim.judgement
+    assert claim.judgement.verdict == "supported"
+    with pytest.raises(ClaimRefuted):
+        claim.all_of(claim.part(AROUND_5, of=2).at_most(4), meets)
 
 
 def test_concluding_returns_what_is_supported_and_raises_the_rest():

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from lib.definitions.words import ARMS, NAMES
+from lib.effects.counts import MassiveValues
+from lib.effects.losses import Disruption
+from lib.effects.subjects import SUBJECTS
 from lib.judging.verdicts import NoSubject
-from lib.published.effects import PublishedDisruption, PublishedValues
+from lib.published.effects import COUNTERPARTS, PublishedDisruption, PublishedValues, subject_of
 from lib.published.figures import NotPublished
+from lib.published.judging import FigureJudge
 from lib.published.reading import published, read
 
 pytestmark = pytest.mark.cpu
@@ -94,9 +98,9 @@ def test_nothing_cannot_have_moved(rope, drope, arm):
         (lambda v: v.counts("drope", "value"), "no counts of value layer by layer for the drope arm"),
         (lambda v: v.moved_share("key"), "no counts of key layer by layer"),
         (lambda v: v.channels("query"), "does not say how many heads and dims"),
-        (lambda v: v.slow_share("rope", "query"), "which channels of query are massive"),
-        (lambda v: v.rank_agreement("rope", "query"), "no norms of query and none of its weights"),
-        (lambda v: v.gini("rope", "query"), "no norms of query"),
+        (lambda v: v.slow_share("rope", "query"), "the stored results give nothing that answers 'slow share'"),
+        (lambda v: v.rank_agreement("rope", "query"), "nothing that answers 'rank agreement'"),
+        (lambda v: v.gini("rope", "query"), "nothing that answers 'gini'"),
     ],
 )
 def test_what_is_not_published_is_said(ask, missing):
@@ -188,3 +192,60 @@ def test_nothing_zeroed_is_no_subject():
 def test_losses_that_are_not_published_are_said(ask, missing):
     with pytest.raises(NotPublished, match=f"the stored results give {missing}"):
         ask(damage(TRIALS))
+
+
+def public(kind):
+    """The names of everything that a class can be asked for."""
+    return sorted(name for name in {*dir(kind), *kind.__dataclass_fields__} if not name.startswith("_"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        *((values, name) for name in public(MassiveValues) if not hasattr(PublishedValues, name)),
+        *((lambda: damage(TRIALS), name) for name in public(Disruption) if not hasattr(PublishedDisruption, name)),
+    ],
+)
+def test_a_question_that_no_figure_answers_is_not_published(subject, name):
+    with pytest.raises(NotPublished, match=rf"^the .* nothing that answers '{name.replace('_', ' ')}'$"):
+        getattr(subject(), name)
+
+
+def test_norms_records_and_losses_of_conditions_are_such_questions():
+    assert {"norms", "masks", "records", "slow_share"} <= set(public(MassiveValues)) - set(dir(PublishedValues))
+    assert {"nats", "records"} <= set(public(Disruption)) - set(dir(PublishedDisruption))
+
+
+@pytest.mark.parametrize("subject", [values, lambda: damage(TRIALS)])
+@pytest.mark.parametrize("name", ["norm", "_row_norms", "__len__"])
+def test_a_name_that_no_record_answers_either_is_a_mistake(subject, name):
+    with pytest.raises(AttributeError, match=f"Published.* has no attribute '{name}'"):
+        getattr(subject(), name)
+    assert not hasattr(subject(), name)
+
+
+def test_a_claim_that_asks_for_norms_cannot_be_decided():
+    def norms_are_above_0(massive_values, judge):
+        judge(massive_values.norms("rope", "query").mean((1, 2))).above(0)
+
+    judge = FigureJudge(0.05)
+    with pytest.raises(NotPublished, match="the write-up's text gives nothing that answers 'norms'"):
+        norms_are_above_0(subject_of("massive_values", FIGURES, FIGURES.columns["text"]), judge)
+    assert judge.judgement is None
+
+
+@pytest.mark.parametrize("row", SUBJECTS.values(), ids=SUBJECTS)
+def test_every_subject_has_a_counterpart_or_says_what_studies_lack_or_comes_beside_another(row):
+    assert [row.name in COUNTERPARTS, bool(row.unpublished), row.beside is not None].count(True) == 1
+
+
+@pytest.mark.parametrize("name", COUNTERPARTS)
+def test_a_counterpart_holds_the_figures_of_its_column(name):
+    subject = subject_of(name, FIGURES, FIGURES.columns["stored"])
+    assert subject.column is FIGURES.columns["stored"]
+    assert type(subject) is (PublishedDisruption if name == "disruption" else PublishedValues)
+
+
+def test_a_subject_without_a_counterpart_says_what_studies_lack():
+    with pytest.raises(NotPublished, match=r"^the stored results give nothing about the course of recalibration$"):
+        subject_of("trajectory", FIGURES, FIGURES.columns["stored"])

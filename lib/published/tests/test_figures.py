@@ -1,153 +1,35 @@
-import re
-import tomllib
-from decimal import Decimal
-
 import pytest
 
-from lib.published.figures import Figure, NotPublished
-from lib.published.reading import FOLDER, bundled, published, read
+from lib.published.figures import Column, Figure, NotPublished, Published
 
 pytestmark = pytest.mark.cpu
-STUDY = '[study]\ntitle = "A"\nrope = "r"\ndrope = "d"\nlayers = 3\n'
-QUERY = "[text.massive_values]\nquery = "
-SPREADS = "[text.massive_values]\nn_texts = 10\nquery = "
-
-
-def parse(text):
-    return published(tomllib.loads(text, parse_float=Decimal))
-
-
-def first_of(value):
-    column = parse(f"{STUDY}{QUERY}{{ rope = {value} }}").columns["text"]
-    return column.get("total", "rope", "query")
-
-
-def test_the_bundled_study_has_both_columns():
-    found = read("africa2026")
-    assert bundled() == ["africa2026"]
-    assert (list(found.columns), found.layers) == (["text", "stored"], 32)
-    assert found.columns["text"].get("total", "rope", "query") == Figure(1475.5, 0.05, 22.6)
-    assert [figure.value for figure in found.columns["stored"].series("perplexity", "rope", "massive")] == [1503] * 10
-
-
-def test_kinds_are_listed_once_whatever_is_published_of_them():
-    kind = "{ massive_increase_percent = 5, random_increase_percent = 1 }"
-    column = parse(f"{STUDY}[text.disruption_by_text_type.rope]\npoems = {kind}").columns["text"]
-    assert column.kinds("rope") == ["poems"]
-
-
-@pytest.mark.parametrize(("said", "number"), [("true", 1), ("false", 0)])
-def test_only_an_exception_that_is_said_is_a_figure(said, number):
-    exception = f"[text.massive_values]\nlayer_1_is_only_exception = {said}\nquery_fewer_per_layer = 1"
-    figures = parse(f"{STUDY}{exception}").columns["text"].figures
-    assert len([what for what in figures if what == ("other layers with more",)]) == number
-
-
-def test_a_column_without_a_figure_that_a_claim_reads_is_none():
-    found = parse(f"{STUDY}{QUERY}{{ rope = 1 }}\n[stored.tasks]\ncities = 5")
-    assert list(found.columns) == ["text"]
-
-
-def test_notes_on_disagreements_are_not_read():
-    text = (FOLDER / "africa2026.toml").read_text()
-    noted, clean = parse(text), parse(text.split("[disagreements]")[0])
-    assert noted == clean
-
-
-@pytest.mark.parametrize(
-    ("written", "half"),
-    [("1.30", 0.005), ("1.3", 0.05), ("116000", 500), ("17", 0.5), ("1e-48", 0.5e-48), ("0", 0.5), ("2.50e2", 0.5)],
+ONE, TWO = Figure(1.0, 0.5), Figure(2.0, 0.5)
+COLUMN = Column(
+    "text",
+    1,
+    {
+        ("total", "rope", "query"): ONE,
+        ("layers", "rope", "query"): (ONE, TWO),
+        ("kind", "rope", "poems", "massive"): ONE,
+        ("kind", "rope", "poems", "random"): ONE,
+        ("kind", "rope", "letters", "massive"): TWO,
+        ("kind", "drope", "laws", "massive"): TWO,
+    },
 )
-def test_a_number_is_known_as_well_as_it_was_written(written, half):
-    assert first_of(written).half == pytest.approx(half)
 
 
-def test_a_mean_may_have_a_standard_deviation():
-    column = parse(f"{STUDY}{SPREADS}{{ rope = [60.5, 1.2] }}").columns["text"]
-    assert column.get("total", "rope", "query") == Figure(60.5, 0.05, 1.2)
-    assert column.n_texts == 10
+def test_a_series_is_no_single_figure_and_a_single_figure_no_series():
+    assert (COLUMN.get("total", "rope", "query"), COLUMN.series("total", "rope", "query")) == (ONE, None)
+    assert (COLUMN.get("layers", "rope", "query"), COLUMN.series("layers", "rope", "query")) == (None, (ONE, TWO))
+    assert COLUMN.get("total", "drope", "query") is COLUMN.series("total", "drope", "query") is None
 
 
-def test_without_standard_deviations_there_is_one_number():
-    assert parse(f"{STUDY}{SPREADS}{{ rope = 60.5 }}").columns["text"].n_texts == 1
+def test_kinds_are_those_of_the_arm_each_listed_once_whatever_is_published_of_them():
+    assert COLUMN.kinds("rope") == ["poems", "letters"]
 
 
-@pytest.mark.parametrize("order", ["poems = { rope = 5, drope = 3 }", "rope = { poems = 5 }\ndrope = { poems = 3 }"])
-def test_kinds_of_text_may_hold_arms_or_arms_kinds(order):
-    column = parse(f"{STUDY}[text.disruption_by_text_type]\n{order}").columns["text"]
-    assert [column.get("kind", arm, "poems", "massive").value for arm in ("rope", "drope")] == [5, 3]
-    assert column.kinds("rope") == ["poems"]
-
-
-COUNTS = "[stored.massive_values.rope]\n"
-LOSSES = "[stored.disruption.rope]\n"
-KINDS = "[text.disruption_by_text_type]\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (f"{QUERY}{{ rope = 1 }}", "[study] is missing: it says what the figures are about"),
-        (STUDY, "there is no figure: give [text.*] (what the write-up says) or [stored.*] tables"),
-        (STUDY.replace('title = "A"', ""), "[study] needs 'title'"),
-        (STUDY.replace('"A"', "7"), "[study] title must be a text, not 7"),
-        (STUDY.replace("3", "3.5"), "[study] layers must be a whole number above 0, not 3.5"),
-        (STUDY.replace("3", "0"), "[study] layers must be a whole number above 0, not 0"),
-        (f"{STUDY}colour = 1", "[study] has an unknown key 'colour'; known are title, "),
-        (f"{STUDY}[said.massive_values]\nquery = 1", "the file has an unknown key 'said'; known are study, "),
-        (f"{STUDY}[text.counts]\nquery = 1", "[text] has an unknown key 'counts'; known are massive_values, "),
-        (f"{STUDY}{QUERY}5", "[text.massive_values] query must be a table, not 5"),
-        (f"{STUDY}{QUERY}{{ nope = 5 }}", "[text.massive_values] query has an unknown key 'nope'"),
-        (f"{STUDY}{QUERY}{{ rope = 'five' }}", "[text.massive_values] query rope must be a number, not 'five'"),
-        (f"{STUDY}{QUERY}{{ rope = true }}", "[text.massive_values] query rope must be a number, not True"),
-        (f"{STUDY}{QUERY}{{ rope = nan }}", "[text.massive_values] query rope must be a finite number, not NaN"),
-        (f"{STUDY}{QUERY}{{ rope = inf }}", "query rope must be a finite number, not Infinity"),
-        (f"{STUDY}{QUERY}{{ rope = -1 }}", "[text.massive_values] query rope must be 0 or more, not -1"),
-        (f"{STUDY}{QUERY}{{ rope = {{ a = 1 }} }}", "query rope must be a number, not a table"),
-        (f"{STUDY}{SPREADS}{{ rope = [1, 2, 3] }}", "must be a mean or [mean, standard deviation], not 3 numbers"),
-        (f"{STUDY}{SPREADS}{{ rope = [1, -2] }}", "query rope (standard deviation) must be 0 or more, not -2"),
-        (f"{STUDY}{QUERY}{{ rope = [1, 2] }}", "gives standard deviations, so it must say n_texts"),
-        (f"{STUDY}{SPREADS}{{ rope = [1, 2], drope = 1 }}", "give every total a standard deviation or none"),
-        (
-            f"{STUDY}{SPREADS}{{ rope = [1, 2] }}".replace("10", "6"),
-            "n_texts must be a whole number of 7 or more where standard deviations are given: leave them out",
-        ),
-        (f"{STUDY}{SPREADS}{{ rope = [1, 2] }}".replace("10", "7.5"), "n_texts must be a whole number of 7 or more"),
-        (f"{STUDY}{COUNTS}query = [1, 2]", "rope query has 2 layers, but [study] says 3"),
-        (f"{STUDY}{COUNTS}query = [1, 'x', 2]", "rope query, number 2 must be a number, not 'x'"),
-        (f"{STUDY}{COUNTS}query = []", "rope query is an empty list"),
-        (f"{STUDY}{COUNTS}queries = [1, 2, 3]", "rope has an unknown key 'queries'; known are query, key, value"),
-        (f"{STUDY}[text.massive_values]\nlayer_1_is_only_exception = 1", "only_exception must be true or false"),
-        (f"{STUDY}[text.massive_values]\nlayer_1_query = {{ dope = 1 }}", "layer_1_query has an unknown key 'dope'"),
-        (f"{STUDY}{LOSSES}baseline = 0.5", "baseline, number 1 must be 1 or more, not 0.5"),
-        (
-            f"{STUDY}{LOSSES}baseline = [2, 2]\nmassive = [3, 3, 3]",
-            "[stored.disruption] rope has different numbers of trials: baseline 2, massive 3",
-        ),
-        (f"{STUDY}{LOSSES}p_massive_vs_random = 1.5", "p_massive_vs_random must be 1 or less, not 1.5"),
-        (f"{STUDY}[text.disruption]\np_rope_vs_drope = 2", "p_rope_vs_drope must be 1 or less, not 2"),
-        (f"{STUDY}[text.disruption]\np_massive_vs_random = {{ a = 1 }}", "p_massive_vs_random has an unknown key 'a'"),
-        (f"{STUDY}[text.disruption]\nratio = 1", "[text.disruption] has an unknown key 'ratio'"),
-        (f"{STUDY}{KINDS}poems = {{ both = 1 }}", "[text.disruption_by_text_type] poems has an unknown key 'both'"),
-        (f"{STUDY}{KINDS}poems = {{ rope = {{ baseline = 2 }} }}", "poems rope needs massive_increase_percent"),
-        (f"{STUDY}[text.tasks]\ncities = {{ rope = [1, nan] }}", "[text.tasks] cities rope 2 must be a finite number"),
-    ],
-)
-def test_a_mistake_in_the_file_gets_a_sentence(text, sentence):
-    with pytest.raises(ValueError, match=re.escape(sentence)) as raised:
-        parse(text)
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [(None, "no published figures .*: give a .toml file or one of africa2026"), ("[a", "f.toml: ")],
-)
-def test_a_file_that_cannot_be_read_gets_a_sentence(tmp_path, content, sentence):
-    if content:
-        (tmp_path / "f.toml").write_text(content)
-    with pytest.raises(ValueError, match=sentence):
-        read(str(tmp_path / "f.toml"))
+def test_a_study_has_a_whole_number_of_layers():
+    assert Published({"layers": 32}, {}).layers == 32
 
 
 def test_a_figure_that_is_not_published_is_a_value_error_of_its_own():

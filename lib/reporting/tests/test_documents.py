@@ -28,6 +28,7 @@ def document():
         "faults": {},
         "settings": settings,
         "summary": {"registered": 1, **summary},
+        "registered": ["Q1"],
         "claims": [claim],
         "arms": {},
     }
@@ -68,15 +69,15 @@ def test_what_is_written_is_read_again(document, tmp_path):
 )
 def test_a_document_that_does_not_fit_the_schema_is_neither_written_nor_read(document, tmp_path, path, value, where):
     broken, file = changed(document, *path, value=value), tmp_path / "r.json"
-    with pytest.raises(ValueError, match=f"is no report of schema 1: at {where}"):
+    with pytest.raises(ValueError, match=f"is no report of schema 2: at {where}"):
         documents.write(file, broken)
     assert list(tmp_path.iterdir()) == []
     file.write_text(json.dumps(broken))
-    with pytest.raises(ValueError, match=f"is no report of schema 1: at {where}"):
+    with pytest.raises(ValueError, match=f"is no report of schema 2: at {where}"):
         documents.read(file)
 
 
-@pytest.mark.parametrize(("schema", "words"), [(0, "an older one than 1"), (2, "a newer one than 1")])
+@pytest.mark.parametrize(("schema", "words"), [(1, "an older one than 2"), (3, "a newer one than 2")])
 def test_another_version_is_refused(document, tmp_path, schema, words):
     (tmp_path / "r.json").write_text(json.dumps(document | {"schema": schema}))
     with pytest.raises(ValueError, match=f"has schema {schema}, {words}: make it again with this version"):
@@ -89,8 +90,8 @@ def test_another_version_is_refused(document, tmp_path, schema, words):
         ("", "is no report: Expecting value"),
         ("[1]", "is no report: it does not name its schema"),
         ('{"schema": true}', "is no report: it does not name its schema"),
-        ('{"schema": 1, "x": NaN}', "is no report: NaN is no number"),
-        ('{"schema": 1', "is no report: Expecting"),
+        ('{"schema": 2, "x": NaN}', "is no report: NaN is no number"),
+        ('{"schema": 2', "is no report: Expecting"),
     ],
 )
 def test_what_is_no_report_is_said_in_a_sentence(tmp_path, content, sentence):
