@@ -35,7 +35,7 @@ HASH = re.compile(r"\b(?:sha256:)?([0-9a-f]{40,64})\b")
 Pictures = Mapping[str, tuple[str, str]]
 
 
-def sections(document: dict, pictures: Pictures) -> list[str]:
+def build(document: dict, pictures: Pictures) -> list[str]:
     """The page's sections in order: `pictures` are `{name: (SVG, alternative text)}`."""
     if document.get("audit"):
         return [*_head(), *_banners(document), audit.page(document), _script()]

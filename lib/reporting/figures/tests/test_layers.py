@@ -8,8 +8,8 @@ import xarray as xr
 
 from fixtures.planted.records import frequency
 from fixtures.planted.subjects import course, massive_values, repeated, worth
-from lib.effects import thresholds
 from lib.effects.counts import MassiveValues
+from lib.effects.thresholds import curve
 from lib.effects.trajectory import Trajectory
 from lib.reporting.figures import figures, layers, series, thresholds
 from lib.reporting.figures.figures import as_svg
@@ -90,13 +90,13 @@ def test_labels_of_layers_do_not_collide_and_the_legend_covers_nothing(layers, d
     assert axes.get_legend() is None
 
 
-@pytest.mark.parametrize("layers", [4, 30, 80])
-def test_layers_are_labelled_by_whole_numbers_from_the_first(layers):
-    axes = layers.change_per_layer(deep_pair(layers)).axes[0]
+@pytest.mark.parametrize("number", [4, 30, 80])
+def test_layers_are_labelled_by_whole_numbers_from_the_first(number):
+    axes = layers.change_per_layer(deep_pair(number)).axes[0]
     low, high = axes.get_xlim()
     shown = [place for place in axes.get_xticks() if low <= place <= high]
     assert shown[0] == 0
-    assert shown[-1] < layers
+    assert shown[-1] < number
     assert all(place == int(place) for place in shown)
 
 
@@ -168,11 +168,11 @@ def test_the_loss_of_other_tokens_is_not_drawn_beside_that_of_rope():
 
 
 def test_the_reliance_of_another_shape_stands_beside_rope_unless_the_tokens_are_others():
-    series = worth(3.0, 2.0, 1.0)
-    assert ">RoPE<" in as_svg(series.reliance_over_steps(series))
-    for arm, record in series.disruptions[0].records.items():
-        series.disruptions[0].records[arm] = record.assign_attrs(provenance=f'{{"tokenizer": "{arm}"}}')
-    assert ">RoPE<" not in as_svg(series.reliance_over_steps(series))
+    course_of = worth(3.0, 2.0, 1.0)
+    assert ">RoPE<" in as_svg(series.reliance_over_steps(course_of))
+    for arm, record in course_of.disruptions[0].records.items():
+        course_of.disruptions[0].records[arm] = record.assign_attrs(provenance=f'{{"tokenizer": "{arm}"}}')
+    assert ">RoPE<" not in as_svg(series.reliance_over_steps(course_of))
 
 
 def test_the_document_has_rates_beside_counts_where_they_say_something(even, wide):
@@ -186,7 +186,7 @@ def test_the_document_has_rates_beside_counts_where_they_say_something(even, wid
 
 
 def test_the_threshold_curve_is_in_shares_where_channels_differ(even, wide):
-    plain, found = (thresholds.curve(v.records, lambda _: {}, thresholds=[2, 5]) for v in (even, wide))
+    plain, found = (curve(v.records, lambda _: {}, thresholds=[2, 5]) for v in (even, wide))
     assert "rates" not in plain["scopes"]["layer"]
     there = found["scopes"]["head"]
     assert there["rates"]["drope"]["key"] == pytest.approx(

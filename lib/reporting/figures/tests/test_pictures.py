@@ -3,17 +3,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import xarray as xr
-from fixtures.trial import claim_tests
 
+from fixtures.planted import subjects
 from fixtures.planted.records import frequency
-from fixtures.planted.subjects import bands
+from fixtures.plugin.catalogue import built_in
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Disruption
 from lib.effects.trajectory import Trajectory
 from lib.reporting.figures import bands, figures, layers, series
 from lib.reporting.figures.figures import as_svg
 from lib.reporting.figures.pictures import GROUPS, PICTURES, _drawn, draw, write_all
-from lib.reporting.page import figures
+from lib.reporting.page import figures as on_page
 
 pytestmark = pytest.mark.cpu
 
@@ -50,12 +50,17 @@ def course(values, disruption):
 @pytest.fixture
 def read(values, disruption, course):
     """All that claims of a whole run have read."""
-    third = {"with_dropped": values, "with_continued": values, "with_rescaled": values, "bands": bands(0.5, 0.1)}
+    third = {
+        "with_dropped": values,
+        "with_continued": values,
+        "with_rescaled": values,
+        "bands": subjects.bands(0.5, 0.1),
+    }
     third["both_sites"] = MassiveValues({"rope": values.records["rope"], "attention": values.records["drope"]})
     return {"massive_values": values, "disruption": disruption, "trajectory": course, "reliance": course, **third}
 
 
-EVERY = {marker.kwargs["figure"] for _, _, marker in claim_tests().values()}
+EVERY = {claim.figure for claim in built_in().values()}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_a_figure_that_cannot_be_drawn_takes_no_other_with_it(read, values):
     assert found["lorenz_query"][0] == ""
     assert found["lorenz_query"][1].startswith("Lorenz curves of query norms in both arms: not drawn, since norms that")
     assert found["counts"][0].startswith("<?xml")
-    assert figures.gallery(found).count("<img ") == sum(bool(svg) for svg, _ in found.values())
+    assert on_page.gallery(found).count("<img ") == sum(bool(svg) for svg, _ in found.values())
 
 
 def test_every_figure_has_a_name_of_its_own_and_a_group():
@@ -135,7 +140,7 @@ def test_a_figure_shows_the_figures_of_the_data(values, disruption):
 
 
 def test_the_figure_of_bands_says_what_either_costs():
-    svg = as_svg(bands.bands(bands(0.5, -0.125, spread=0.0)))
+    svg = as_svg(bands.bands(subjects.bands(0.5, -0.125, spread=0.0)))
     assert ">slow: +0.5 (16 channels)<" in svg
     assert ">fast: -0.125 (16 channels)<" in svg
 

@@ -20,8 +20,8 @@ ENTRY = {
 
 
 def section(findings=(), compared=()):
-    audit = {"study": {}, "findings": list(findings), "compared": list(compared)}
-    return audit.findings(audit) + audit.compared(audit)
+    made = {"study": {}, "findings": list(findings), "compared": list(compared)}
+    return audit.findings(made) + audit.compared(made)
 
 
 def test_every_cell_names_its_column():
@@ -42,13 +42,13 @@ def test_without_findings_the_page_says_so():
 
 
 def test_a_claim_has_a_cell_in_every_column():
-    page = claims_table({"Q1@text": ENTRY}, ["text", "stored"])
+    page = claims_table(["Q1"], {"Q1@text": ENTRY}, ["text", "stored"])
     assert re.findall('<td data-label="(.*?)">', page) == ["Claim", "Published", "Needed", "text", "stored"]
     assert '<span class="verdict not-decidable">not decidable</span>' in page
     assert '<td data-label="stored">not run</td>' in page
 
 
 def test_everything_is_escaped():
-    page = section([FINDING], [ROW]) + claims_table({"Q1@text": ENTRY}, ["text"])
+    page = section([FINDING], [ROW]) + claims_table(["Q1"], {"Q1@text": ENTRY}, ["text"])
     assert ODD not in page
     assert page.count("&lt;b&gt;&amp;&quot;") == 7

@@ -1,18 +1,21 @@
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from fixtures.document import complete
-from fixtures.registry import registered
 
 from fixtures.planted.subjects import massive_values, repeated, study_counts, study_losses
-from fixtures.plugin.judging import strip
+from fixtures.plugin import trying
+from fixtures.plugin.catalogue import built_in
 from lib.judging.verdicts import all_of, assess, undecided
+from lib.reporting.assemble import Run, assemble, counted
 from lib.reporting.figures.heat_maps import heat_maps
 from lib.reporting.figures.pictures import draw
 from lib.reporting.page import claims, figures, sections
 from lib.reporting.page.forest import KEY
+from lib.settings import Settings
 
 pytestmark = pytest.mark.cpu
 
@@ -26,6 +29,27 @@ ORIGIN = {
     "rotation": "RRN",
     "versions": {"torch": EVIL},
 }
+
+
+SETTINGS = Settings("mine", "", {}, "cpu", 8, 5.0, "layer", "projection", 1, Path("records"))
+
+
+@cache
+def counterexample(claim):
+    return trying.counterexample(built_in()[claim])
+
+
+def complete(entry):
+    """An entry as a document has it."""
+    run = Run(
+        SETTINGS,
+        list(built_in()),
+        {entry["id"]: entry},
+        published_estimate=lambda e: trying.published_estimate(built_in()[e["claim"]], e["judgement"]),
+        counterexample=lambda e: counterexample(e["claim"]),
+    )
+    (completed,) = assemble(run)["claims"]
+    return completed
 
 
 def entry(**changes):
@@ -56,7 +80,8 @@ def document(*entries, **settings):
         "stopped": EVIL,
         "faults": {EVIL: EVIL},
         "settings": plain,
-        "summary": {"registered": len(registered()), **strip(results)},
+        "summary": {"registered": len(built_in()), **counted(list(built_in()), results)},
+        "registered": list(built_in()),
         "claims": list(entries),
         "arms": {EVIL: ORIGIN, "drope": ORIGIN | {"dtype": "bfloat16"}},
         "regression": against([EVIL], flips=[EVIL]),
@@ -109,7 +134,7 @@ def test_everything_on_the_page_is_escaped_and_every_tag_is_closed(parsed):
     partly = all_of([assess([1.0, 2.0], unit=EVIL, label=EVIL).at_most(9), unjudged(EVIL, EVIL)])
     open_part = entry(id="L1", claim="L1", judgement=partly.as_dict())
     made = document(entry(), odd, early, broken, without, open_part, steps={"drope@step5": 5, "drope": 9})
-    html = "".join(sections.sections(made, {EVIL: ("<svg/>", EVIL), f"{EVIL}2": ("", EVIL)})) + sections.broken(True)
+    html = "".join(sections.build(made, {EVIL: ("<svg/>", EVIL), f"{EVIL}2": ("", EVIL)})) + sections.broken(True)
     assert "<img src=x" not in html
     assert html.count("&lt;img src=x") > 60
     assert [attrs for tag, attrs in parsed(html) if tag == "img" and not attrs["src"].startswith("data:")] == []
@@ -163,19 +188,19 @@ def test_the_page_begins_with_one_sentence_on_the_result_and_the_pair():
     made = document(
         entry(), entry(id="K1", claim="K1", verdict="refuted"), pair="toy", description="A tiny\npair. Odd."
     )
-    rest, every = len(registered()) - 2, len(registered())
+    rest, every = len(built_in()) - 2, len(built_in())
     said = f"Of {every} claims, 1 is supported, 1 refuted, 0 inconclusive and {rest} not run on the pair toy"
     assert text_of(sections.result(made)) == f"{said} (a tiny pair). Odd."
 
 
 def test_a_run_without_verdicts_begins_with_that():
     made = document(entry(verdict="error", judgement=None), pair="mine", description="")
-    assert text_of(sections.result(made)) == f"No verdict on any of {len(registered())} claims on the pair mine."
+    assert text_of(sections.result(made)) == f"No verdict on any of {len(built_in())} claims on the pair mine."
 
 
 def test_the_boxes_are_the_three_verdicts_and_whatever_else_there_is():
     counts = document(entry(), entry(id="K1", claim="K1", verdict="error", judgement=None))["summary"]
-    said = f"1 supported 0 refuted 0 inconclusive 1 error {len(registered()) - 2} not run"
+    said = f"1 supported 0 refuted 0 inconclusive 1 error {len(built_in()) - 2} not run"
     assert text_of(sections.boxes(counts)) == said
 
 
@@ -185,7 +210,7 @@ def test_claims_stand_under_the_heading_of_their_family_in_the_order_of_the_docu
     assert [re.findall("<h3>(.*?)</h3>|id=.claim-([A-Z0-9]+)", body)[0] for body in bodies] == [
         ("Counts", ""), ("", "Q1"), ("", "K1"), ("Layers", ""), ("", "L1"),
     ]  # fmt: skip
-    assert text_of(bodies[0]).endswith("Counts 1 supported, 1 refuted; level 0.05, shared by 5 tests")
+    assert text_of(bodies[0]).endswith("Counts 1 supported, 1 refuted; level 0.01 for each")
 
 
 @pytest.mark.parametrize(
@@ -348,7 +373,7 @@ def test_arms_with_layers_of_their_own_have_sliders_of_their_own(parsed, shape, 
 def test_the_page_of_a_7b_model_stays_below_1_5_mb():
     values, losses = study_counts(), study_losses()
     pictures = draw({"massive_values": values, "disruption": losses})
-    every = [entry(id=claim, claim=claim) for claim in registered()]
+    every = [entry(id=claim, claim=claim) for claim in built_in()]
     made = document(*every) | {"heat_maps": heat_maps(values)}
-    size = sum(map(len, sections.sections(made, pictures)))
+    size = sum(map(len, sections.build(made, pictures)))
     assert 500_000 < size < 1_300_000  # the rest is pytest-html's own
