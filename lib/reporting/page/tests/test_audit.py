@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from lib.reporting.page import audit
 from lib.reporting.page.audit import claims_table
 
 pytestmark = pytest.mark.cpu
