@@ -9,11 +9,11 @@ from lib.effects.counts import MassiveValues
 from lib.judging import NoSubject
 
 BEFORE, AFTER = "rope", "attention"
-"""The names of the two records: what is compared with the RoPE arm is that arm itself, read at attention."""
+"""The names of the two records: the RoPE arm before its rotation is compared with the same arm read at attention."""
 
 
 def where_it_rotates(values: MassiveValues) -> MassiveValues:
-    """The layers that rotate. Raises NoSubject where there are none, or where that cannot be read from the model."""
+    """Keep the layers that rotate. Raises NoSubject if no layer does, or if the model does not tell."""
     frequency = values.frequency(BEFORE)
     if np.isnan(frequency).any():
         raise NoSubject(f"how the {BEFORE} arm rotates cannot be read from it")
@@ -24,7 +24,7 @@ def where_it_rotates(values: MassiveValues) -> MassiveValues:
 
 
 def norms_of_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
-    """Norms of the rotary pairs [text, layer, head, pair], fastest first: a rotation leaves them as they are."""
+    """Norms of the rotary pairs [text, layer, head, pair], fastest first. A rotation does not change them."""
     return pair_norms(values.records[site][f"{name}_norm"].values, values.frequency(BEFORE))
 
 
@@ -35,7 +35,7 @@ def massive_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
 
 
 def pairs_said(values: MassiveValues, name: Name) -> str:
-    """Massive pairs at both sites, and how far their norms moved, for reading beside the counts of channels."""
+    """A phrase for beside the counts of channels: massive pairs at both sites, and how far their norms moved."""
     before, after = (massive_pairs(values, site, name).mean() for site in (BEFORE, AFTER))
     first, second = (norms_of_pairs(values, site, name) for site in (BEFORE, AFTER))
     moved = (np.abs(second - first) / np.maximum(first, np.finfo(first.dtype).tiny)).max()

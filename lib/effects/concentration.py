@@ -8,16 +8,16 @@ def gini(norms: Float[np.ndarray, "*batch channel"]) -> Float[np.ndarray, "*batc
     """Gini coefficient over the last dimension: 0 when all are equal, (n - 1) / n when one of n has everything.
 
     Half the mean absolute difference of two channels drawn at random (with replacement), divided by the mean.
-    Raises ValueError for norms that are negative, not finite or all zero: none of these has a coefficient.
+    Raises ValueError for norms that are negative, not finite or all zero, which have no coefficient.
     """
     ordered, total = _ordered(norms)
     n = ordered.shape[-1]
-    weights = 2 * np.arange(1, n + 1) - n - 1  # they sum to 0: what all channels have in common counts for nothing
+    weights = 2 * np.arange(1, n + 1) - n - 1  # they sum to 0, so a constant added to all channels cancels
     return np.asarray(np.maximum((weights * (ordered - ordered[..., :1])).sum(-1) / (n * total), 0))
 
 
 def lorenz(norms: Float[np.ndarray, "*batch channel"]) -> Float[np.ndarray, "*batch point"]:
-    """Share of the total held by the smallest 0, 1, .. n of n channels; from 0 to 1, never above the diagonal.
+    """Share of the total that the smallest 0, 1, .. n of n channels hold: from 0 to 1, never above the diagonal.
 
     Raises ValueError as `gini` does. The Gini coefficient is twice the area between this curve and the diagonal.
     """

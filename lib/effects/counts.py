@@ -1,4 +1,4 @@
-"""What claims about massive values are about, computed from records: counts, changes, shares, one number per text."""
+"""Counts of massive values and everything that claims make of them, from records: one number per text."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from lib.judging import NoSubject
 
 
 class Rates:
-    """Rates: massive channels over channels. They compare where tensors or arms have different numbers of channels.
+    """Rates: massive channels over channels. They compare tensors and arms with different numbers of channels.
 
     `MassiveValues` and `lib.published.PublishedValues` give `arms`, `totals`, `counts`, `channels` and `layers`.
     """
@@ -48,15 +48,15 @@ class Rates:
 
     @property
     def uneven(self) -> bool:
-        """Does some tensor of some arm have other layers or more channels than another, so that rates say more?"""
+        """Do tensors or arms differ in layers or channels, so that rates compare and counts do not?"""
         return len({(self.layers(arm), self.channels(name, arm)) for arm in self.arms for name in NAMES}) > 1
 
     def alike(self, arm: str, name, other) -> bool:
-        """Have two tensors of an arm as many channels, so that their counts compare?"""
+        """Do two tensors of an arm have equally many channels, so that their counts compare?"""
         return not self.uneven or self.channels(name, arm) == self.channels(other, arm)
 
     def rates_said(self, *series: tuple[str, str], layer: int | None = None) -> str:
-        """The mean rates of (arm, tensor) pairs in words, of all layers or of one; "" where counts say it all."""
+        """The mean rates of (arm, tensor) pairs in words, over all layers or in one; "" if counts compare."""
         return ", ".join(self._said(arm, name, layer) for arm, name in series) if self.uneven else ""
 
     def _said(self, arm: str, name: str, layer: int | None) -> str:
@@ -66,14 +66,14 @@ class Rates:
         return f"{arm} {name} {rate:.3g} % of the {self.channels(name, arm)} channels of layer {layer}"
 
     def other_layers(self) -> str:
-        """One sentence why nothing can be compared layer by layer; "" where it can."""
+        """The reason why arms cannot be compared layer by layer; "" if they can."""
         numbers = [self.layers(arm) for arm in self.arms]
         if len(set(numbers)) == 1:
             return ""
         return f"the arms have {' and '.join(map(str, numbers))} layers, so layers do not correspond"
 
     def need_layers(self) -> None:
-        """Raise NoSubject unless all arms have as many layers."""
+        """Raise NoSubject unless all arms have equally many layers."""
         if reason := self.other_layers():
             raise NoSubject(reason)
 
@@ -82,8 +82,8 @@ class Rates:
 class MassiveValues(Rates):
     """The massive values of both arms, text by text. Reads the records of experiment 1; needs no model.
 
-    `records` may hold more arms than two (`dropped`, `continued`, `yarn`); what compares arms takes their names. Arms
-    may have different shapes: what compares their counts compares shares of channels, and says so where it cannot.
+    `records` may hold more arms than two (`dropped`, `continued`, `yarn`). Arms may have different shapes: methods that
+    compare them compare shares of channels, and raise NoSubject if layers or channels do not correspond.
     """
 
     records: Mapping[str, xr.Dataset]
@@ -92,7 +92,7 @@ class MassiveValues(Rates):
 
     @cached_property
     def masks(self) -> Mapping[tuple[str, Name], np.ndarray]:
-        """Bool [text, layer, head, dim] for each (arm, name), made when it is first asked for."""
+        """Bool [text, layer, head, dim] for each (arm, name), computed on first use."""
         return _Masks(self)
 
     def counts(self, arm: str, name: Name) -> np.ndarray:
@@ -123,32 +123,32 @@ class MassiveValues(Rates):
     def percent_change(self, name: Name, arm: str = "drope") -> np.ndarray:
         """Change of the rate from the RoPE arm to `arm`, in percent of the RoPE arm's, per text.
 
-        Where both have as many channels, this is the change of the total.
+        If both have equally many channels, this is the change of the total.
         """
         before, after = self.totals("rope", name), self.totals(arm, name)
         if not before.all():
             raise NoSubject(f"a text has no massive {name} value in the RoPE arm, so there is no percent change of it")
-        # whole numbers up to the division: nothing is rounded where the channels are as many
+        # whole numbers up to the division, so that equal numbers of channels cause no rounding
         return 100 * (after * self.size("rope", name) / self.size(arm, name) - before) / before
 
     def change_per_layer(self, name: Name) -> np.ndarray:
         """Change of the count from the RoPE to the DroPE arm [text, layer], in channels of the RoPE arm's layer.
 
-        Raises NoSubject where the arms have different numbers of layers.
+        Raises NoSubject if the arms have different numbers of layers.
         """
         self.need_layers()
         before, after = self.counts("rope", name), self.counts("drope", name)
         return after * self.channels(name) / self.channels(name, "drope") - before
 
     def loss_change(self, arm: str) -> np.ndarray:
-        """Loss of each text in `arm` minus that in the RoPE arm, nats per token."""
+        """Loss of each text in `arm` minus its loss in the RoPE arm, nats per token."""
         return self.records[arm]["nll"].values - self.records["rope"]["nll"].values
 
     def moved_share(self, name: Name) -> np.ndarray:
         """Percent of the count that sits in other layers in the DroPE arm than in the RoPE arm, per text.
 
-        Half the sum of absolute differences of the layers' shares (total variation): 0 when every layer keeps its
-        share, 100 when no layer has massive values in both arms.
+        This is half the sum of absolute differences of the layers' shares (total variation): 0 when every layer keeps
+        its share, 100 when no layer has massive values in both arms.
         """
         self.need_layers()
         shares = []
@@ -188,13 +188,13 @@ class MassiveValues(Rates):
         return np.bincount(rank[rank >= 0], per_dim[rank >= 0], minlength=rank.max() + 1)
 
     def frequency(self, arm: str) -> np.ndarray:
-        """Radians per position by which each dim of query and key turns [layer, dim], 0 where it does not."""
+        """Radians per position by which each dim of query and key turns [layer, dim]; 0 if it does not turn."""
         return self.records[arm]["frequency"].values
 
     def norms(self, arm: str, name: Name) -> np.ndarray:
         """Channel norms [text, layer, head x dim]."""
-        found = self.records[arm][f"{name}_norm"].values
-        return found.reshape(*found.shape[:2], -1)
+        norms = self.records[arm][f"{name}_norm"].values
+        return norms.reshape(*norms.shape[:2], -1)
 
     def gini(self, arm: str, name: Name) -> np.ndarray:
         """Gini coefficient of a layer's channel norms, mean over layers, per text."""
@@ -207,7 +207,7 @@ class MassiveValues(Rates):
         return np.median(self.rank_agreement_per_layer(arm, name), axis=-1)
 
     def rank_agreement_per_layer(self, arm: str, name: Name) -> np.ndarray:
-        """Spearman's rho [text, layer] of norms and row norms; NaN where all rows have the same norm."""
+        """Spearman's rho [text, layer] of norms and row norms; NaN if all rows have the same norm."""
         ranks = stats.rankdata(self._row_norms(arm, name), axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", stats.ConstantInputWarning)
@@ -221,11 +221,11 @@ class MassiveValues(Rates):
         return rows.reshape(len(rows), -1)
 
     def overlap(self, name: Name, arm: str = "drope") -> tuple[np.ndarray, np.ndarray]:
-        """Where the RoPE arm's massive channels are in `arm`, layer by layer, all texts together.
+        """How far the massive channels of the RoPE arm and of `arm` are the same, layer by layer, all texts together.
 
-        Returns the share of them that are massive in `arm` too, and the Jaccard index (shared / massive in either):
-        both [layer], from 0 to 1, NaN where there is nothing to share.
-        Raises ValueError where the arms have states of different shape: their channels do not correspond.
+        Returns the share of the RoPE arm's massive channels that are massive in `arm` too, and the Jaccard index
+        (massive in both / massive in either): both [layer], from 0 to 1, NaN for a layer without massive channels.
+        Raises ValueError if the arms have states of different shape, whose channels do not correspond.
         """
         if self.shape("rope", name) != self.shape(arm, name):
             shapes = " and ".join(" x ".join(map(str, self.shape(a, name))) for a in ("rope", arm))
@@ -233,7 +233,7 @@ class MassiveValues(Rates):
                 f"the arms have {name} states of {shapes} (layers x heads x dims), so channels do not correspond"
             )
         before, after = self.masks["rope", name], self.masks[arm, name]
-        both, either, first = ((m).sum((0, 2, 3)) for m in (before & after, before | after, before))
+        both, either, first = (mask.sum((0, 2, 3)) for mask in (before & after, before | after, before))
         with np.errstate(invalid="ignore"):
             return both / first, both / either
 
@@ -251,7 +251,7 @@ class MassiveValues(Rates):
 
 
 class _Masks(Mapping[tuple[str, Name], np.ndarray]):
-    """The masks of all arms and tensors; a claim about one tensor waits for no other."""
+    """The masks of all arms and tensors, each computed on first use: a claim on one tensor waits for no other."""
 
     def __init__(self, values: MassiveValues):
         self.values, self.made = values, {}

@@ -1,4 +1,4 @@
-"""What replacing channels costs, computed from records: losses of both arms, and those of slow and fast channels."""
+"""The cost of replacing channels, from records: losses of both arms, and losses of slow and fast channels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ OTHER_TOKENS = "the arms have different tokenizers: their losses are of differen
 
 @dataclass(frozen=True)
 class Disruption:
-    """Losses of both arms with nothing, the massive or random channels zeroed. Reads the records of experiment 2."""
+    """Losses of both arms at baseline, and with massive or random channels zeroed. Reads records of experiment 2."""
 
     records: Mapping[str, xr.Dataset]
 
     def nats(self, arm: str) -> xr.DataArray:
-        """Increase of the loss over the baseline [text, condition], nats per token, without the baseline."""
+        """Increase of the loss over the baseline [text, condition], nats per token; the baseline itself is left out."""
         nll = self.records[arm]["nll"]
         return (nll - nll.sel(condition="baseline")).drop_sel(condition="baseline")
 
@@ -43,17 +43,17 @@ class Disruption:
         return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
 
     def zeroed(self, arm: str) -> int:
-        """Number of query and key channels that were taken for massive, in the text with most where they differ."""
+        """Number of query and key channels that were zeroed as massive; if texts differ, that of the text with most."""
         masks = [self.records[arm][f"{name}_zeroed"] for name in EDITED]
         return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
 
     @property
     def other_tokens(self) -> bool:
-        """Have the arms different tokenizers, so that a loss per token is of other tokens in each?"""
+        """Do the arms have different tokenizers, so that their losses per token are of different tokens?"""
         return len(tokenizers(self.records.values())) > 1
 
     def need_same_tokens(self) -> None:
-        """Raise NoSubject where the losses of the arms do not compare: their tokenizers differ."""
+        """Raise NoSubject if the arms have different tokenizers, so that their losses do not compare."""
         if self.other_tokens:
             raise NoSubject(OTHER_TOKENS)
 
@@ -66,7 +66,7 @@ class Disruption:
 
 @dataclass(frozen=True)
 class Bands:
-    """Losses of the RoPE arm with nothing, slow or fast channels zeroed. Reads the record of `measure_bands`."""
+    """Losses of the RoPE arm at baseline, and with slow or fast channels zeroed. Reads records of `measure_bands`."""
 
     records: Mapping[str, xr.Dataset]
 
@@ -80,7 +80,7 @@ class Bands:
         return sum(int(self.records["rope"][f"{name}_{band}"].sum()) for name in EDITED)
 
     def need(self) -> None:
-        """Raise NoSubject where no layer rotates, it is not known how, or nothing is massive in those that do."""
+        """Raise NoSubject unless a layer rotates, at known frequencies, and has massive query or key channels."""
         frequency = self.records["rope"]["frequency"].values
         if np.isnan(frequency).any():
             raise NoSubject("how the rope arm rotates cannot be read from it, so it has neither slow nor fast channels")

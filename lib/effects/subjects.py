@@ -1,6 +1,6 @@
-"""What claim tests ask for: one row of one table for each subject, with its needs, its maker, and what an audit lacks.
+"""Subjects, for which claim tests ask by name: a table with the maker of each, its needs, and what studies lack for it.
 
-A subject is made from records by a reader, whichever they come from: a run that measures, or one that is over.
+A subject is made from the records of a reader: those of a run that measures, or of one that is over.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,17 +18,17 @@ from lib.effects.trajectory import Trajectory
 from lib.records import Unusable, site_before, sites_of
 
 ENOUGH = 3
-"""Checkpoints that make a trend."""
+"""The fewest checkpoints that make a trend."""
 
 
 class Missing(LookupError):
-    """A run does not have what a subject is made of, and nothing is wrong with it."""
+    """A run has no records to make a subject of, and this is no fault."""
 
 
 class Reader(Protocol):
-    """Gives records by arm and experiment, at the threshold and in the scope of a run.
+    """Gives the records of a run by experiment and arm, and its threshold and scope.
 
-    `arms` are the run's, `steps` the checkpoints of its series, `treatment` the arm in the place of `drope`.
+    `arms` are the run's, `steps` the checkpoints of its series, and `treatment` is the arm in the place of `drope`.
     """
 
     threshold: float
@@ -38,17 +38,18 @@ class Reader(Protocol):
     steps: Mapping[str, int]
 
     def get(self, experiment: str, arm: str, site: str | None = None) -> xr.Dataset:
-        """The record at the arm's own site (the run's), or at another. Raises Missing or Unusable."""
+        """The record at the arm's own site, or at the one that is given. Raises Missing or Unusable."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A thing that claims ask for by name.
+    """One row of the table.
 
-    `make(reader, **parameters)` makes it; `parameters` are those of a claim's test that it depends on. `losses` is the
-    experiment on scored texts that it needs, and `sites` are those at which it needs the RoPE arm's norms as well. A
-    subject of `each_checkpoint` is made anew for every checkpoint of a series. `unpublished` says what studies lack
-    for it. A subject that is `beside` another comes along with it: a claim is tried with this value in its place.
+    `make(reader, **parameters)` makes the subject; `parameters` name parameters of a claim's test. `losses` is the
+    experiment on scored texts that it needs, and `sites` are additional sites at which it needs the RoPE arm's norms.
+    With `each_checkpoint`, it is made anew for every checkpoint of a series. `unpublished` completes the sentence
+    "the text gives .." for a subject that no study has figures for. A value `beside` marks a subject that a claim asks
+    for in addition to another; the claim is tried on planted records and judged on published figures with this value.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Subject:
 
 
 def _values(reader: Reader, site: str | None = None, **arms: str) -> MassiveValues:
-    """Massive values of arms, by the names that claims know them by."""
+    """Massive values of several arms. Keywords are the names of the arms in the subject."""
     records = {name: reader.get("norms", arm, site) for name, arm in arms.items()}
     return MassiveValues(records, reader.threshold, reader.scope)
 
@@ -77,7 +78,7 @@ def _rope_values(reader: Reader) -> MassiveValues:
 
 
 def _disruption(reader: Reader) -> Disruption:
-    _massive_values(reader)  # whether the arms are fit to be compared comes first
+    _massive_values(reader)  # their norms first: a pair whose norms cannot be read has no losses to compare
     return Disruption({"rope": reader.get("disruption", "rope"), "drope": reader.get("disruption", reader.treatment)})
 
 
@@ -104,9 +105,9 @@ def _both_sites(reader: Reader) -> MassiveValues:
 
 
 def _with_rescaled(reader: Reader, kind: str | None = None) -> MassiveValues:
-    """With one rescaled arm, or with all that there are."""
+    """The RoPE arm and one rescaled arm, or all that were measured."""
     if kind is None:
-        kinds = [arm for arm in RESCALED if _is_there(reader, arm)]
+        kinds = [arm for arm in RESCALED if _was_measured(reader, arm)]
         if not kinds:
             raise Missing("no rescaled arm was measured")
         return _values(reader, "projection", rope="rope", **{arm: arm for arm in kinds})
@@ -126,14 +127,14 @@ def _trajectory(reader: Reader, *, losses: bool = False) -> Trajectory:
     steps, values, disruptions = [], [], []
     for arm, step in reader.steps.items():
         try:
-            found = _values(reader, rope="rope", drope=arm)
+            counts = _values(reader, rope="rope", drope=arm)
             records = (
                 {name: reader.get("disruption", a) for name, a in (("rope", "rope"), ("drope", arm))} if losses else {}
             )
         except (Unusable, Missing):
-            continue  # a test of its own says so
+            continue  # the tests of this checkpoint tell why
         steps.append(step)
-        values.append(found)
+        values.append(counts)
         disruptions += [Disruption(records)] if losses else []
     if len(steps) < ENOUGH:
         raise Missing(f"a trend needs {ENOUGH} checkpoints, there are {len(steps)}: give a series to --drope")
@@ -145,14 +146,14 @@ def _reliance(reader: Reader) -> Trajectory:
 
 
 def _need_sites(reader: Reader, *needed: str) -> None:
-    """Raise Missing where the RoPE arm's architecture cannot be read at one of these sites."""
-    there = sites_of(reader.get("norms", "rope"))
-    if missing := [site for site in needed if site not in there]:
-        only = " and ".join(there)
+    """Raise Missing unless the RoPE arm's architecture can be read at all of these sites."""
+    readable = sites_of(reader.get("norms", "rope"))
+    if missing := [site for site in needed if site not in readable]:
+        only = " and ".join(readable)
         raise Missing(f"states of this architecture cannot be read at the site {missing[0]}, only at {only}")
 
 
-def _is_there(reader: Reader, arm: str) -> bool:
+def _was_measured(reader: Reader, arm: str) -> bool:
     try:
         reader.get("norms", arm, "projection")
     except (Missing, Unusable):
@@ -231,7 +232,7 @@ SUBJECTS: Mapping[str, Subject] = {
 
 @dataclass(frozen=True)
 class Records:
-    """A reader of the records that a run has taken: `recorded(experiment)` gives them by arm."""
+    """Reads the records of a run that is over: `recorded(experiment)` gives them by arm."""
 
     recorded: Callable[[str], Mapping[str, xr.Dataset]]
     threshold: float
@@ -243,19 +244,19 @@ class Records:
     treatment: str = "drope"
 
     def get(self, experiment: str, arm: str, site: str | None = None) -> xr.Dataset:
-        found = self.recorded(self.named(experiment, site or self.site_of(arm)))
-        if arm not in found:
+        records = self.recorded(self.named(experiment, site or self.site_of(arm)))
+        if arm not in records:
             raise Missing(f"no record of {experiment} was taken of the {arm} arm")
-        return found[arm]
+        return records[arm]
 
 
 def read_again(reader: Reader) -> dict[str, object]:
-    """All subjects that can be made from the records of a run that is over, by name."""
-    found = {}
+    """All subjects that can be made of the reader's records, by name."""
+    subjects = {}
     for subject in SUBJECTS.values():
         if subject.beside is None:
             try:
-                found[subject.name] = subject.make(reader)
+                subjects[subject.name] = subject.make(reader)
             except (Missing, Unusable):
                 continue
-    return found
+    return subjects

@@ -1,7 +1,7 @@
-"""What the threshold decides: counts and verdicts at every threshold and in both scopes, from records.
+"""How counts and verdicts depend on the threshold and the scope, from records.
 
 The threshold of 5 and the mean of the layer are the study's choice. Records hold norms, so that both can be changed
-without a model, and a reader sees which verdicts hang on them.
+without a model, and a reader sees which verdicts depend on them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from lib.effects.counts import MassiveValues
 THRESHOLDS = tuple(2 + quarter / 4 for quarter in range(33))
 """From 2 to 10 in steps of 0.25."""
 KEPT = ("verdict", "estimate", "low", "high", "reason")
-"""What is kept of a judgement."""
+"""The entries of a judgement that the curve keeps."""
 
 Judged = Mapping[str, Mapping]
 
@@ -32,13 +32,13 @@ def curve(
 ) -> dict:
     """Counts and verdicts at every threshold, in every scope; plain JSON values.
 
-    `judge_at` is given the massive values at one threshold in one scope and returns {claim: judgement as a dict}.
+    `judge_at` takes the massive values at one threshold in one scope and returns {claim: judgement as a dict}.
     Returns `thresholds` and, for each scope in `scopes`: `counts[arm][name]`, massive channels over all layers, mean
-    over texts, one number per threshold; `rates[arm][name]`, the same in percent of the channels, where tensors or arms
+    over texts, one number per threshold; `rates[arm][name]`, the same in percent of the channels, if tensors or arms
     have different numbers of them; `claims[claim]`, the judgement's KEPT entries at every threshold; and
     `flips[claim]`, {"between": [threshold, next threshold], "from": verdict, "to": verdict}, in rising order.
     Raises ValueError for thresholds that do not rise, for one that is not above 1, for norms that are not finite, and
-    when `judge_at` judges other claims at one threshold than at the one before.
+    when `judge_at` judges other claims at one threshold than at the first.
     """
     if not thresholds or any(low >= high for low, high in pairwise(thresholds)):
         raise ValueError("a curve needs thresholds that rise, each larger than the one before")
@@ -48,7 +48,7 @@ def curve(
 def counts_at(norms: np.ndarray, thresholds: Sequence[float], scope: Scope) -> Int[np.ndarray, "threshold text layer"]:
     """Massive channels of norms [text, layer, head, dim] at each threshold: exactly as many as `massive_mask` marks.
 
-    A larger threshold marks a subset of what the smallest marks, so only those few channels are looked at again.
+    A larger threshold marks a subset of the channels that the smallest one marks, so only those few are compared again.
     """
     for threshold in thresholds:
         check_threshold(threshold)
@@ -64,7 +64,7 @@ def counts_at(norms: np.ndarray, thresholds: Sequence[float], scope: Scope) -> I
 
 @dataclass(frozen=True)
 class _Counted(MassiveValues):
-    """Massive values whose counts are known already, so that no mask is made for them."""
+    """Massive values with known counts, which need no mask."""
 
     known: Mapping[tuple[str, Name], np.ndarray] = field(default_factory=dict)
 
@@ -73,30 +73,30 @@ class _Counted(MassiveValues):
 
 
 def _in_scope(records: Mapping[str, xr.Dataset], judge_at: Callable, thresholds: Sequence[float], scope: Scope) -> dict:
-    found = {
+    known = {
         (arm, name): counts_at(record[f"{name}_norm"].values, thresholds, scope)
         for arm, record in records.items()
         for name in NAMES
     }
     judged = [
-        judge_at(_Counted(records, threshold, scope, {key: counts[i] for key, counts in found.items()}))
+        judge_at(_Counted(records, threshold, scope, {key: counts[i] for key, counts in known.items()}))
         for i, threshold in enumerate(thresholds)
     ]
     claims = list(judged[0])
-    for threshold, there in zip(thresholds, judged, strict=True):
-        if set(there) != set(claims):
+    for threshold, judgements in zip(thresholds, judged, strict=True):
+        if set(judgements) != set(claims):
             raise ValueError(f"at the threshold {threshold:g} other claims are judged than at {thresholds[0]:g}")
-    means = {arm: {name: found[arm, name].sum(-1).mean(-1).tolist() for name in NAMES} for arm in records}
-    kept = {claim: [{key: there[claim][key] for key in KEPT} for there in judged] for claim in claims}
+    means = {arm: {name: known[arm, name].sum(-1).mean(-1).tolist() for name in NAMES} for arm in records}
+    kept = {claim: [{key: judgements[claim][key] for key in KEPT} for judgements in judged] for claim in claims}
     values = MassiveValues(records)
     rates = {
         arm: {name: [100 * mean / values.size(arm, name) for mean in course] for name, course in of_arm.items()}
         for arm, of_arm in means.items()
     }
-    given = {"counts": means, "rates": rates} if values.uneven else {"counts": means}
-    return {**given, "claims": kept, "flips": {claim: _flips(kept[claim], thresholds) for claim in claims}}
+    of_arms = {"counts": means, "rates": rates} if values.uneven else {"counts": means}
+    return {**of_arms, "claims": kept, "flips": {claim: _flips(kept[claim], thresholds) for claim in claims}}
 
 
 def _flips(course: list[dict], thresholds: Sequence[float]) -> list[dict]:
-    steps = zip(pairwise(thresholds), pairwise(there["verdict"] for there in course), strict=True)
+    steps = zip(pairwise(thresholds), pairwise(judgement["verdict"] for judgement in course), strict=True)
     return [{"between": list(ends), "from": old, "to": new} for ends, (old, new) in steps if old != new]

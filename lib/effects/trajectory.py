@@ -1,4 +1,4 @@
-"""How what claims are about moves along recalibration: the RoPE arm against every checkpoint of a series."""
+"""The course of recalibration: the RoPE arm against every checkpoint of a series."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lib.judging import NoSubject
 class Trajectory:
     """Checkpoints in the order of their steps, each as the DroPE arm beside the same RoPE arm.
 
-    `disruptions` may be empty: then nothing is known of what the massive channels are worth.
+    `disruptions` may be empty, if experiment 2 was not made.
     """
 
     steps: Sequence[int]
@@ -31,7 +31,7 @@ class Trajectory:
         return np.stack([values.counts("drope", name).mean(0) for values in self.values], 1)
 
     def loss(self) -> np.ndarray:
-        """Loss of the texts that massive values are counted on [text, checkpoint], nats per token."""
+        """Loss of the counting texts [text, checkpoint], nats per token."""
         return np.stack([values.records["drope"]["nll"].values for values in self.values], 1)
 
     def reliance(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Estimates with one-sided confidence bounds: a mean, a contrast of two groups, a coefficient of variation."""
+"""Estimates with one-sided confidence bounds: a mean, a contrast of two groups, a coefficient of variation, a trend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ class Estimate(Protocol):
     value: float
     n: int
     fewest: int
-    """Size of the smallest group of observations that the estimate rests on."""
+    """Size of the smallest group of observations behind the estimate."""
     sample: tuple[float, ...]
 
     @property
     def constant(self) -> bool:
-        """Did the sample vary at all? A deterministic number repeated is one observation, not many."""
+        """Are all observations equal? A deterministic number repeated is one observation, not many."""
 
     def lower(self, alpha: float) -> float:
-        """The bound the true value lies above, wrong with probability `alpha` at most."""
+        """A lower bound of the true value, wrong with probability `alpha` at most."""
 
     def upper(self, alpha: float) -> float:
-        """The bound the true value lies below, wrong with probability `alpha` at most."""
+        """An upper bound of the true value, wrong with probability `alpha` at most."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Variation:
 class Trend:
     """Agreement of each text's values with an order, from -1 (they fall) to 1 (they rise): Page's test as an estimate.
 
-    `value` is Page's L, scaled: without ties, the mean over texts of Spearman's rho. Its standard error where there is
-    no trend is 1 / sqrt(texts (points - 1)), so a bound is clear of 0 exactly when Page's test rejects at that level
-    (normal approximation; ties make it conservative). Source: Page 1963, Journal of the ASA 58(301).
+    `value` is Page's L, scaled: without ties, the mean over texts of Spearman's rho. Its standard error without a trend
+    is 1 / sqrt(texts (points - 1)), so a bound is clear of 0 exactly when Page's test rejects at that level (normal
+    approximation; ties make it conservative). Source: Page 1963, Journal of the ASA 58(301).
     """
 
     value: float
@@ -138,7 +138,7 @@ def variation(values: Sequence[float]) -> Variation:
 
 
 def trend(values: np.ndarray) -> Trend:
-    """Trend of values [text, point] over their points, which come in order.
+    """Trend of values [text, point] over their points, which must be in order.
 
     Raises ValueError for values that are not finite, no texts, or fewer than 3 points.
     """
@@ -161,7 +161,7 @@ def trend(values: np.ndarray) -> Trend:
 
 
 def finite(values: Sequence[float]) -> np.ndarray:
-    """The values as float64. Raises ValueError when there are none or one is not finite: the instrument is broken."""
+    """The values as float64. Raises ValueError for an empty sample and for values that are not finite."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not sample.size:
         raise ValueError(f"judging needs one number per text, got an array of shape {sample.shape}")

@@ -9,14 +9,14 @@ from lib.judging.estimates import Estimate, Mean, Trend, Variation, mean
 
 Verdict = Literal["supported", "refuted", "inconclusive"]
 MINIMUM_TEXTS = 3
-"""Fewer texts than this support nothing: a variance from two numbers is hardly known."""
+"""Fewer texts than this decide nothing: two numbers hardly tell a variance."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and all that led to it. `low` and `high` are one-sided bounds, each wrong with probability `alpha`.
+    """A verdict with its reasons. `low` and `high` are one-sided bounds, each wrong with probability `alpha`.
 
-    `limits` are the numbers in `rule`: one threshold, or two that the estimate must lie between.
+    `limits` are the numbers in `rule`: one threshold, or the two ends of a range.
     """
 
     verdict: Verdict
@@ -35,7 +35,7 @@ class Judgement:
     parts: tuple["Judgement", ...] = ()
 
     def as_dict(self) -> dict:
-        """Plain JSON values, for the report. A bound that is infinite is none."""
+        """Plain JSON values, for the report; an infinite bound becomes None."""
         ends = {
             name: None if end is None or isinf(end) else end for name, end in (("low", self.low), ("high", self.high))
         }
@@ -52,7 +52,7 @@ class Judgement:
 
 
 class ClaimRefuted(AssertionError):
-    """The measurement is clear of the threshold on the wrong side."""
+    """The whole interval lies on the wrong side of the threshold."""
 
     def __init__(self, judgement: Judgement):
         super().__init__(str(judgement))
@@ -60,7 +60,7 @@ class ClaimRefuted(AssertionError):
 
 
 class ClaimInconclusive(AssertionError):
-    """The measurement does not tell."""
+    """The measurement decides nothing."""
 
     def __init__(self, judgement: Judgement):
         super().__init__(str(judgement))
@@ -68,7 +68,7 @@ class ClaimInconclusive(AssertionError):
 
 
 class NoSubject(ClaimInconclusive):
-    """What a claim is about is not there: the claim is inconclusive, whatever the arithmetic would say."""
+    """The model lacks the subject of a claim: the claim is inconclusive, whatever the arithmetic would give."""
 
     def __init__(self, reason: str):
         super().__init__(undecided(reason))
@@ -78,8 +78,8 @@ class NoSubject(ClaimInconclusive):
 class Assessment:
     """An estimate waiting for its rule; every rule returns a Judgement.
 
-    `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`. `then` is handed
-    the judgement before it is returned, and may raise; without one, no rule raises.
+    `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`. `then` receives
+    the judgement before it is returned, and may raise; by default no rule raises.
     """
 
     estimate: Estimate
@@ -124,7 +124,7 @@ class Assessment:
         return self.estimate.upper(alpha)
 
     def _asked(self, rule: str, *limits: float) -> Judgement:
-        """The estimate and what is asked of it, not judged yet."""
+        """The estimate with its rule, not judged yet."""
         base = Judgement("inconclusive", rule, limits, n=self.estimate.n, unit=self.unit, label=self.label)
         return replace(base, values=self.estimate.sample, estimate=self.estimate.value, note=self.note)
 
@@ -139,16 +139,16 @@ class Assessment:
         if self.estimate.fewest < MINIMUM_TEXTS:
             few = f"{self.estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"
             return replace(base, reason=few)
-        found = replace(base, low=self._low(self.alpha), high=self._high(self.alpha), alpha=self.alpha)
+        bounded = replace(base, low=self._low(self.alpha), high=self._high(self.alpha), alpha=self.alpha)
         if refuted(self.alpha / self.parts):
-            return replace(found, verdict="refuted")
+            return replace(bounded, verdict="refuted")
         if not supported(self.alpha):
-            return replace(found, reason="the interval holds the threshold")
+            return replace(bounded, reason="the interval holds the threshold")
         if self.estimate.constant:
-            return replace(found, reason="every text gives the same number, which counts as n = 1")
+            return replace(bounded, reason="every text gives the same number, which counts as n = 1")
         if self.smoke:
-            return replace(found, reason="a smoke run (--limit) supports nothing")
-        return replace(found, verdict="supported")
+            return replace(bounded, reason="a smoke run (--limit) supports nothing")
+        return replace(bounded, verdict="supported")
 
 
 def assess(values: Sequence[float] | Estimate, **options) -> Assessment:
@@ -162,7 +162,7 @@ def assess(values: Sequence[float] | Estimate, **options) -> Assessment:
 
 
 class Judge:
-    """Judges one claim, at its share `alpha` of its family's level. `judgement` is the claim's, as soon as there is one.
+    """Judges one claim at its share `alpha` of its family's level, and keeps the claim's `judgement`.
 
     `judge(values, unit="%").at_most(-30)` judges a claim of one rule. A claim of several hands them to `all_of`:
     `judge.all_of(judge.part(a, of=2).below(0), judge.part(b, of=2).above(0))`. Both raise ClaimRefuted or
@@ -174,7 +174,7 @@ class Judge:
         self.judgement: Judgement | None = None
 
     def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
-        """One of `of` rules that the claim consists of: its judgement is returned, whatever it is."""
+        """One of the claim's rules, `of` their number: it returns its judgement and never raises a verdict."""
         return assess(values, alpha=self.alpha, smoke=self.smoke, parts=of, **options)
 
     def __call__(self, values: Sequence[float] | Estimate, **options) -> Assessment:
@@ -209,7 +209,7 @@ def all_of(judgements: Sequence[Judgement]) -> Judgement:
 
 
 def undecided(reason: str, rule: str = "") -> Judgement:
-    """Inconclusive before any arithmetic: there is no subject, or no figure can be formed."""
+    """Inconclusive before any arithmetic, for lack of a subject or of a figure."""
     return Judgement("inconclusive", rule, reason=reason)
 
 

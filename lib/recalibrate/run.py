@@ -124,7 +124,7 @@ def begun_with(settings: Recalibration, training: Training, rows: texts.Rows) ->
     return json.loads(json.dumps(everything, default=str))
 
 
-def to_resume_from(folder: Path, begun_with: dict) -> Path | None:
+def to_resume_from(folder: Path, beginning: dict) -> Path | None:
     """The newest checkpoint that was written to its end, or None for a fresh start.
 
     Writes down what the run is begun with. Raises ValueError when it was begun with something else.
@@ -132,12 +132,12 @@ def to_resume_from(folder: Path, begun_with: dict) -> Path | None:
     note = folder / "recalibration.json"
     if not any(folder.glob("checkpoint-*")):  # nothing was trained yet, whatever a run that failed wrote down
         folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(begun_with, indent=2) + "\n")
+        note.write_text(json.dumps(beginning, indent=2) + "\n")
         return None
     if not note.is_file():
         raise ValueError(f"{folder} holds checkpoints that were made otherwise: give another --output_dir")
     before = json.loads(note.read_text())
-    for key, value in begun_with.items():
+    for key, value in beginning.items():
         if before.get(key) != value:
             raise ValueError(
                 f"{folder} was begun with {key} {before.get(key)!r}, now it is {value!r}: give another --output_dir"
@@ -147,7 +147,7 @@ def to_resume_from(folder: Path, begun_with: dict) -> Path | None:
     return whole[max(whole)] if whole else None
 
 
-def run(settings: Recalibration, training: Training) -> Path:
+def recalibrate(settings: Recalibration, training: Training) -> Path:
     """Recalibrate, or go on with it; returns the folder of the last checkpoint."""
     groups = _groups(settings.groups)
     if settings.streaming and training.max_steps <= 0:
@@ -196,7 +196,7 @@ def main() -> None:
     )
     try:
         settings, training = parser.parse_args_into_dataclasses()
-        print(f"done: {run(settings, training)}")
+        print(f"done: {recalibrate(settings, training)}")
     except ValueError as error:
         sys.exit(f"recalibrate: {error}")
     finally:

@@ -19,7 +19,7 @@ def saved(tmp_path_factory):
 
 
 @pytest.fixture
-def series(tmp_path, saved):
+def made(tmp_path, saved):
     """Makes checkpoints of the given steps, as Trainer leaves them."""
 
     def make(*steps, state=True):
@@ -46,9 +46,9 @@ def the_fault(found):
     return sentence
 
 
-def test_a_pattern_is_all_folders_that_fit_in_the_order_of_their_steps(series, tmp_path):
+def test_a_pattern_is_all_folders_that_fit_in_the_order_of_their_steps(made, tmp_path):
     (tmp_path / "checkpoint-notes").write_text("a file, no folder")
-    found = series.read(series(1000, 200, 50))
+    found = series.read(made(1000, 200, 50))
     assert steps(found) == [50, 200, 1000]
     assert found.note == ""  # a pattern has no order that could be wrong
 
@@ -58,27 +58,27 @@ def test_one_model_is_no_series_and_is_not_looked_into():
     assert (one.step, one.fault) == (None, "")
 
 
-def test_a_list_may_come_as_one_string_or_as_several(series, tmp_path):
-    series(1, 2)
+def test_a_list_may_come_as_one_string_or_as_several(made, tmp_path):
+    made(1, 2)
     names = [str(tmp_path / "checkpoint-1"), str(tmp_path / "checkpoint-2")]
     assert series.read(";".join(names)) == series.read(names)
     assert steps(series.read(names)) == [1, 2]
 
 
-def test_arguments_hold_for_every_folder_of_a_pattern(series):
-    found = series.expand(f"{series(1, 2)},dtype=bfloat16,load_in_4bit=True")
+def test_arguments_hold_for_every_folder_of_a_pattern(made):
+    found = series.expand(f"{made(1, 2)},dtype=bfloat16,load_in_4bit=True")
     assert {(args.dtype, args.load_in_4bit) for args in found} == {("bfloat16", True)}
 
 
-def test_a_list_in_another_order_is_judged_by_step_and_says_so(series, tmp_path):
-    series(1, 2, 3)
+def test_a_list_in_another_order_is_judged_by_step_and_says_so(made, tmp_path):
+    made(1, 2, 3)
     found = series.read([str(tmp_path / f"checkpoint-{n}") for n in (1, 3, 2)])
     assert steps(found) == [1, 2, 3]
     assert found.note == "step 2 is listed after step 3: the series is judged in the order of its steps"
 
 
-def test_an_ordered_series_has_nothing_to_say(series):
-    found = series.read(series(1, 2, 3))
+def test_an_ordered_series_has_nothing_to_say(made):
+    found = series.read(made(1, 2, 3))
     assert (found.note, found.faults) == ("", {})
 
 
@@ -98,8 +98,8 @@ def test_the_step_is_read_from_a_name(name, step):
     assert series.step_of(ModelArguments("org/model9", revision=name)) == step
 
 
-def test_a_folder_without_a_number_has_the_step_of_its_state(series, tmp_path):
-    series(70)
+def test_a_folder_without_a_number_has_the_step_of_its_state(made, tmp_path):
+    made(70)
     (tmp_path / "checkpoint-70").rename(tmp_path / "final")
     assert series.step_of(parse(str(tmp_path / "final"))) == 70
 
@@ -124,8 +124,8 @@ def test_a_folder_without_a_number_has_the_step_of_its_state(series, tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_a_broken_checkpoint_is_left_out_with_a_sentence(series, saved, tmp_path, damage, sentence, where):
-    pattern = series(1, 2, 3)
+def test_a_broken_checkpoint_is_left_out_with_a_sentence(made, saved, tmp_path, damage, sentence, where):
+    pattern = made(1, 2, 3)
     damage(tmp_path / f"checkpoint-{where + 1}")
     found = series.read(pattern, like=ModelArguments(str(saved)))
     assert steps(found) == [n for n in (1, 2, 3) if n != where + 1]
@@ -137,8 +137,8 @@ def test_a_broken_checkpoint_is_left_out_with_a_sentence(series, saved, tmp_path
     ("layers", "kept"),
     [((3, 3), [1, 2]), ((2, 3), [1]), ((2, 3, 3), [2, 3]), ((4, 3), [2]), ((3, 2, 2), [2, 3]), ((2, 2, 3), [1, 2])],
 )
-def test_a_series_has_the_rope_arms_shape_or_that_of_its_last_checkpoint(series, saved, tmp_path, layers, kept):
-    pattern = series(*range(1, len(layers) + 1))
+def test_a_series_has_the_rope_arms_shape_or_that_of_its_last_checkpoint(made, saved, tmp_path, layers, kept):
+    pattern = made(*range(1, len(layers) + 1))
     for step, number in enumerate(layers, 1):
         save(tiny_llama(layers=number), tmp_path / f"checkpoint-{step}")
     found = series.read(pattern, like=ModelArguments(str(saved)))
@@ -147,28 +147,28 @@ def test_a_series_has_the_rope_arms_shape_or_that_of_its_last_checkpoint(series,
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
-def test_weights_cut_short_anywhere_are_noticed(series, tmp_path, share):
-    pattern = series(1, 2)
+def test_weights_cut_short_anywhere_are_noticed(made, tmp_path, share):
+    pattern = made(1, 2)
     weights = tmp_path / "checkpoint-2" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: int(share * weights.stat().st_size)])
     assert "model.safetensors is cut short" in the_fault(series.read(pattern))
 
 
-def test_checkpoints_that_nobodys_trainer_wrote_need_no_state(series):
-    assert steps(series.read(series(1, 2, state=False))) == [1, 2]
+def test_checkpoints_that_nobodys_trainer_wrote_need_no_state(made):
+    assert steps(series.read(made(1, 2, state=False))) == [1, 2]
 
 
-def test_a_name_that_contradicts_the_state_is_left_out(series, tmp_path):
-    pattern = series(1, 2, 3)
+def test_a_name_that_contradicts_the_state_is_left_out(made, tmp_path):
+    pattern = made(1, 2, 3)
     (tmp_path / "checkpoint-3" / series.STATE).write_text(json.dumps({"global_step": 9}))
     assert "says in trainer_state.json that it is step 9" in the_fault(series.read(pattern))
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_two_checkpoints_of_one_step_are_both_left_out_whether_one_is_broken_or_not(series, tmp_path, broken):
-    series(1, 2, state=False)
+def test_two_checkpoints_of_one_step_are_both_left_out_whether_one_is_broken_or_not(made, tmp_path, broken):
+    made(1, 2, state=False)
     (tmp_path / "checkpoint-2").rename(tmp_path / "other-2")
-    series(2, state=False)
+    made(2, state=False)
     if broken:
         (tmp_path / "other-2" / "model.safetensors").write_bytes(b"cut short")
     found = series.read([str(tmp_path / name) for name in ("checkpoint-1", "checkpoint-2", "other-2")])
@@ -189,8 +189,8 @@ def test_a_series_that_is_none_gets_a_sentence(given, sentence):
         series.read(given)
 
 
-def test_a_series_of_which_nothing_is_left_is_an_error(series, tmp_path):
-    pattern = series(1, 2)
+def test_a_series_of_which_nothing_is_left_is_an_error(made, tmp_path):
+    pattern = made(1, 2)
     for number in (1, 2):
         (tmp_path / f"checkpoint-{number}" / "model.safetensors").unlink()
     with pytest.raises(
@@ -239,8 +239,8 @@ def test_a_pattern_of_revisions_of_a_folder_gets_a_sentence(saved):
         series.read(f"{saved},revision=step-*")
 
 
-def test_the_last_checkpoint_of_a_run_is_known_as_such(series, tmp_path):
-    series(999, 1000)
+def test_the_last_checkpoint_of_a_run_is_known_as_such(made, tmp_path):
+    made(999, 1000)
     assert not series.finished(tmp_path / "checkpoint-999")
     assert series.finished(tmp_path / "checkpoint-1000")
     assert not series.finished(tmp_path)

@@ -1,54 +1,166 @@
-import json
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from fixtures.measured import Reading
 from fixtures.planted import records
-from fixtures.plugin import document
-from lib.effects.subjects import read_again
+from fixtures.plugin.options import SETTINGS
+from lib.checkpoints.arguments import ModelArguments
+from lib.definitions.words import NAMES, RESCALED
+from lib.effects.subjects import ENOUGH, SUBJECTS, Missing, Records, read_again
+from lib.effects.trajectory import Trajectory
+from lib.records.files import Unusable
+from lib.settings import Settings
 
 pytestmark = pytest.mark.cpu
 
-SETTINGS = SimpleNamespace(threshold=4.0, scope="layer", steps={}, named=lambda e, site: f"{e}@{site}")
-PLAIN = ("pretrained", "identity", "class", "parameters", "dtype", "quantization", "attn_implementation", "device")
-PROVENANCE = json.dumps({**dict.fromkeys(PLAIN, "x"), "arguments": {"revision": None}, "versions": {}})
+STEPS = {"drope@step1": 1, "drope@step2": 2, "drope": 3}
+ARMS = dict.fromkeys(("rope", *STEPS, "dropped", "continued", *RESCALED), ModelArguments("m"))
+RUN = Settings(
+    pair="p",
+    description="",
+    arms=ARMS,
+    device="cpu",
+    max_tokens=8,
+    threshold=4.0,
+    scope="head",
+    site="attention",
+    controls=2,
+    records=Path("records"),
+    steps=STEPS,
+)
+MADE = [row for row in SUBJECTS.values() if row.beside is None]
 
 
-def record(count):
-    counts = dict.fromkeys(("query", "key", "value"), np.full((3, 2), count))
-    return records.norms_record(counts).assign_attrs(provenance=PROVENANCE, sites="projection normed attention")
+def record(count, sites="projection normed attention"):
+    counts = dict.fromkeys(NAMES, np.full((3, 2), count))
+    return records.norms_record(counts).assign_attrs(sites=sites)
 
 
-def again(norms, **at):
-    """What is read again of norms at the run's site and at others."""
-    taken = {"norms": norms, **{f"norms@{site}": found for site, found in at.items()}}
-    return read_again(lambda name: taken.get(name, {}), SETTINGS)
+def losses():
+    return records.disruption_record(records.losses(1.0, (0.0, 0.0)))
 
 
-def test_rescaled_arms_are_read_again_from_the_projection_site_alone():
+TAKEN = {
+    "norms": {arm: record(i) for i, arm in enumerate(("rope", *STEPS, "dropped", "continued"))},
+    "norms@normed": {"rope": record(8)},
+    "norms@projection": {"rope": record(9), "linear": record(10), "yarn": record(11)},
+    "disruption": {arm: losses() for arm in ("rope", *STEPS)},
+    "bands": {"rope": records.bands_record(0.5, 0.1)},
+}
+
+
+def over(taken, settings=RUN):
+    """A reader of the records of a run that is over."""
+    return Records(
+        lambda experiment: taken.get(experiment, {}),
+        settings.threshold,
+        settings.scope,
+        settings.arms,
+        settings.steps,
+        settings.named,
+        settings.site_of,
+    )
+
+
+class Measured:
+    """A recorder that has all records already."""
+
+    def record(self, arm, experiment, site=None):
+        try:
+            return TAKEN[RUN.named(experiment, site or RUN.site_of(arm))][arm]
+        except KeyError:
+            raise Unusable(f"no {experiment} of {arm}") from None
+
+
+def parts(subject):
+    """The records of a subject, each with its place, and how they are read."""
+    if isinstance(subject, Trajectory):
+        series = [*subject.values, *subject.disruptions]
+        return {(i, *key): value for i, one in enumerate(series) for key, value in parts(one).items()}
+    how = {("how",): (getattr(subject, "threshold", None), getattr(subject, "scope", None))}
+    return how | {("record", arm): id(one) for arm, one in subject.records.items()}
+
+
+@pytest.mark.parametrize("row", [row for row in MADE if not row.parameters], ids=lambda row: row.name)
+def test_a_subject_that_is_made_again_equals_the_one_that_claims_read(row):
+    reading = Reading(SimpleNamespace(stash={SETTINGS: RUN}), Measured())
+    first, again = reading.subject(row), read_again(over(TAKEN))[row.name]
+    assert type(first) is type(again)
+    assert parts(first) == parts(again)
+    assert getattr(first, "steps", None) == getattr(again, "steps", None)
+
+
+def test_rescaled_arms_that_claims_read_one_by_one_are_made_again_together():
+    reading = Reading(SimpleNamespace(stash={SETTINGS: RUN}), Measured())
+    again = read_again(over(TAKEN))["with_rescaled"]
+    each = [reading.subject(SUBJECTS["with_rescaled"], kind=kind) for kind in ("linear", "yarn")]
+    assert parts(again) == parts(each[0]) | parts(each[1])
+    assert list(again.records) == ["rope", "linear", "yarn"]
+
+
+def test_every_checkpoint_of_a_series_takes_the_place_of_drope():
+    reading = Reading(SimpleNamespace(stash={SETTINGS: RUN}), Measured())
+    values, damage = (reading.subject(SUBJECTS[name], "drope@step1") for name in ("massive_values", "disruption"))
+    assert values.records["drope"] is TAKEN["norms"]["drope@step1"]
+    assert damage.records["drope"] is TAKEN["disruption"]["drope@step1"]
+
+
+def test_rescaled_arms_are_read_at_the_projection_site_alone():
     projected = {"rope": record(5), "yarn": record(7)}
-    (values,) = again({"rope": record(1), "linear": record(2)}, projection=projected).values()
+    taken = {"norms": {"rope": record(1), "linear": record(2)}, "norms@projection": projected}
+    values = read_again(over(taken))["with_rescaled"]
     assert list(values.records) == ["rope", "yarn"]
     assert [values.totals(arm, "query").tolist() for arm in ("rope", "yarn")] == [[10] * 3, [14] * 3]
     assert values.threshold == 4.0
-    assert again({"rope": record(1)}, projection={"rope": record(5)}) == {}
+    assert list(read_again(over({**taken, "norms@projection": {"rope": record(5)}}))) == ["rope_values"]
 
 
 def test_both_sites_are_the_last_one_before_the_rotation_and_attention():
-    sites = {"projection": {"rope": record(5)}, "normed": {"rope": record(6)}, "attention": {"rope": record(7)}}
-    (values,) = again({}, **sites).values()
+    taken = {"norms": {"rope": record(7)}, "norms@projection": {"rope": record(5)}, "norms@normed": {"rope": record(6)}}
+    values = read_again(over(taken))["both_sites"]
     assert [values.totals(site, "key").tolist() for site in ("rope", "attention")] == [[12] * 3, [14] * 3]
-    del sites["normed"]
-    assert again({}, **sites) == {}
+    del taken["norms@normed"]
+    assert list(read_again(over(taken))) == ["rope_values"]
 
 
-def test_a_document_names_every_arm_and_keeps_the_numbers_of_the_runs_own_site():
-    taken = {"norms": {"rope": record(1)}, "norms@projection": {"rope": record(5), "yarn": record(7)}}
-    settings = SimpleNamespace(arms=("rope", "yarn"), named=lambda e, site: f"{e}@{site}", threshold=5.0, scope="layer")
-    found = document._measured(SimpleNamespace(records=lambda name: taken.get(name, {})), settings)
-    assert list(found["arms"]) == ["rope", "yarn"]
-    assert found["arms"]["rope"]["rotation"] == "RR"
-    assert {arm: numbers["counts"]["query"] for arm, numbers in found["measured"]["arms"].items()} == {
-        "rope": [[1, 1]] * 3
-    }
+def test_a_checkpoint_without_records_is_left_out_of_its_series():
+    taken = {"norms": {arm: TAKEN["norms"][arm] for arm in ("rope", "drope@step1", "drope")}}
+    assert "trajectory" not in read_again(over(taken))
+    longer = {"drope@step0": 0, **STEPS}
+    taken["norms"]["drope@step0"] = record(6)
+    assert read_again(over(taken, replace(RUN, steps=longer)))["trajectory"].steps == (0, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "taken", "sentence"),
+    [
+        ("with_dropped", {}, {"norms": {"rope": record(1)}}, "no record of norms was taken of the dropped arm"),
+        ("with_continued", {"arms": {}}, TAKEN, "no arm was trained on with its rotation: give one with --continued"),
+        ("trajectory", {"steps": {}}, TAKEN, f"a trend needs {ENOUGH} checkpoints, there are 0: give a series"),
+        (
+            "both_sites",
+            {},
+            {"norms": {"rope": record(1, sites="projection")}},
+            "cannot be read at the site attention, only at projection",
+        ),
+    ],
+)
+def test_a_run_that_lacks_what_a_subject_needs_says_so(name, changed, taken, sentence):
+    with pytest.raises(Missing, match=sentence):
+        SUBJECTS[name].make(over(taken, replace(RUN, **changed)))
+
+
+def test_only_a_plain_rotation_is_rescaled():
+    off = replace(RUN, arms={"rope": ModelArguments("m", rope="off")})
+    with pytest.raises(Missing, match="the RoPE arm is given with rope=off"):
+        SUBJECTS["with_rescaled"].make(over(TAKEN, off), kind="yarn")
+
+
+def test_steps_of_training_are_those_that_the_arms_tell():
+    arms = {"rope": ModelArguments("m"), "drope": ModelArguments("folder/checkpoint-500")}
+    steps = SUBJECTS["trained_steps"].make(over({}, replace(RUN, arms=arms)))
+    assert steps == {"drope": 500, "continued": None}

@@ -97,11 +97,6 @@ def test_conditions_are_nothing_then_the_massive_then_the_controls(massive, cont
         assert torch.equal(masks[2 + i], random_control(massive, f"{seed}/query/{i}"))
 
 
-def test_conditions_are_named_in_the_order_of_their_rows():
-    assert conditions(0) == ["baseline", "massive"]
-    assert conditions(3) == ["baseline", "massive", "control 0", "control 1", "control 2"]
-
-
 @examples
 @given(massive=massive_masks(), fewer=counts, more=counts, seed=seeds)
 def test_adding_controls_changes_none_of_the_earlier(massive, fewer, more, seed):

@@ -1,43 +1,27 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from fixtures.models.tiny import as_arm, plant, tiny_llama
-from lib.definitions.words import EDITED
-from lib.measuring.disruption import measure_disruption
-from lib.measuring.interventions import REPLACEMENTS, condition_masks
-from lib.measuring.scoring import POSITIONS_AT_ONCE, in_batches, nll_per_text, score, score_conditions
+from fixtures.models.tiny import tiny_llama
+from lib.measuring.scoring import (
+    POSITIONS_AT_ONCE,
+    in_batches,
+    nll_per_text,
+    score,
+    score_after_prompt,
+    score_conditions,
+)
+from lib.measuring.tests.test_prompts import attention
 from lib.probing.probe import geometry
-from lib.texts.reading import Text
 
 pytestmark = pytest.mark.cpu
 
-CONTROLS = 3
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB."),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."),
     MemoryError(),
 ]
-
-
-@pytest.fixture
-def planted(tiny):
-    plant(tiny, "query", layer=0, head=0, dim=5)
-    plant(tiny, "key", layer=1, head=0, dim=2)
-    return tiny
-
-
-@pytest.fixture
-def chosen(planted):
-    """The planted channels, {name: bool [layer, head, dim]}."""
-    masks = {name: torch.zeros(3, planted.config.num_key_value_heads, 16, dtype=torch.bool) for name in EDITED}
-    masks["query"] = torch.zeros(3, 4, 16, dtype=torch.bool)
-    masks["query"][0, 0, 5] = masks["key"][1, 0, 2] = True
-    return masks
-
-
-@pytest.fixture
-def tables(chosen):
-    return {name: condition_masks(chosen[name], name=name, controls=CONTROLS, seed=7) for name in EDITED}
 
 
 def failing_above(model, rows, error):
@@ -96,7 +80,7 @@ def test_the_number_of_rows_at_a_time_changes_no_result(planted, ids, tables, ro
     expected, _ = score_conditions(planted, ids[0], tables, 5)
     found, used = score_conditions(planted, ids[0], tables, rows)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-    assert (found.shape, used) == ((2 + CONTROLS,), rows)
+    assert (found.shape, used) == ((5,), rows)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
@@ -141,61 +125,41 @@ def test_another_error_is_not_taken_for_lack_of_memory(planted, ids, tables, err
     assert sizes == [4]
 
 
-@pytest.mark.parametrize("rows", [2, 5])
-def test_a_second_implementation_finds_the_same_disruption(planted, ids, chosen, tables, rows):
-    texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
-    options = {"controls": CONTROLS, "seed": 7, "rows": rows}
-    record = measure_disruption(as_arm(planted), ids, texts, chosen, **options)
-    found = torch.from_numpy(record["nll"].values)
-    by_hand = [[one_loss(planted, row, tables, i) for i in range(2 + CONTROLS)] for row in ids]
-    torch.testing.assert_close(found, torch.tensor(by_hand, dtype=torch.float64), rtol=0, atol=1e-5)
-    torch.testing.assert_close(found[:, 0], score(planted, ids), rtol=0, atol=1e-5)
-    assert (found[:, 1] - found[:, 0]).abs().min() > 1e-4
-    assert record["condition"].values.tolist() == ["baseline", "massive", "control 0", "control 1", "control 2"]
-
-
-def test_another_seed_draws_other_controls_for_the_same_baseline(planted, ids, chosen):
-    texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
-    measured = [
-        measure_disruption(as_arm(planted), ids, texts, chosen, controls=2, seed=seed, rows=4)["nll"].values
-        for seed in (0, 0, 1)
-    ]
-    assert (measured[0] == measured[1]).all()
-    assert (measured[0][:, :2] == measured[2][:, :2]).all()
-    assert (measured[0][:, 2:] != measured[2][:, 2:]).any()
-
-
-def test_an_empty_mask_that_changes_the_loss_is_refused(planted, ids, chosen, monkeypatch):
-    texts = [Text("a", "literary", "score", "x"), Text("b", "technical", "score", "y")]
-    broken = lambda masks: lambda name, layer, states: states * 1.01  # noqa: E731
-    monkeypatch.setitem(REPLACEMENTS, "zero", broken)
-    with pytest.raises(ValueError, match=r"with nothing replaced the loss is [\d.]+, plain it is [\d.]+$"):
-        measure_disruption(as_arm(planted), ids, texts, chosen, controls=2, seed=0)
-
-
-def one_loss(model, ids, tables, condition):
-    """The study's protocol: one text, one condition, `output[..., channels] = 0` in every projection."""
-    hooks = []
-    for name, table in tables.items():
-        for layer, mask in zip(model.model.layers, table[condition], strict=True):
-            projection = layer.self_attn.get_submodule(f"{name[0]}_proj")
-            hooks.append(projection.register_forward_hook(zero(mask.flatten().nonzero()[:, 0].tolist())))
-    with torch.no_grad():
-        predicted = model(ids[None]).logits[0, :-1].log_softmax(-1)
-    for hook in hooks:
-        hook.remove()
-    return -sum(predicted[i, token].item() for i, token in enumerate(ids[1:])) / (len(ids) - 1)
-
-
-def zero(channels):
-    def hook(module, given, output):
-        output = output.clone()
-        output[..., channels] = 0
-        return output
-
-    return hook
-
-
 def test_scoring_needs_no_memory_for_gradients(ids):
     model = tiny_llama().requires_grad_(True)
     assert not score(model, ids).requires_grad
+
+
+@pytest.mark.parametrize("prompt", [1, 12, 23])
+def test_a_text_read_in_two_passes_is_scored_like_its_end_in_one(tiny, ids, prompt):
+    logits = tiny(ids).logits[:, prompt - 1 : -1].log_softmax(-1)
+    expected = -logits.gather(2, ids[:, prompt:, None])[..., 0].mean(1)
+    torch.testing.assert_close(score_after_prompt(tiny, ids, prompt).float(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("prompt", [0, 24, 30])
+def test_a_text_that_is_all_prompt_or_has_none_is_refused(ids, prompt):
+    with pytest.raises(ValueError, match=rf"^a text of 24 tokens cannot be split into a prompt of {prompt} and"):
+        score_after_prompt(tiny_llama(), ids, prompt)
+
+
+def test_a_model_that_keeps_no_cache_is_refused(ids):
+    model = tiny_llama()
+    model.register_forward_hook(lambda module, given, output: SimpleNamespace(past_key_values=None))
+    with pytest.raises(ValueError, match=r"^LlamaForCausalLM keeps no KV cache, so nothing can be scored after"):
+        score_after_prompt(model, ids, 12)
+
+
+@pytest.mark.parametrize("site", ["projection", "attention"])
+def test_conditions_are_edited_where_they_are_said_to_be(tiny, ids, site):
+    masks = {"query": torch.zeros(2, 3, 4, 16, dtype=torch.bool)}
+    masks["query"][1, :, :, 3] = True
+    found, _ = score_conditions(tiny, ids[0], masks, 2, site=site)
+
+    def edit(module, query, key):
+        query[:, :, :, 3] = 0
+
+    with attention(edit):
+        at_attention = score(tiny, ids[:1])
+    assert torch.allclose(found[1], at_attention[0], rtol=0, atol=1e-6) == (site == "attention")
+    assert found[0] == score(tiny, ids[:1].expand(2, -1))[0]

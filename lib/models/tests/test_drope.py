@@ -1,4 +1,5 @@
 import copy
+import json
 from functools import partial
 
 import pytest
@@ -15,7 +16,7 @@ from transformers import (
 from fixtures.models.architectures import ROTATING, config_of, model_of
 from fixtures.models.tiny import as_arm, save, tiny_llama
 from lib.models import loading
-from lib.models.drope import NORMED, CannotDrop, NoRotation, attention_layers, drop_rope
+from lib.models.drope import NORMED, CannotDrop, NoRotation, attention_layers, drop_rope, mark_as_drope
 from lib.models.rescaling import rescale
 from lib.probing.rotation import position_response
 
@@ -192,36 +193,17 @@ def test_a_text_of_one_repeated_token_looks_the_same_everywhere_without_rotation
     torch.testing.assert_close(logits, logits[:, :1].expand_as(logits), rtol=0, atol=1e-6)
 
 
-def test_stretched_positions_change_a_rotary_model(tiny, ids):
-    response = position_response(tiny, ids)
-    assert response["change"] > 0.01
-    assert response["noise"] == 0.0
-
-
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_stretched_positions_change_nothing_without_rotation(attention, ids):
-    model = drop_rope(tiny_llama(attn_implementation=attention))
-    assert position_response(model, ids) == {"change": 0.0, "noise": 0.0}
-
-
-def test_the_position_response_passes_an_attention_mask(tiny, ids):
-    # gaps in position ids without a mask are read as packed texts: then even this model changes
-    drop_rope(tiny)
-    stretched = 3 * torch.arange(ids.shape[1]).expand_as(ids)
-    assert not torch.allclose(run(tiny, ids, position_ids=stretched, use_cache=False), run(tiny, ids), atol=1e-4)
-    masks = []
-    tiny.register_forward_pre_hook(lambda m, args, options: masks.append(options["attention_mask"]), with_kwargs=True)
-    assert position_response(tiny, ids)["change"] == 0.0
-    assert len(masks) == 3
-    assert all(mask.all() and mask.shape == ids.shape for mask in masks)
-
-
-def test_a_position_response_that_is_not_finite_is_refused(ids):
-    model = tiny_llama()
-    torch.nn.init.constant_(model.lm_head.weight, float("inf"))
-    with pytest.raises(ValueError, match="logits are not finite"):
-        position_response(model, ids)
-
-
 def test_attention_layers_come_in_order(tiny):
     assert [attention.layer_idx for attention in attention_layers(as_arm(tiny).model)] == [0, 1, 2]
+
+
+def test_a_config_is_marked_once_and_keeps_what_it_said(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "qwen2", "hidden_size": 5, "attention_type": "k_norm_nope"}))
+    mark_as_drope(tmp_path)
+    once = path.read_text()
+    mark_as_drope(tmp_path)
+    assert path.read_text() == once
+    assert json.loads(once)["hidden_size"] == 5
+    assert json.loads(once)["attention_type"] == "k_norm_nope"
+    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]

@@ -7,7 +7,8 @@ from fixtures.models.by_hand import frequency
 from fixtures.models.tiny import tiny_llama
 from lib.definitions.rotary_pairs import letters
 from lib.models.drope import drop_rope
-from lib.probing.rotation import frequencies
+from lib.models.tests.test_drope import run
+from lib.probing.rotation import frequencies, position_response
 
 pytestmark = pytest.mark.cpu
 
@@ -99,3 +100,34 @@ def test_no_hook_is_left():
     model = tiny_llama()
     frequencies(model)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_stretched_positions_change_a_rotary_model(tiny, ids):
+    response = position_response(tiny, ids)
+    assert response["change"] > 0.01
+    assert response["noise"] == 0.0
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_stretched_positions_change_nothing_without_rotation(attention, ids):
+    model = drop_rope(tiny_llama(attn_implementation=attention))
+    assert position_response(model, ids) == {"change": 0.0, "noise": 0.0}
+
+
+def test_the_position_response_passes_an_attention_mask(tiny, ids):
+    # gaps in position ids without a mask are read as packed texts: then even this model changes
+    drop_rope(tiny)
+    stretched = 3 * torch.arange(ids.shape[1]).expand_as(ids)
+    assert not torch.allclose(run(tiny, ids, position_ids=stretched, use_cache=False), run(tiny, ids), atol=1e-4)
+    masks = []
+    tiny.register_forward_pre_hook(lambda m, args, options: masks.append(options["attention_mask"]), with_kwargs=True)
+    assert position_response(tiny, ids)["change"] == 0.0
+    assert len(masks) == 3
+    assert all(mask.all() and mask.shape == ids.shape for mask in masks)
+
+
+def test_a_position_response_that_is_not_finite_is_refused(ids):
+    model = tiny_llama()
+    torch.nn.init.constant_(model.lm_head.weight, float("inf"))
+    with pytest.raises(ValueError, match="logits are not finite"):
+        position_response(model, ids)

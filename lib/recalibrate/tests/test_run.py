@@ -15,10 +15,12 @@ from safetensors.torch import load_file
 
 from fixtures.models.tiny import save, tiny_llama
 from lib.checkpoints import series
-from lib.models import drope, loading
+from lib.models.drope import NORMED
+from lib.models.loading import load
 from lib.models.tests.test_drope import run, tiny_qwen2, without_rotation
-from lib.recalibrate import run
-from lib.recalibrate.run import Recalibration, Training
+from lib.probing.rotation import position_response
+from lib.recalibrate.run import Recalibration, Training, prepare, recalibrate, to_resume_from
+from lib.recalibrate.trainer import Recalibrator
 
 pytestmark = pytest.mark.cpu
 
@@ -55,7 +57,7 @@ def train(tmp_path, texts, start):
         settings = Recalibration(model or start["llama"](), [texts], tokens=24, groups=groups, rotation=rotation)
         settings.attention_type, settings.streaming = attention_type, streaming
         options = {**SMALL, "disable_tqdm": True, **training}
-        run.run(settings, Training(output_dir=str(tmp_path / folder), **options))
+        recalibrate(settings, Training(output_dir=str(tmp_path / folder), **options))
         return tmp_path / folder
 
     return go
@@ -78,11 +80,11 @@ def test_a_checkpoint_is_saved_every_so_many_steps_and_all_differ(train):
 
 
 @pytest.mark.parametrize("base", ["llama", "qwen2"])
-@pytest.mark.parametrize("kind", list(drope.NORMED))
+@pytest.mark.parametrize("kind", list(NORMED))
 def test_the_official_arithmetic_gives_the_logits_that_our_loader_gives(train, start, base, kind, ids):
     folder = train(model=start[base](), attention_type=kind) / "checkpoint-6"
-    ours = loading.load(str(folder), device="cpu").model
-    plain = loading.load(start[base](), device="cpu").model
+    ours = load(str(folder), device="cpu").model
+    plain = load(start[base](), device="cpu").model
     plain.load_state_dict({n: w for n, w in weights(folder).items() if "_norm.weight" not in n}, strict=False)
     norms = {
         name: weight for name, weight in weights(folder).items() if name.endswith(("q_norm.weight", "k_norm.weight"))
@@ -118,7 +120,7 @@ def test_a_qk_norm_variant_stores_both_norms_and_trains_those_in_use(train):
 def test_every_weight_is_trained_but_a_norm_that_does_not_act(start, kind, trained):
     # several processes wait for the gradient of every weight that is trained
     settings = Recalibration(start["llama"](), [], attention_type=kind)
-    weights = dict(run.prepare(settings).model.named_parameters())
+    weights = dict(prepare(settings).model.named_parameters())
     idle = {name for name, weight in weights.items() if not weight.requires_grad}
     norms = {name for name in weights if "q_norm" in name or "k_norm" in name}
     assert idle == {name for name in norms if name.split(".")[-2][0] not in trained}
@@ -127,7 +129,7 @@ def test_every_weight_is_trained_but_a_norm_that_does_not_act(start, kind, train
 def test_the_control_keeps_its_rotation_and_is_a_plain_checkpoint(train, ids):
     folder = train(rotation="keep") / "checkpoint-6"
     assert json.loads((folder / "config.json").read_text())["model_type"] == "llama"
-    assert drope.position_response(loading.load(str(folder), device="cpu").model, ids)["change"] > 0.01
+    assert position_response(load(str(folder), device="cpu").model, ids)["change"] > 0.01
 
 
 def test_treatment_and_control_see_the_same_texts_in_the_same_order(train, monkeypatch):
@@ -137,8 +139,8 @@ def test_treatment_and_control_see_the_same_texts_in_the_same_order(train, monke
         seen.setdefault(self.dropped, []).append(inputs["input_ids"].tolist())
         return step(self, model, inputs, *rest, **options)
 
-    step = run.Recalibrator.training_step
-    monkeypatch.setattr(run.Recalibrator, "training_step", note)
+    step = Recalibrator.training_step
+    monkeypatch.setattr(Recalibrator, "training_step", note)
     train("drope"), train("continued", rotation="keep")
     assert seen[True] == seen[False]
     assert len(seen[True]) == 6
@@ -146,7 +148,7 @@ def test_treatment_and_control_see_the_same_texts_in_the_same_order(train, monke
 
 def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(train, monkeypatch):
     whole = train("whole")
-    step = run.Recalibrator.training_step
+    step = Recalibrator.training_step
     calls = iter(range(100))
 
     def fail_in_the_fifth_step(self, *args, **options):
@@ -154,7 +156,7 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(train, monkeypatch):
             raise KeyboardInterrupt
         return step(self, *args, **options)
 
-    monkeypatch.setattr(run.Recalibrator, "training_step", fail_in_the_fifth_step)
+    monkeypatch.setattr(Recalibrator, "training_step", fail_in_the_fifth_step)
     with pytest.raises(KeyboardInterrupt):
         train("cut")
     monkeypatch.undo()
@@ -180,7 +182,7 @@ def test_a_half_written_checkpoint_is_not_gone_on_from(train, damage):
         (folder / "checkpoint-4" / name).write_bytes((folder / "checkpoint-6" / name).read_bytes())
     damage(folder / "checkpoint-6")
     begun = json.loads((folder / "recalibration.json").read_text())
-    assert run.to_resume_from(folder, begun) == folder / "checkpoint-4"
+    assert to_resume_from(folder, begun) == folder / "checkpoint-4"
 
 
 def test_a_finished_run_is_left_alone(train):
@@ -264,7 +266,7 @@ def test_a_control_without_rotation_is_refused(train):
 
 def test_a_drope_checkpoint_is_trained_on_as_one(train, ids):
     folder = train("more", model=str(train() / "checkpoint-6")) / "checkpoint-6"
-    assert drope.position_response(loading.load(str(folder), device="cpu").model, ids)["change"] == 0
+    assert position_response(load(str(folder), device="cpu").model, ids)["change"] == 0
 
 
 def command(texts, model, out, *options):

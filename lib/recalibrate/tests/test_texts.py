@@ -77,15 +77,15 @@ def test_a_stream_gives_the_same_rows(write):
 
 
 @pytest.mark.parametrize(
-    ("texts", "sentence"),
+    ("given", "sentence"),
     [
         (["nowhere.jsonl"], "there is no file nowhere.jsonl"),
         (["a", "b"], "a is no text file .*, and only one dataset can be named"),
     ],
 )
-def test_texts_that_are_not_there_get_a_sentence(texts, sentence):
+def test_texts_that_are_not_there_get_a_sentence(given, sentence):
     with pytest.raises(ValueError, match=sentence):
-        texts.read(texts)
+        texts.read(given)
 
 
 def test_files_of_two_formats_get_a_sentence(write):

@@ -1,10 +1,7 @@
-import json
-
 import pytest
 import torch
 
 from fixtures.models.tiny import tiny_llama
-from lib.models.drope import mark_as_drope
 from lib.recalibrate.trainer import regroup
 
 pytestmark = pytest.mark.cpu
@@ -45,15 +42,3 @@ def test_all_weights_keep_the_settings_of_their_group_where_no_pattern_matches()
     regroup(optimizer, model, {"norm": {"lr": 0.5}})
     decays = {id(weight): group["weight_decay"] for group in optimizer.param_groups for weight in group["params"]}
     assert [decays[id(weight)] for weight in weights] == [0.01] * 3 + [0.0] * (len(weights) - 3)
-
-
-def test_a_config_is_marked_once_and_keeps_what_it_said(tmp_path):
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps({"model_type": "qwen2", "hidden_size": 5, "attention_type": "k_norm_nope"}))
-    mark_as_drope(tmp_path)
-    once = path.read_text()
-    mark_as_drope(tmp_path)
-    assert path.read_text() == once
-    assert json.loads(once)["hidden_size"] == 5
-    assert json.loads(once)["attention_type"] == "k_norm_nope"
-    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]

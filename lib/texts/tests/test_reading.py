@@ -3,12 +3,12 @@ from collections import Counter
 
 import pytest
 
-from fixtures.models.tiny import byte_tokenizer
+from lib.definitions.words import ROLES
 from lib.texts import reading
 
 pytestmark = pytest.mark.cpu
 
-GOOD = [{"text": f"text {i}", "kind": "a", "role": role} for i, role in enumerate(reading.ROLES)]
+GOOD = [{"text": f"text {i}", "kind": "a", "role": role} for i, role in enumerate(ROLES)]
 
 
 def write(path, *lines):
@@ -85,25 +85,6 @@ def test_a_file_without_texts_of_one_role_is_refused(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         reading.read(tmp_path / "none.jsonl")
-
-
-def test_a_text_too_short_is_refused_by_name():
-    short = reading.Text("shorty", "a", "count", "abc")
-    assert reading.tokenize([short], byte_tokenizer(), 4).shape == (1, 4)
-    with pytest.raises(ValueError, match="'shorty' has 4 tokens, 5 are needed"):
-        reading.tokenize([short], byte_tokenizer(), 5)
-
-
-def test_the_first_token_is_the_tokenizers_own():
-    ids = reading.tokenize([reading.Text("a", "a", "count", "abc")], byte_tokenizer(), 3)
-    assert ids[0, 0] == byte_tokenizer().bos_token_id
-
-
-def test_tokenizers_that_cut_differently_have_different_signatures():
-    plain, other = byte_tokenizer(), byte_tokenizer()
-    other._tokenizer.post_processor = type(other._tokenizer.post_processor)(single="$A", special_tokens=[])
-    assert reading.tokenizer_signature(plain) == reading.tokenizer_signature(byte_tokenizer())
-    assert reading.tokenizer_signature(plain) != reading.tokenizer_signature(other)
 
 
 def test_limit_keeps_the_first_of_every_role_and_kind():
