@@ -8,20 +8,20 @@ from alternate import alternate
 from workload import names, random_ids
 
 from lib.definitions.massive import massive_mask
-from lib.definitions.words import EDITED, NAMES
+from lib.definitions.words import EDITED, NAMES, conditions
 from lib.measuring.disruption import measure_disruption
+from lib.measuring.interventions import chosen_mask, condition_masks
 from lib.measuring.norms import norms_and_loss, rows_that_fit
 from lib.measuring.scoring import score
 from lib.probing.anatomy import _KNOWN
 from lib.probing.probe import geometry
 from lib.probing.rotation import frequencies
-from lib.probing.tests.test_architectures import masks
 
 TOKENS = 256
 COUNTED = random_ids(5, TOKENS)
 SCORED = random_ids(7, TOKENS)[5:]
 CONTROLS, SEED = 10, 0
-CONDITIONS = len(masks.conditions(CONTROLS))
+CONDITIONS = len(conditions(CONTROLS))
 TOLERANCE = 1e-5
 """Largest difference of losses, nats per token, that rounding in another order of rows may make."""
 
@@ -30,7 +30,7 @@ TOLERANCE = 1e-5
 def chosen(arm):
     """The massive channels of texts that are not scored, as experiment 2 takes them."""
     norms = norms_and_loss(arm.model, COUNTED, geometry(arm.model))[1]
-    return {name: masks.chosen_mask(norms[name]) for name in EDITED}
+    return {name: chosen_mask(norms[name]) for name in EDITED}
 
 
 @pytest.mark.parametrize(("site", "aim"), [("projection", "at most 1.05"), ("attention", "none set")])
@@ -74,7 +74,8 @@ def bench_experiment_2_against_plain_passes(benchmark, report, arm, chosen):
 
 def bench_both_experiments_against_the_straightforward_way(benchmark, report, arm, chosen):
     model, sizes = arm.model, geometry(arm.model)
-    random = {name: condition_masks(chosen, name)[2:] for name in EDITED}
+    drawn = {name: condition_masks(chosen[name], name=name, controls=CONTROLS, seed=SEED) for name in EDITED}
+    random = {name: masks[2:] for name, masks in drawn.items()}
     found = {}
 
     def ours():
@@ -92,10 +93,6 @@ def bench_both_experiments_against_the_straightforward_way(benchmark, report, ar
     assert_equal_losses(found["losses"], found["other losses"].numpy())
     what = f"straightforward way / experiments 1 and 2 ({len(SCORED)} texts)"
     report("Time", comparison=what, CPU_time=faster, rounds=faster.rounds, aim="at least 2.2")
-
-
-def condition_masks(chosen, name):
-    return masks.condition_masks(chosen[name], name=name, controls=CONTROLS, seed=SEED)
 
 
 def disruption(arm, ids, chosen):

@@ -18,7 +18,7 @@ from lib.measuring.alike import Looks
 from lib.measuring.arms import Arms
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.norms import measure_norms
-from lib.models import Arm, CannotChange, default_dtype, rescaling, tokenize, tokenizer_signature
+from lib.models import Arm, CannotChange, check_rescaling, default_dtype, tokenize, tokenizer_signature
 from lib.records import Unusable, look_at, sites_of
 from lib.settings import Settings
 from lib.texts import Text, chosen
@@ -120,7 +120,7 @@ class Recorder:
         except records.NoRecord as error:
             args = self.settings.arms[arm]
             if arm in RESCALED:  # what cannot be rescaled has no record, and none is missing
-                rescaling.check(records.provenance_of(self.record("rope", "norms"))["config"], args.rope)
+                check_rescaling(records.provenance_of(self.record("rope", "norms"))["config"], args.rope)
             raise ValueError(f"--replay, {arm} arm ({args.pretrained}): {error}") from error
 
     def _measure_missing(self, arm: str, experiments: tuple[str, ...]) -> None:

@@ -4,7 +4,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["rescaling"],
     submod_attrs={
         "drope": [
             "CannotChange",
@@ -17,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "mark_as_drope",
         ],
         "loading": ["Arm", "default_dtype", "fingerprint", "load"],
+        "rescaling": ["check_rescaling"],
         "tokens": ["load_tokenizer", "tokenize", "tokenizer_signature"],
     },
 )

@@ -13,8 +13,8 @@ import transformers  # its classes by their full names: importing them takes sec
 from torch import nn, uint8
 
 from lib.checkpoints import ModelArguments, first_sentence, identity, parse, read_config, versions
-from lib.models import rescaling
 from lib.models.drope import apply_norms, drop_rope, drope_class, drope_config, is_drope
+from lib.models.rescaling import forget_lengths, rescale
 from lib.models.tokens import load_tokenizer
 
 
@@ -90,7 +90,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
         if args.rescaled:
             options["config"] = _plain_config(args)
     if args.rescaled:
-        rescaling.rescale(options["config"], args.rope)
+        rescale(options["config"], args.rope)
     try:
         model, info = loader(args.pretrained, **options)
     except Exception as error:  # transformers answers a broken checkpoint with nearly any exception
@@ -101,7 +101,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
     if args.rope == "off":
         drop_rope(model)
     if args.rescaled:
-        rescaling.forget_lengths(model)
+        forget_lengths(model)
     _keep_four_bits_as_loaded(model)
     return model.eval().requires_grad_(False)
 

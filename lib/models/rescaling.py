@@ -49,7 +49,7 @@ def rescale(config: "transformers.PreTrainedConfig", rope: str) -> "transformers
     return config
 
 
-def check(config: Mapping, rope: str) -> None:
+def check_rescaling(config: Mapping, rope: str) -> None:
     """Raise CannotRescale where `rescale` would, from a config as plain values and without a model."""
     import transformers  # here: it takes seconds, and most runs do without
 

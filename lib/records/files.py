@@ -37,10 +37,10 @@ def code_version() -> str:
     A change of the measuring code makes old records unfit, without anybody having to remember a version number.
     """
     digest = hashlib.sha256()
-    for folder in (LIB / name for name in DECISIVE):
-        for path in sorted(folder.glob("*.py")):
-            digest.update(f"{folder.name}/{path.name}".encode())
-            digest.update(ast.unparse(ast.parse(path.read_text(encoding="utf-8"))).encode())
+    modules = (path.relative_to(LIB) for name in DECISIVE for path in (LIB / name).rglob("*.py"))
+    for module in sorted(module for module in modules if "tests" not in module.parts):
+        digest.update(module.as_posix().encode())
+        digest.update(ast.unparse(ast.parse((LIB / module).read_text(encoding="utf-8"))).encode())
     return digest.hexdigest()[:16]
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from lib.definitions.massive import massive_mask
+from lib.definitions.massive import massive_mask, pooled_norms
 from lib.definitions.words import SCOPES
 
 pytestmark = pytest.mark.cpu
@@ -75,6 +75,68 @@ def test_equal_norms_mark_nothing(value, heads, dim, threshold):
 def test_rounding_of_the_mean_marks_nothing_just_above_a_threshold_of_one():
     values = torch.rand(200, 1, 1, generator=torch.Generator().manual_seed(0))
     assert not massive_mask(values.expand(200, 7, 129), threshold=1 + 1e-12).any()
+
+
+# numbers of half precision: in float64 their sums are exact as well
+any_norms = arrays(
+    st.sampled_from([np.float32, np.float64]),
+    array_shapes(min_dims=3, max_dims=3, max_side=9),
+    elements=st.floats(0, 65504, width=16),
+)
+
+
+def both_masks(norms, threshold, scope):
+    """The mask of an array and that of a tensor with the same norms, both as arrays."""
+    of_array, of_tensor = (massive_mask(n, threshold=threshold, scope=scope) for n in (norms, torch.from_numpy(norms)))
+    assert (type(of_array), type(of_tensor)) == (np.ndarray, torch.Tensor)
+    assert (of_array.dtype, of_tensor.dtype) == (np.bool_, torch.bool)
+    return of_array, of_tensor.numpy()
+
+
+@examples
+@given(norms=any_norms | whole_norms.map(torch.Tensor.numpy), threshold=thresholds, scope=scopes)
+def test_arrays_and_tensors_have_the_same_mask(norms, threshold, scope):
+    of_array, of_tensor = both_masks(norms, threshold, scope)
+    assert of_array.shape == norms.shape
+    assert np.array_equal(of_array, of_tensor)
+
+
+@examples
+@given(
+    mean=st.floats(2.0**-14, 4096, width=16),
+    threshold=st.integers(2, 9),
+    others=st.integers(0, 40),
+    heads=st.integers(1, 3),
+    scope=scopes,
+)
+def test_arrays_and_tensors_agree_on_a_norm_exactly_at_the_threshold(mean, threshold, others, heads, scope):
+    head = [threshold * mean, *[0.0] * (threshold - 1), *[mean] * others]
+    norms = np.array([head] * heads, np.float32)
+    assert not any(mask.any() for mask in both_masks(norms, threshold, scope))
+    for mask in both_masks(norms, np.nextafter(threshold, 0), scope):
+        assert np.argwhere(mask).tolist() == [[number, 0] for number in range(heads)]
+
+
+@pytest.mark.parametrize(("dtype", "last_bits"), [("float32", 0), ("float64", 1)])  # square roots may differ in one
+@examples
+@given(
+    norms=arrays(
+        np.float64, array_shapes(min_dims=1, max_dims=4, max_side=6), elements=st.integers(0, 2**20).map(float)
+    )
+)
+def test_arrays_and_tensors_have_the_same_pooled_norms(norms, dtype, last_bits):
+    norms = norms.astype(dtype)
+    pooled = pooled_norms(norms)
+    assert pooled.dtype == norms.dtype
+    assert np.shape(pooled) == norms.shape[1:]
+    np.testing.assert_array_max_ulp(pooled, pooled_norms(torch.from_numpy(norms)).numpy(), maxulp=last_bits)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -1e-6])
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+def test_arrays_and_tensors_are_refused_alike(broken, kind):
+    with pytest.raises(ValueError, match="finite and not negative"):
+        massive_mask(kind([[1.0, broken]]))
 
 
 @pytest.mark.parametrize("scope", SCOPES)

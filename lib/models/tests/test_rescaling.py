@@ -10,7 +10,7 @@ from fixtures.models.tiny import save, tiny_llama
 from lib.definitions.words import RESCALED
 from lib.models import loading
 from lib.models.drope import drop_rope
-from lib.models.rescaling import CannotRescale, check, rescale
+from lib.models.rescaling import CannotRescale, check_rescaling, rescale
 from lib.models.tests.test_drope import run
 from lib.probing.rotation import position_response
 
@@ -177,10 +177,10 @@ def test_types_of_layers_with_heads_of_their_own_size_are_rescaled_by_it():
 
 
 def test_a_config_as_plain_values_is_refused_alike():
-    check(config_of("llama").to_dict(), "yarn:4")
-    check({"model_type": "unknown to transformers"}, "yarn:4")
+    check_rescaling(config_of("llama").to_dict(), "yarn:4")
+    check_rescaling({"model_type": "unknown to transformers"}, "yarn:4")
     with pytest.raises(CannotRescale, match=r"it is not plain but linear already$"):
-        check(rescale(config_of("llama"), "linear:2").to_dict(), "yarn:4")
+        check_rescaling(rescale(config_of("llama"), "linear:2").to_dict(), "yarn:4")
 
 
 def test_a_drope_checkpoint_is_refused(tmp_path):

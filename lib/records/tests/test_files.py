@@ -1,6 +1,4 @@
 import json
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,13 +20,6 @@ def record():
 @pytest.fixture
 def saved(tmp_path, record):
     return files.save(tmp_path, SETTINGS, {"pretrained": "some/model"}, record)
-
-
-def test_the_code_of_a_record_is_every_module_that_takes_part_in_measuring():
-    sources = [Path(files.__file__).with_name(f"{name}.py").read_text() for name in files._CODE]
-    found = [re.findall(r"^from lib(?:\.(\w+))? import (.*)", source, re.MULTILINE) for source in sources]
-    modules = {name for one in found for module, names in one for name in ([module] if module else names.split(", "))}
-    assert modules - set(files._CODE) == {"arguments", "provenance", "repetitive"}  # weights and texts are settings
 
 
 def test_a_record_is_found_again_with_everything_in_it(tmp_path, saved, record):
@@ -96,18 +87,6 @@ def test_a_search_that_fits_two_records_says_in_what_they_differ(tmp_path, saved
 def test_a_search_without_success_names_the_nearest_difference(tmp_path, saved):
     with pytest.raises(files.NoRecord, match="the nearest one has another tokens"):
         files.search(tmp_path, {**SETTINGS, "tokens": 16})
-
-
-def test_the_code_version_ignores_comments_and_sees_code(tmp_path, monkeypatch):
-    versions = []
-    for source in ("x = 1\n", "x = 1  # why\n", "x = 2\n"):
-        for name in files._CODE:
-            (tmp_path / f"{name}.py").write_text(source)
-        monkeypatch.setattr(files, "__file__", str(tmp_path / "records.py"))
-        files.code_version.cache_clear()
-        versions.append(files.code_version())
-    files.code_version.cache_clear()
-    assert versions[0] == versions[1] != versions[2]
 
 
 def test_settings_and_provenance_are_readable_without_the_product(saved):
