@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import xarray as xr
 
@@ -13,13 +14,12 @@ from lib.effects import MassiveValues, curve
 from lib.published import COLUMNS
 from lib.reporting import sentences
 from lib.reporting.documents import SCHEMA
-from lib.reporting.figures import heat_maps
 from lib.reporting.plotted import numbers
 from lib.settings import Settings
 from lib.texts import chosen
 
 LAST = (None, *COLUMNS)
-"""Labels of results that stand for the claim itself; all others are earlier checkpoints."""
+"""Labels of entries that count as their claim's own; all other labels are earlier checkpoints."""
 ORIGIN = ("pretrained", "identity", "class", "parameters", "dtype", "quantization", "attn_implementation", "device")
 
 Records = Mapping[str, xr.Dataset]
@@ -29,10 +29,9 @@ Records = Mapping[str, xr.Dataset]
 class Run:
     """A run that is over.
 
-    `claims` are the ids of all claims that might have run, in order, and `results` what became of those that did.
-    `recorded(experiment)` gives records by arm. `published_estimate` and `counterexample` answer for an entry, and
-    `judged_at` judges massive values at another threshold. `audit` is there instead of records when published figures
-    were judged.
+    `claims` are the ids of all registered claims, in order, and `results` the entries of those that ran, by id.
+    `recorded(experiment)` gives records by arm. `published_estimate` and `counterexample` are called with an entry,
+    `judged_at` with massive values at another threshold. An audit of published figures has an `audit` and no records.
     """
 
     settings: Settings
@@ -49,19 +48,20 @@ class Run:
 
 
 def assemble(run: Run) -> dict:
-    """The document of a run. A part that cannot be made is left out, and its fault is named: the rest is never lost."""
+    """The document of a run. A part that raises is left out and named among the faults; it costs no other part."""
     faults = dict(run.faults)
 
     def attempt(part: str, make: Callable[[], object], otherwise: object = None) -> object:
         try:
             return make()
-        except Exception as error:  # one broken part must not take the report of hours with it
+        except Exception as error:  # one broken part must not cost the report of hours
             faults[part] = f"it cannot be made ({type(error).__name__}: {error})"
             return otherwise
 
     entries = [_complete(entry, run, attempt) for entry in _in_order(run)]
     notes = attempt("notes", lambda: sentences.differences(run.recorded("norms")), [])
-    settings = settings_of(run.settings, stopped=bool(run.stopped))
+    settings = None if run.stopped else attempt("texts", lambda: settings_of(run.settings))
+    settings = settings or settings_of(run.settings, strict=False)
     return {
         "schema": SCHEMA,
         "kind": "published" if run.settings.published else "measured",
@@ -78,8 +78,11 @@ def assemble(run: Run) -> dict:
     }
 
 
-def settings_of(settings: Settings, *, stopped: bool = False) -> dict:
-    """What was measured, on which texts, and how strictly. Raises ValueError for texts that cannot be read."""
+def settings_of(settings: Settings, *, strict: bool = True) -> dict:
+    """The settings of a run as a document shows them, with its texts by role.
+
+    Raises ValueError for texts that cannot be read; unless `strict`, these are left out.
+    """
     if settings.published:
         texts, source = [], "texts of the study"
     else:
@@ -87,9 +90,9 @@ def settings_of(settings: Settings, *, stopped: bool = False) -> dict:
         try:
             texts = chosen(settings.texts, settings.limit)
         except ValueError:
-            if not stopped:
+            if strict:
                 raise
-            texts = []  # they are what stopped the run
+            texts = []
     named = {
         role: [{"name": text.name, "kind": text.kind, "hash": text.hash} for text in texts if text.role == role]
         for role in ROLES
@@ -106,9 +109,9 @@ def settings_of(settings: Settings, *, stopped: bool = False) -> dict:
 
 
 def counted(claims: Sequence[str], results: Mapping[str, dict]) -> dict[str, int]:
-    """How many claims came out how; those that were not selected or not reached did not run.
+    """The number of claims by outcome. A claim that was not selected, or not reached, counts as not run.
 
-    Earlier checkpoints of a series do not count; the columns of an audit count one by one.
+    Earlier checkpoints of a series do not count; each column of an audit does.
     """
     by_claim = {claim: [e for e in results.values() if e["claim"] == claim and e["label"] in LAST] for claim in claims}
     verdicts = [e["verdict"] for entries in by_claim.values() for e in entries or [{"verdict": "not run"}]]
@@ -121,9 +124,9 @@ def decided(results: Mapping[str, dict]) -> int:
 
 
 def _in_order(run: Run) -> list[dict]:
-    """Entries in the order of the claims, every claim's own before those at earlier checkpoints, which come by step.
+    """Entries in the order of the claims; a claim's own entry comes first, those at earlier checkpoints by step.
 
-    Several processes end their tests in any order.
+    Tests that run in several processes end in any order.
     """
     place = {claim: i for i, claim in enumerate(run.claims)}
     labels = [None, *(arm.partition("@")[2] for arm in run.settings.steps)]
@@ -135,49 +138,56 @@ def _in_order(run: Run) -> list[dict]:
 
 def _complete(entry: dict, run: Run, attempt: Callable) -> dict:
     """An entry with the sentences and figures that follow from its judgement."""
-    judged, audited = entry["judgement"], entry["label"] in COLUMNS
+    judged, claim, published, counterexample = entry["judgement"], entry["claim"], None, None
     distance = sentences.distance(judged) if judged else None
     half_widths = distance.half_widths if distance else None
-    published = judged and not audited
+    if entry["label"] not in COLUMNS:  # an audit shows neither
+        counterexample = attempt(f"counterexample of {claim}", lambda: run.counterexample(entry))
+        published = attempt(f"published figure of {claim}", lambda: run.published_estimate(entry)) if judged else None
     return {
         **entry,
-        "published_estimate": attempt(f"published figure of {entry['claim']}", lambda: run.published_estimate(entry))
-        if published
-        else None,
+        "published_estimate": published,
         "refutation": sentences.refutation(judged) if judged else "",
         "by_how_much": sentences.by_how_much(judged) if judged else "",
         "half_widths": half_widths if half_widths is not None and math.isfinite(half_widths) else None,
-        "counterexample": None
-        if audited
-        else attempt(f"counterexample of {entry['claim']}", lambda: run.counterexample(entry)),
+        "counterexample": counterexample,
     }
 
 
 def _measured(run: Run, attempt: Callable) -> dict:
-    """The part that comes from records: which weights, the numbers behind the figures, thresholds, norms of channels."""
+    """The parts made of records: the origin of each arm, the numbers behind the figures, thresholds, and heat maps."""
     settings = run.settings
     names = ("norms", "disruption", "bands", settings.named("norms", "projection"))
-    norms, losses, bands, projected = (_arms_in_order(run.recorded(name), settings) for name in names)
-    found = {"arms": {}, "measured": None, "threshold_curve": None, "heat_maps": None}
+    norms, losses, bands, projected = (
+        attempt(f"records of {name}", partial(_arms_in_order, run.recorded, name, settings), {}) for name in names
+    )
+    parts = {"arms": {}, "measured": None, "threshold_curve": None, "heat_maps": None}
     if not norms:
-        return found
+        return parts
     how = {"threshold": settings.threshold, "scope": settings.scope}
-    arms = _arms_in_order({**projected, **norms}, settings)
-    found["arms"] = attempt("provenance", lambda: {arm: _origin(record) for arm, record in arms.items()}, {})
-    found["measured"] = attempt("measured numbers", lambda: numbers(norms, losses, bands, **how))
+    arms = {arm: {**projected, **norms}[arm] for arm in settings.arms if arm in projected or arm in norms}
+    parts["arms"] = attempt("provenance", lambda: {arm: _origin(record) for arm, record in arms.items()}, {})
+    parts["measured"] = attempt("measured numbers", lambda: numbers(norms, losses, bands, **how))
     if all(arm in norms for arm in ARMS):
         both = {arm: norms[arm] for arm in ARMS}
-        found["heat_maps"] = attempt("heat maps", lambda: heat_maps(MassiveValues(both, *how.values())))
-        found["threshold_curve"] = attempt("threshold curve", lambda: curve(both, run.judged_at))
-    return found
+        parts["heat_maps"] = attempt("heat maps", lambda: _heat_maps(MassiveValues(both, **how)))
+        parts["threshold_curve"] = attempt("threshold curve", lambda: curve(both, run.judged_at))
+    return parts
 
 
-def _arms_in_order(found: Records, settings: Settings) -> dict[str, xr.Dataset]:
-    return {arm: found[arm] for arm in settings.arms if arm in found}
+def _arms_in_order(recorded: Callable[[str], Records], experiment: str, settings: Settings) -> Records:
+    by_arm = recorded(experiment)
+    return {arm: by_arm[arm] for arm in settings.arms if arm in by_arm}
+
+
+def _heat_maps(values: MassiveValues) -> dict:
+    from lib.reporting.figures import heat_maps  # it imports matplotlib, which takes a second that audits do not need
+
+    return heat_maps(values)
 
 
 def _origin(record: xr.Dataset) -> dict:
-    """Which weights an arm is, loaded how, by which libraries."""
+    """The weights of an arm, and how and by which libraries they were loaded."""
     origin = records.provenance_of(record)
     return {
         **{name: origin[name] for name in ORIGIN},

@@ -1,6 +1,6 @@
-"""Reports as JSON documents: written whole or not at all, read back only when they say what the schema promises.
+"""Reports as JSON documents: written whole or not at all, and read back only if they fit the schema.
 
-The schema is `lib/report.schema.json`, explained in docs/report.md.
+The schema is `lib/reporting/report.schema.json`, explained in docs/report.md.
 """
 
 import json
@@ -16,9 +16,9 @@ SCHEMA = 2
 
 
 def write(path: Path, document: dict) -> None:
-    """Write a document atomically: a reader sees the whole file or none.
+    """Write a document atomically: a reader sees the whole new file or the old one.
 
-    Raises ValueError when it does not fit the schema, or holds a number that is not finite.
+    Raises ValueError if it does not fit the schema or holds a number that is not finite.
     """
     check(document, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def write(path: Path, document: dict) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees all of it or what was there before."""
+    """Write a file atomically: a reader sees all of it or the old file."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("w", encoding="utf-8") as file:
@@ -39,25 +39,25 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def read(path: Path) -> dict:
-    """Read a document. Raises ValueError, one sentence, when it is missing, damaged or of another version."""
+    """Read a document. Raises ValueError, one sentence, if it is missing, damaged or of another version."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_not_a_number)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise ValueError(f"{path} is no report: {error}") from error
-    found = document.get("schema") if isinstance(document, dict) else None
-    if type(found) is not int:
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if type(schema) is not int:
         raise ValueError(f"{path} is no report: it does not name its schema")
-    if found != SCHEMA:
-        age = "an older" if found < SCHEMA else "a newer"
-        raise ValueError(f"{path} has schema {found}, {age} one than {SCHEMA}: make it again with this version")
+    if schema != SCHEMA:
+        age = "an older" if schema < SCHEMA else "a newer"
+        raise ValueError(f"{path} has schema {schema}, {age} one than {SCHEMA}: make it again with this version")
     check(document, str(path))
     return document
 
 
 def check(document: dict, name: str) -> None:
-    """Raise ValueError naming the first place where a document does not fit the schema or is not finite."""
+    """Raise ValueError that names the first place at which a document does not fit the schema or is not finite."""
     error = jsonschema.exceptions.best_match(_validator().iter_errors(document))
     if error is not None:
         where = "/".join(str(step) for step in error.absolute_path) or "its top level"
@@ -73,11 +73,12 @@ def _validator() -> jsonschema.Draft202012Validator:
 
 
 def _not_finite(value, place: str = "") -> str | None:
-    """Where in a document there is a number that is not finite."""
+    """The place of the first number in a document that is not finite; None if all are."""
     if isinstance(value, float):
         return None if math.isfinite(value) else place
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return next((found for key, item in inside if (found := _not_finite(item, f"{place}/{key}")) is not None), None)
+    places = (_not_finite(item, f"{place}/{key}") for key, item in inside)
+    return next((first for first in places if first is not None), None)
 
 
 def _not_a_number(name: str):

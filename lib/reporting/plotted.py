@@ -1,4 +1,4 @@
-"""The numbers behind the figures of a report, as plain JSON values: what a machine reads instead of the pictures."""
+"""The numbers behind the figures of a report as plain JSON values, for programs that read no pictures."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from lib.effects import Bands, Disruption, MassiveValues, lorenz
 from lib.judging import NoSubject
 
 POINTS = 101
-"""Points of a Lorenz curve that are kept."""
+"""Number of points of a Lorenz curve in a document."""
 
 
 def numbers(
@@ -21,20 +21,20 @@ def numbers(
     threshold: float,
     scope: Scope,
 ) -> dict:
-    """`{arm: {..}}` for every arm with a record of experiment 1, and under "between" what compares the two main arms.
+    """Under "arms" the numbers of every arm with a record of experiment 1; under "between", of both main arms together.
 
-    What cannot be formed (the Gini coefficient of norms that are all zero) is None: a report is not lost for it.
     Of an arm: `counts[tensor]` [text, layer], `channels[tensor]` of one layer, `loss` [text] (nats per token), and if
     experiment 2 was made, its `conditions`, `nll` [text, condition] and the number of channels `zeroed`; under `bands`
-    the same of slow and of fast channels. Where tensors or arms have different channels, also `rates[tensor]`
+    the same of slow and of fast channels. If tensors or arms have different numbers of channels, also `rates[tensor]`
     [text, layer], percent of them. Of `rope` and `drope` also `gini` [text] and `lorenz` [point] of query and key
-    norms, `rotary_pairs` (massive channels of each rotary pair, fastest first, mean over texts; None where nothing
-    rotates) and `rank_agreement` [layer, text] of weights and norms.
+    norms, `rotary_pairs` (massive channels of each rotary pair, fastest first, mean over texts; None for an arm that
+    does not rotate) and `rank_agreement` [text, layer] of weights and norms.
+    A number that cannot be formed (the Gini coefficient of norms that are all zero) is None, and costs no other.
     """
-    found, uneven = {}, MassiveValues(norms, threshold, scope).uneven
+    arms, uneven = {}, MassiveValues(norms, threshold, scope).uneven
     for arm, record in norms.items():
         values = MassiveValues({arm: record}, threshold, scope)
-        found[arm] = {
+        arms[arm] = {
             "counts": {name: values.counts(arm, name).tolist() for name in NAMES},
             "channels": {name: values.channels(name, arm) for name in NAMES},
             **({"rates": {name: values.layer_rates(arm, name).tolist() for name in NAMES}} if uneven else {}),
@@ -47,26 +47,26 @@ def numbers(
     if all(arm in norms for arm in ARMS):
         both = MassiveValues({arm: norms[arm] for arm in ARMS}, threshold, scope)
         between = {name: _overlap(both, name) for name in EDITED}
-    return {"arms": found, "between": between}
+    return {"arms": arms, "between": between}
 
 
 def _concentration(values: MassiveValues, arm: str) -> dict:
-    """How query and key norms are spread over channels, rotary pairs and rows of the weights."""
+    """The spread of query and key norms over channels and rotary pairs, and their agreement with the weights."""
     points = np.linspace(0, 1, POINTS)
-    found: dict[str, dict] = {"gini": {}, "lorenz": {}, "rotary_pairs": {}, "rank_agreement": {}}
+    spread: dict[str, dict] = {"gini": {}, "lorenz": {}, "rotary_pairs": {}, "rank_agreement": {}}
     for name in EDITED:
         try:
             curve = lorenz(values.norms(arm, name)).mean((0, 1))
-            found["gini"][name] = plain(values.gini(arm, name))
-            found["lorenz"][name] = plain(np.interp(points, np.linspace(0, 1, len(curve)), curve))
+            spread["gini"][name] = plain(values.gini(arm, name))
+            spread["lorenz"][name] = plain(np.interp(points, np.linspace(0, 1, len(curve)), curve))
         except ValueError:
-            found["gini"][name] = found["lorenz"][name] = None  # norms that are all zero are spread in no way
-        found["rotary_pairs"][name] = values.per_pair(arm, name).tolist() or None
+            spread["gini"][name] = spread["lorenz"][name] = None  # norms that are all zero have no spread
+        spread["rotary_pairs"][name] = values.per_pair(arm, name).tolist() or None
         try:
-            found["rank_agreement"][name] = plain(values.rank_agreement_per_layer(arm, name))
+            spread["rank_agreement"][name] = plain(values.rank_agreement_per_layer(arm, name))
         except NoSubject:
-            found["rank_agreement"][name] = None  # keys made from a latent vector have no rows of their own
-    return found
+            spread["rank_agreement"][name] = None  # keys made from a latent vector have no rows of their own
+    return spread
 
 
 def _disruption(losses: Mapping[str, xr.Dataset], arm: str) -> dict:
@@ -81,16 +81,15 @@ def _disruption(losses: Mapping[str, xr.Dataset], arm: str) -> dict:
 
 
 def _bands(record: xr.Dataset) -> dict:
-    found = Bands({"rope": record})
-    nll = record["nll"]
-    zeroed = {band: found.zeroed(band) for band in BANDS}
+    losses, nll = Bands({"rope": record}), record["nll"]
+    zeroed = {band: losses.zeroed(band) for band in BANDS}
     return {"bands": {"conditions": nll["condition"].values.tolist(), "nll": nll.values.tolist(), "zeroed": zeroed}}
 
 
 def _overlap(both: MassiveValues, name) -> dict[str, list | str | None]:
-    """Share of RoPE's massive channels that are kept, and Jaccard index, per layer; null where there is nothing.
+    """Share of RoPE's massive channels that are massive under DroPE too, and Jaccard index, per layer.
 
-    Of arms whose channels do not correspond both are null, and `reason` says why.
+    None for a layer without massive channels. If the arms' channels do not correspond, both are None, with a `reason`.
     """
     try:
         kept, jaccard = both.overlap(name)
@@ -99,6 +98,6 @@ def _overlap(both: MassiveValues, name) -> dict[str, list | str | None]:
     return {"kept": plain(kept), "jaccard": plain(jaccard)}
 
 
-def plain(numbers_found: np.ndarray) -> list:
-    """Lists of numbers; None where there is none."""
-    return np.where(np.isfinite(numbers_found), numbers_found, None).tolist()
+def plain(array: np.ndarray) -> list:
+    """An array as lists, with None for a number that is not finite."""
+    return np.where(np.isfinite(array), array, None).tolist()

@@ -1,6 +1,6 @@
-"""Plain sentences about judgements: what would refute a claim, how far it is from its threshold; and how arms differ.
+"""Plain sentences on a claim's refutation, on its distance from its threshold, and on how the arms differ.
 
-Judgements are those of `Judgement.as_dict()`, so that a report that was read back can be described as well.
+Judgements have the form of `Judgement.as_dict()`, so that a document that was read back can be described as well.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,17 @@ SAME_TEXTS = (
     "token are not compared."
 )
 SIDES = {"<=": "upper", "<": "upper", ">=": "lower", ">": "lower", "in": "both"}
-"""Which bound a rule is judged by."""
+"""The bound that decides each rule."""
 MANY = 100_000
-"""More texts than this are not worth naming."""
+"""A larger number of texts is not worth naming."""
 
 
 @dataclass(frozen=True)
 class Distance:
-    """Signed distance of an estimate from the nearest limit of its rule, positive on the side that is needed.
+    """Signed distance of an estimate from the nearest limit of its rule, positive on the side that the rule needs.
 
-    `reach` is how far the interval extends towards that limit, None where it has no end there; `bound` is its end.
+    `bound` is the interval's end on the side of that limit, and `reach` its distance from the estimate; both are None
+    if the interval has no such end.
     """
 
     limit: float
@@ -37,7 +38,7 @@ class Distance:
 
     @property
     def half_widths(self) -> float | None:
-        """The distance in units of the interval's reach: decided beyond +1 or -1. None where there is no interval."""
+        """The distance in units of the interval's reach, decisive beyond +1 or -1; None without an interval."""
         if self.reach is None:
             return None
         return self.away / self.reach if self.reach else (inf if self.away >= 0 else -inf)
@@ -55,7 +56,7 @@ def measured(judgement: dict | None, digits: int = 4) -> str:
 
 
 def distance(judgement: dict) -> Distance | None:
-    """How far the estimate is from the limit that it is nearest to; None where nothing was estimated."""
+    """The distance of the estimate from the nearest limit; None without an estimate."""
     value = judgement["estimate"]
     if value is None or not judgement["limits"]:
         return None
@@ -78,7 +79,7 @@ def _from(judgement: dict, limit: float, below: bool) -> Distance:
 
 
 def refutation(judgement: dict) -> str:
-    """What would refute the claim, as a sentence."""
+    """A sentence on what would refute the claim."""
     if judgement["parts"]:
         parts = "; ".join(f"{part['label']} ({_refuted_when(part)})" for part in judgement["parts"][:4])
         more = len(judgement["parts"]) - 4
@@ -96,28 +97,29 @@ def _refuted_when(judgement: dict) -> str:
 
 
 def by_how_much(judgement: dict) -> str:
-    """How far the claim is from its threshold, as a sentence; the reason where nothing was estimated."""
-    found = distance(judgement)
-    if found is None:
+    """A sentence on the claim's distance from its threshold; without an estimate, the reason."""
+    to_limit = distance(judgement)
+    if to_limit is None:
         return _sentence(judgement["reason"])
     unit = f" ({judgement['unit']})" if judgement["unit"] else ""
     of = f"{judgement['label']}: " if judgement["label"] else ""
     start = f"{of}{judgement['estimate']:.4g}{unit}, needed {judgement['rule']}"
     if judgement["low"] is None and judgement["high"] is None:
-        short = "meets it" if found.away >= 0 else f"misses it by {-found.away:.3g}"
+        short = "meets it" if to_limit.away >= 0 else f"misses it by {-to_limit.away:.3g}"
         return f"{start}: the estimate {short}, but has no interval ({judgement['reason']})."
     if judgement["verdict"] == "supported":
-        spare = "" if found.bound is None else f", and the interval ends {_gap(found):.3g} short of it"
-        return f"{start}: clear of the threshold by {found.away:.3g}{spare}."
+        spare = "" if to_limit.bound is None else f", and the interval ends {_gap(to_limit):.3g} short of it"
+        return f"{start}: clear of the threshold by {to_limit.away:.3g}{spare}."
     if judgement["verdict"] == "refuted":
-        nearest = "" if found.bound is None else f", and the end of the interval nearest to it by {_gap(found):.3g}"
-        return f"{start}: the estimate misses it by {-found.away:.3g}{nearest}."
-    return f"{start}: {_open(judgement, found)}"
+        bounded = to_limit.bound is not None
+        nearest = f", and the end of the interval nearest to it by {_gap(to_limit):.3g}" if bounded else ""
+        return f"{start}: the estimate misses it by {-to_limit.away:.3g}{nearest}."
+    return f"{start}: {_open(judgement, to_limit)}"
 
 
-def _open(judgement: dict, found: Distance) -> str:
-    """Why an estimate with an interval decides nothing, and what would."""
-    where = f"meets it by {found.away:.3g}" if found.away >= 0 else f"misses it by {-found.away:.3g}"
+def _open(judgement: dict, to_limit: Distance) -> str:
+    """Why an estimate with an interval decides nothing, and how many texts would decide."""
+    where = f"meets it by {to_limit.away:.3g}" if to_limit.away >= 0 else f"misses it by {-to_limit.away:.3g}"
     if judgement["reason"] != "the interval holds the threshold":
         return f"the estimate {where}, but {judgement['reason']}."
     sentence = f"the estimate {where}, and the interval holds the threshold"
@@ -128,20 +130,20 @@ def _open(judgement: dict, found: Distance) -> str:
 
 
 def texts_to_decide(judgement: dict) -> int | None:
-    """About how many texts would decide, if estimate and spread stayed: intervals shrink with the root of n.
+    """About how many texts would decide, with the same estimate and spread: intervals shrink with the root of n.
 
-    None where no number worth naming would.
+    None if no number worth naming would.
     """
-    found = distance(judgement)
-    if found is None or not found.reach or not found.away:
+    to_limit = distance(judgement)
+    if to_limit is None or not to_limit.reach or not to_limit.away:
         return None
-    needed = ceil(judgement["n"] * (found.reach / found.away) ** 2) + 1
+    needed = ceil(judgement["n"] * (to_limit.reach / to_limit.away) ** 2) + 1
     return needed if needed <= MANY else None
 
 
-def _gap(found: Distance) -> float:
-    """How much room is left between the interval's nearest end and the limit."""
-    return abs((found.bound or 0.0) - found.limit)
+def _gap(to_limit: Distance) -> float:
+    """The room between the limit and the interval's end on its side."""
+    return abs((to_limit.bound or 0.0) - to_limit.limit)
 
 
 def _sentence(text: str) -> str:
@@ -149,15 +151,15 @@ def _sentence(text: str) -> str:
 
 
 def differences(norms: Mapping[str, xr.Dataset]) -> list[str]:
-    """One sentence for each way in which the two main arms differ in shape or tokenizer; none before both are there."""
+    """One sentence for each way in which the two main arms differ in shape or tokenizer; [] if one is missing."""
     if not all(arm in norms for arm in ARMS):
         return []
     rope, drope = (records.look_at(norms[arm]) for arm in ARMS)
-    found = []
+    sentences = []
     if different_size(rope.sizes, drope.sizes):
         sizes = f"RoPE {_sizes(rope)}, DroPE {_sizes(drope)}"
-        found.append(f"The arms have different shapes ({sizes}): shares of channels are compared, not counts.")
-    return [*found, SAME_TEXTS] if rope.tokenizer != drope.tokenizer else found
+        sentences.append(f"The arms have different shapes ({sizes}): shares of channels are compared, not counts.")
+    return [*sentences, SAME_TEXTS] if rope.tokenizer != drope.tokenizer else sentences
 
 
 def _sizes(look: records.Look) -> str:

@@ -1,4 +1,4 @@
-"""Verdicts as lines and tables of plain text: at the end of a run, in a README, and over the columns of an audit.
+"""Verdicts as lines and tables of plain text, for the terminal and for Markdown, of a run and of an audit.
 
 `claims` are the ids of all claims, in order; `results` the entries of a document, by id.
 """
@@ -15,7 +15,7 @@ Results = Mapping[str, dict]
 
 
 def of_run(claims: Sequence[str], results: Results, steps: Mapping[str, int]) -> Iterator[str]:
-    """The verdicts of a run, one line for each claim, those over a series, and how many came out how."""
+    """One line for each claim of a run, one for each claim over a series, and the number of claims by outcome."""
     yield from (_line(results[claim]) for claim in claims if claim in results)
     yield from _over_the_series(claims, results, steps)
     counts = [f"{number} {name}" for name, number in counted(claims, results).items() if number]
@@ -26,18 +26,18 @@ def _line(entry: dict) -> str:
     judgement = entry["judgement"]
     known = " (known)" if entry["known"] else ""
     text = f"{entry['id']:<17} {entry['verdict'] + known:<21} {measured(judgement):<30} {rule(judgement):<18}"
-    open_reason = judgement["reason"] if judgement and judgement["estimate"] is None else ""
-    reason = entry["reason"] or open_reason
+    without_estimate = judgement["reason"] if judgement and judgement["estimate"] is None else ""
+    reason = entry["reason"] or without_estimate
     return f"{text} {entry['statement']}" + (f" ({reason})" if reason else "")
 
 
 def rule(judgement: dict | None) -> str:
-    """The rule that the estimate had to meet."""
+    """`needs <= -30`: the rule that the estimate had to meet."""
     return f"needs {judgement['rule']}" if judgement and judgement["rule"] else ""
 
 
 def _over_the_series(claims: Sequence[str], results: Results, steps: Mapping[str, int]) -> Iterator[str]:
-    """One line for each claim that was judged at every checkpoint: the verdicts in the order of the steps."""
+    """One line for each claim that was judged at several checkpoints: its verdicts in the order of the steps."""
     if not any(entry["label"] for entry in results.values()):
         return
     yield from ("", f"over the steps {', '.join(str(step) for step in steps.values())}:")
@@ -59,14 +59,14 @@ def markdown(claims: Sequence[str], results: Results) -> str:
 
 
 def audit_header(figures: Published) -> list[str]:
-    """The study that is audited, and its columns."""
+    """The audited study, and its columns."""
     about = [str(figures.study[key]) for key in ("author", "year") if key in figures.study]
     columns = [f"{name}: {COLUMNS[name]}" for name in figures.columns]
     return [f"published figures: {', '.join([str(figures.study['title']), *about])}", *columns]
 
 
 def of_audit(claims: Sequence[str], results: Results, figures: Published) -> Iterator[tuple[str, list[str]]]:
-    """The sections of an audit, each with its title: verdicts by column with their reasons, and findings."""
+    """The sections of an audit by title: verdicts in each column with their reasons, and findings."""
     columns, audit = list(figures.columns), audit_document(figures)
     lines = [_row("", columns, "")]
     for claim, entries in by_claim(claims, results, columns).items():
@@ -81,7 +81,7 @@ def of_audit(claims: Sequence[str], results: Results, figures: Published) -> Ite
 
 
 def by_claim(claims: Sequence[str], results: Results, columns: Sequence[str]) -> dict[str, list[dict | None]]:
-    """The entries of every claim that ran, one for each column."""
+    """The entries of every claim that ran, one for each column, None for a column in which it did not."""
     table = {claim: [results.get(f"{claim}@{column}") for column in columns] for claim in claims}
     return {claim: entries for claim, entries in table.items() if any(entries)}
 
@@ -98,7 +98,7 @@ def figure(entry: dict | None) -> str:
 
 
 def reason_of(entry: dict) -> str:
-    """Why a claim came out as it did, where its figure does not say so."""
+    """The reason of an entry, or of its judgement; "" if the figure speaks for itself."""
     return entry["reason"] or (entry["judgement"] or {}).get("reason", "")
 
 
@@ -114,12 +114,12 @@ def audit_markdown(claims: Sequence[str], results: Results) -> str:
 
 
 def _reasons(results: Results) -> dict[str, list[str]]:
-    """The claims that came out for each reason."""
-    found: dict[str, list[str]] = {}
+    """Ids of claims by verdict and reason."""
+    ids: dict[str, list[str]] = {}
     for claim, entry in results.items():
         if reason := reason_of(entry):
-            found.setdefault(f"{entry['verdict']} ({reason})", []).append(claim)
-    return found
+            ids.setdefault(f"{entry['verdict']} ({reason})", []).append(claim)
+    return ids
 
 
 def _cell(entry: dict | None) -> str:

@@ -1,5 +1,7 @@
 import copy
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +9,8 @@ from lib.judging.verdicts import assess
 from lib.reporting import documents
 
 pytestmark = pytest.mark.cpu
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -118,3 +122,15 @@ def test_a_write_that_fails_leaves_the_old_file(document, tmp_path, monkeypatch)
         documents.write(tmp_path / "r.json", document | {"stopped": "so"})
     assert documents.read(tmp_path / "r.json") == document
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_every_field_of_the_schema_is_explained():
+    schema = json.loads((ROOT / "lib" / "reporting" / "report.schema.json").read_text())
+    explained = set(re.findall(r"`(\w[\w ]*)`", (ROOT / "docs" / "report.md").read_text()))
+    parts = [schema, schema["properties"]["settings"], schema["properties"]["settings"]["properties"]["texts"]]
+    parts += [schema["$defs"][name] for name in ("text", "claim", "judgement", "arm")]
+    fields = {field for part in parts for field in part["properties"]} | set(
+        schema["properties"]["summary"]["required"]
+    )
+    assert len(fields) > 60
+    assert fields - explained == set()
