@@ -1,4 +1,4 @@
-"""`python -m lib.compare A.json B.json`."""
+"""Runs the command `python -m lib.compare A.json B.json`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Can two runs be compared at all? Pure functions on documents and their settings."""
+"""Whether two runs can be compared at all. Pure functions on documents and their settings."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -7,7 +7,7 @@ from lib.settings import COMPARED
 
 
 def incompatible(baseline: Mapping, settings: Mapping) -> str:
-    """One sentence why a run with these settings cannot be compared with the baseline; "" when it can be.
+    """The reason why a run with these settings cannot be compared with the baseline; "" if it can.
 
     `baseline` is a document, `settings` have the shape of a document's `settings`.
     """
@@ -15,7 +15,7 @@ def incompatible(baseline: Mapping, settings: Mapping) -> str:
 
 
 def _no_baseline(document: Mapping) -> str:
-    """Why a document can never be a baseline."""
+    """The reason why a document can never be a baseline; "" if it can."""
     if document["kind"] != "measured":
         return "it holds published figures, which are no baseline for a measurement"
     if document["stopped"]:
@@ -33,7 +33,7 @@ def _no_baseline(document: Mapping) -> str:
 
 
 def other_settings(old: Mapping, new: Mapping, names: tuple[str, str] = ("the baseline", "this run")) -> str:
-    """One sentence on the first setting in which two runs differ so that their estimates do not compare."""
+    """The first setting that keeps estimates of two runs from comparing, as a clause; "" if they compare."""
     one, other = names
     for option in COMPARED:
         before, after = (settings.get(option.name, option.before) for settings in (old, new))
@@ -46,7 +46,7 @@ def other_settings(old: Mapping, new: Mapping, names: tuple[str, str] = ("the ba
 
 
 def _other_texts(old: Mapping, new: Mapping, one: str, other: str) -> str:
-    """The first text that differs; a file that was moved or renamed holds the same texts."""
+    """The first text that differs, as a clause. A file that was moved or renamed holds the same texts."""
     sources = (
         f" (texts of {one}: {old['source']}, of {other}: {new['source']})" if old["source"] != new["source"] else ""
     )
@@ -61,12 +61,12 @@ def _other_texts(old: Mapping, new: Mapping, one: str, other: str) -> str:
 
 
 def plain(value) -> object:
-    """A setting as it is written on a command line: `5` for 5.0."""
+    """A setting as on a command line: `5` for 5.0."""
     return f"{value:g}" if isinstance(value, float) else value
 
 
 def check_numbers(entry: Mapping) -> None:
-    """Raise ValueError unless all estimates and bounds of a claim are finite numbers or none."""
+    """Raise ValueError for an estimate, bound or level of a claim that is neither None nor a finite number."""
     judged = entry.get("judgement") or {}
     for one in (judged, *judged.get("parts", ())):
         for key in ("estimate", "low", "high", "alpha"):
@@ -75,5 +75,5 @@ def check_numbers(entry: Mapping) -> None:
 
 
 def finite(number) -> bool:
-    """Is this a number, and neither NaN nor infinite?"""
+    """Whether a value is a number, and neither NaN nor infinite."""
     return isinstance(number, (int, float)) and not isinstance(number, bool) and isfinite(number)

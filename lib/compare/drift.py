@@ -1,4 +1,4 @@
-"""Two runs side by side: which claims changed their verdict, which effects moved. Pure functions on documents."""
+"""Changes from one run to another: verdicts that flipped, effects that drifted. Pure functions on documents."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import hypot, inf, isclose
@@ -9,32 +9,32 @@ from lib.reporting import measured
 __all__ = ["compare", "incompatible"]
 
 ABSENT = ("skipped", "not run")
-"""What counts as not judged."""
+"""Outcomes of a claim that was not judged."""
 ROUNDING = 1e-9
-"""Relative difference below which two numbers are the same number, added up in another order."""
+"""Relative difference of two sums of the same numbers in another order, at most."""
 ASKED = ("rule", "unit", "alpha", "n")
 
 
 def compare(baseline: Mapping, claims: Sequence[Mapping], tolerance: Mapping[str, float]) -> dict:
-    """How the claims of a run differ from a baseline's, as plain JSON values.
+    """The differences between the claims of a run and those of a baseline, as plain JSON values.
 
-    `flips` changed their verdict (a claim that broke is one), `drifts` kept it and moved, `one_sided` were judged in
-    one of the two runs, `asked_otherwise` have another rule, unit, level or number of texts. Each is a list of
-    {"id", "statement", "part", "unit", "old", "new", "sentence"}, with {"verdict", "estimate", "low", "high"} of both
-    runs, None for a run without a verdict. `same` is the number of claims that are in none of these, `sentences` are
-    all of theirs: a run without sentences passes.
+    Claims in `flips` changed their verdict, or broke; those in `drifts` kept it and moved; those in `one_sided` were
+    judged in one of the two runs only; those in `asked_otherwise` have another rule, unit, level or number of texts.
+    Each of these is a list of {"id", "statement", "part", "unit", "old", "new", "sentence"}, with {"verdict",
+    "estimate", "low", "high"} of both runs, None for a run without a verdict. `same` is the number of all other claims.
+    `sentences` are those of all lists: a run without sentences passes.
 
     An effect drifted when its estimates are further apart than the half-widths of both intervals, on the sides that
     face each other, as the root of the sum of their squares, plus the claim's `tolerance` in its own unit. A claim of
-    several rules whose telling part is another one now is compared part by part. Earlier checkpoints of a series that
-    only one run has are left out: a new checkpoint makes the last one an earlier one.
-    Raises ValueError for a number that is not finite: that is no comparison.
+    several rules is compared part by part if another part decides it now. An earlier checkpoint of a series that only
+    one run has is left out, since a new checkpoint turns the last one into an earlier one.
+    Raises ValueError for a number that is not finite.
     """
     if broken := [claim for claim, number in tolerance.items() if not finite(number) or number < 0]:
         raise ValueError(f"the tolerance of {broken[0]} must be a finite number, 0 or more")
     old, new = ({e["id"]: e for e in entries if e["verdict"] not in ABSENT} for entries in (baseline["claims"], claims))
     skipped = {entry["id"]: entry for entry in (*baseline["claims"], *claims) if entry["verdict"] in ABSENT}
-    found: dict = {"flips": [], "drifts": [], "one_sided": [], "asked_otherwise": [], "same": 0}
+    differences: dict = {"flips": [], "drifts": [], "one_sided": [], "asked_otherwise": [], "same": 0}
     for claim in {**old, **new}:
         a, b = old.get(claim), new.get(claim)
         for entry in (a, b):
@@ -46,19 +46,19 @@ def compare(baseline: Mapping, claims: Sequence[Mapping], tolerance: Mapping[str
         else:
             continue
         if item is None:
-            found["same"] += 1
+            differences["same"] += 1
         else:
-            found[kind].append(item)
-    lists = (found[kind] for kind in ("flips", "drifts", "one_sided", "asked_otherwise"))
-    return {**found, "sentences": [item["sentence"] for items in lists for item in items]}
+            differences[kind].append(item)
+    lists = (differences[kind] for kind in ("flips", "drifts", "one_sided", "asked_otherwise"))
+    return {**differences, "sentences": [item["sentence"] for items in lists for item in items]}
 
 
 def _differences(a: Mapping, b: Mapping, tolerance: float) -> tuple[str, dict | None]:
-    """In which list a claim that both runs judged belongs, and its item there; None when it is the same."""
+    """The list to which a claim that both runs judged belongs, and its item; None if it is the same in both."""
     pairs = list(_alike(a["judgement"] or {}, b["judgement"] or {}))
     for one, other in pairs:
-        if said := _asked(one, other):
-            text = f"{said}, so its estimates do not compare (was {_result(a)}; now {_result(b)})"
+        if otherwise := _asked(one, other):
+            text = f"{otherwise}, so its estimates do not compare (was {_result(a)}; now {_result(b)})"
             return "asked_otherwise", _item(a, b, text)
     if a["verdict"] != b["verdict"] or b["verdict"] == "error":
         reason = f" ({b['reason']})" if b["verdict"] == "error" and b["reason"] else ""
@@ -74,7 +74,7 @@ def _differences(a: Mapping, b: Mapping, tolerance: float) -> tuple[str, dict | 
 
 
 def _alike(a: Mapping, b: Mapping) -> Iterator[tuple[Mapping, Mapping]]:
-    """What to compare of two judgements of a claim: themselves, or their parts when another one is telling now."""
+    """Pairs of judgements to compare: the two themselves, or their parts if another part decides the claim now."""
     if not (a.get("parts") and b.get("parts")) or a["label"] == b["label"]:
         yield a, b
         return
@@ -83,7 +83,7 @@ def _alike(a: Mapping, b: Mapping) -> Iterator[tuple[Mapping, Mapping]]:
 
 
 def _asked(a: Mapping, b: Mapping) -> str:
-    """What was asked otherwise. Where a run has no estimate, it has not asked."""
+    """The first difference in the question, as a clause; "" if none, or if a run has no estimate."""
     if a.get("estimate") is None or b.get("estimate") is None:
         return ""
     for key in (*ASKED, "label"):
@@ -94,7 +94,7 @@ def _asked(a: Mapping, b: Mapping) -> str:
 
 
 def _excess(a: Mapping, b: Mapping, tolerance: float) -> float:
-    """By how much two estimates are further apart than they may be; infinite when only one run has an estimate."""
+    """The distance of two estimates beyond the one allowed; infinite if only one run has an estimate."""
     old, new = a.get("estimate"), b.get("estimate")
     if old is None or new is None:
         return 0.0 if old is new else inf
@@ -102,7 +102,7 @@ def _excess(a: Mapping, b: Mapping, tolerance: float) -> float:
 
 
 def _reach(a: Mapping, b: Mapping) -> float:
-    """The half-widths of both intervals on the sides that face each other, together."""
+    """The half-widths of both intervals on the sides that face each other, combined."""
     lower, upper = sorted((a, b), key=lambda judged: judged["estimate"])
     return hypot(
         inf if lower["high"] is None else max(0.0, lower["high"] - lower["estimate"]),
@@ -111,7 +111,7 @@ def _reach(a: Mapping, b: Mapping) -> float:
 
 
 def _course(a: Mapping, b: Mapping, tolerance: float) -> str:
-    """From where to where an effect drifted, and how far it might have."""
+    """A clause on an effect that drifted: from, to, and the distance allowed."""
     if a.get("estimate") is None:
         return f"it had no estimate and has {interval(b)}"
     if b.get("estimate") is None:
@@ -139,12 +139,12 @@ def _item(a: Mapping | None, b: Mapping | None, text: str, one: Mapping | None =
 
 
 def _result(entry: Mapping) -> str:
-    """`refuted, 11 [5.8, 16] % per text`"""
+    """`refuted, 11 [5.8, 16] % per text`: the verdict, and the interval if there is an estimate."""
     judged = entry["judgement"] or {}
     return entry["verdict"] if judged.get("estimate") is None else f"{entry['verdict']}, {interval(judged)}"
 
 
 def interval(judged: Mapping, digits: int = 4) -> str:
-    """`key: 11 [5.8, 16] % per text`: which part is telling, the estimate, its bounds, its unit."""
+    """`key: 11 [5.8, 16] % per text`: the part that decides, the estimate, its bounds, its unit."""
     label = f"{judged['label']}: " if judged.get("label") else ""
     return f"{label}{measured(judged, digits)} {judged['unit']}".rstrip()

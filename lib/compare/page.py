@@ -3,15 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from html import escape
-from pathlib import Path
 
 from lib.compare.compatible import plain
 from lib.compare.drift import interval
-from lib.reporting.page import forest
+from lib.reporting.page import STYLE, forest
 from lib.settings import COMPARED
 
 Runs = Mapping[str, dict]
-STYLE = Path(forest.__code__.co_filename).with_name("page.css")
 OWN = """
 h1 { font-size: 22px; margin: 12px 0 4px; }
 .wide { overflow-x: auto; }
@@ -22,19 +20,19 @@ h1 { font-size: 22px; margin: 12px 0 4px; }
 .compare .mark { color: var(--accent); font-weight: 600; }
 @media (max-width: 760px) { .compare tr.differs { padding-left: 10px; } }
 """
-"""On top of the reports' own style."""
+"""Added to the style of the reports."""
 SETTINGS = ("pair", *(option.name for option in COMPARED), "seed", "limit", "device")
 ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
 
 
 def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str:
-    """The whole page: `warnings` stand on top, rows of the claims in `differing` are marked."""
+    """The whole page: `warnings` come first, rows of the claims in `differing` are marked."""
     title = f"{len(runs)} runs compared"
     entries = {name: {entry["id"]: entry for entry in document["claims"]} for name, document in runs.items()}
-    found = {e["id"]: e["label"] for table in entries.values() for e in table.values()}
+    labels = {e["id"]: e["label"] for table in entries.values() for e in table.values()}
     order = list(dict.fromkeys(e["claim"] for table in entries.values() for e in table.values()))
-    last = [claim for claim in order if claim in found]
-    early = sorted((i for i in found if found[i] is not None), key=lambda i: order.index(i.partition("@")[0]))
+    last = [claim for claim in order if claim in labels]
+    early = sorted((i for i in labels if labels[i] is not None), key=lambda i: order.index(i.partition("@")[0]))
     parts = [
         f"<h1>{title}</h1>",
         *(f'<p class="stopped">{escape(sentence)}</p>' for sentence in warnings),
@@ -59,7 +57,7 @@ def _table(claims: Sequence[str], entries: Mapping[str, Mapping[str, dict]], dif
 
 
 def _framed(kind: str, head: Iterable[str], rows: Iterable[str]) -> str:
-    """A table that scrolls by itself when there are more runs than the screen is wide."""
+    """A table that scrolls by itself if its runs do not fit the screen."""
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     table = f"<thead><tr>{titles}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="wide"><table class="{kind}">{table}</table></div>'
@@ -78,7 +76,7 @@ def _row(claim: str, entries: Mapping[str, dict | None], differs: bool) -> str:
 
 
 def _cell(entry: dict | None) -> str:
-    """A run's verdict as a coloured word, and its estimate, or why there is none."""
+    """A run's verdict as a coloured word, with its estimate or the reason for having none."""
     if entry is None:
         return '<span class="verdict not-run">not run</span>'
     judged, verdict = entry["judgement"], escape(entry["verdict"])
@@ -89,7 +87,7 @@ def _cell(entry: dict | None) -> str:
 
 
 def _plots(claim: str, entries: Mapping[str, dict | None]) -> str:
-    """All runs' intervals on one axis; several where another rule or part was telling."""
+    """All runs' intervals on one axis; one axis for each rule or part that decided."""
     groups: dict[tuple, dict[str, dict]] = {}
     for name, entry in entries.items():
         if entry and entry["judgement"] and entry["judgement"]["estimate"] is not None:
@@ -97,15 +95,15 @@ def _plots(claim: str, entries: Mapping[str, dict | None]) -> str:
             groups.setdefault((judged["rule"], judged["unit"], judged["label"]), {})[name] = judged
     published = next((entry["published_estimate"] for entry in entries.values() if entry), None)
     plots = []
-    for (_, _, label), found in groups.items():
-        names = "" if len(groups) == 1 else f"<small>{escape(', '.join(found))}{escape(label and f': {label}')}</small>"
-        said = f"{claim}, {', '.join(found)}"
-        plots.append(names + forest(list(found.values()), published=published, label=said))
+    for (_, _, part), judgements in groups.items():
+        names = ", ".join(judgements)
+        head = "" if len(groups) == 1 else f"<small>{escape(names)}{escape(part and f': {part}')}</small>"
+        plots.append(head + forest(list(judgements.values()), published=published, label=f"{claim}, {names}"))
     return "".join(plots)
 
 
 def _settings(runs: Runs) -> list[str]:
-    """What differs in how the runs were made, as a table; what is the same in all of them, folded away."""
+    """A table of the differences in how the runs were made, and a folded list of everything equal in all of them."""
     shared = set.intersection(*(set(document["arms"]) for document in runs.values()))
     made = {name: described(document, shared) for name, document in runs.items()}
     keys = list(dict.fromkeys(key for values in made.values() for key in values))
@@ -124,22 +122,22 @@ def _settings(runs: Runs) -> list[str]:
 
 
 def described(document: dict, arms: Collection[str]) -> dict[str, str]:
-    """How a run was made, as text by name: settings, texts, every arm, and of `arms` which weights, loaded how."""
+    """How a run was made, as text by name: settings, texts, every arm, and the origin of the weights of `arms`."""
     settings, summary = document["settings"], document["summary"]
     counts = ", ".join(f"{number} {name}" for name, number in summary.items() if number and name != "registered")
-    found = {"finished": document["finished"], "verdicts": f"{counts} of {summary['registered']} registered"}
-    found |= {key.replace("_", " "): str(plain(settings[key])) for key in SETTINGS if settings.get(key) is not None}
+    how = {"finished": document["finished"], "verdicts": f"{counts} of {summary['registered']} registered"}
+    how |= {key.replace("_", " "): str(plain(settings[key])) for key in SETTINGS if settings.get(key) is not None}
     for role in ("count", "score"):
         texts = [text["kind"] + text["hash"] for text in settings["texts"][role]]
-        found[f"texts ({role})"] = f"{len(texts)}, hash {sha256(''.join(texts).encode()).hexdigest()[:8]}"
-    found["texts from"] = settings["texts"]["source"]
+        how[f"texts ({role})"] = f"{len(texts)}, hash {sha256(''.join(texts).encode()).hexdigest()[:8]}"
+    how["texts from"] = settings["texts"]["source"]
     for arm, arguments in settings["arms"].items():
         if "@" in arm:
             continue  # the last checkpoint of a series stands for it
-        found[arm] = arguments
+        how[arm] = arguments
         if arm in arms:
             origin = document["arms"][arm]
-            found |= {f"{arm}: {key.replace('_', ' ')}": str(origin[key]) for key in ORIGIN if key in origin}
+            how |= {f"{arm}: {key.replace('_', ' ')}": str(origin[key]) for key in ORIGIN if key in origin}
     for origin in document["arms"].values():
-        found |= {f"version of {name}": version for name, version in origin["versions"].items()}
-    return found
+        how |= {f"version of {name}": version for name, version in origin["versions"].items()}
+    return how

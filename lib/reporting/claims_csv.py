@@ -1,4 +1,4 @@
-"""The claims of a run's document as a table for spreadsheets: one row per claim, earlier checkpoints among them."""
+"""The claims of a run's document as a table for spreadsheets: one row for each entry, earlier checkpoints included."""
 
 import csv
 import io
@@ -9,11 +9,11 @@ LAST = ("half_widths", "published", "published_estimate", "reason", "known")
 COLUMNS = (*PLAIN, *JUDGED, "limit", "upper_limit", "alpha", "n", *LAST)
 """A rule has one limit, or a lower and an upper one."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that begins so for a formula."""
+"""A spreadsheet takes a cell that begins with one of these for a formula."""
 
 
 def claims_csv(document: dict) -> str:
-    """CSV of every claim entry of a document, with a head of COLUMNS; what does not exist is an empty cell.
+    """CSV of all claims of a document, with a head of COLUMNS and an empty cell for a missing value.
 
     Numbers have all their digits. A text that a spreadsheet would take for a formula begins with an apostrophe.
     """
@@ -27,9 +27,9 @@ def claims_csv(document: dict) -> str:
 def _row(entry: dict) -> dict:
     judged = entry["judgement"] or {}
     lower, upper, *_ = *judged.get("limits", ()), None, None
-    found = {name: entry[name] for name in (*PLAIN, *LAST)} | {name: judged.get(name) for name in (*JUDGED, "n")}
     return {
-        **found,
+        **{name: entry[name] for name in (*PLAIN, *LAST)},
+        **{name: judged.get(name) for name in (*JUDGED, "n")},
         "limit": lower,
         "upper_limit": upper,
         "alpha": judged.get("alpha") or entry["alpha"],

@@ -38,7 +38,13 @@ def document(*claims, arms=None, settings=None, **changes):
     made |= {"pair": "p", "description": "", "note": "", "arms": {"drope": "pretrained=m"}, "steps": {}}
     made |= {"device": "cuda", "limit": None, "texts": texts, **(settings or {})}
     names = ("registered", "supported", "refuted", "inconclusive", "not decidable", "error", "skipped", "not run")
-    plain = {"schema": documents.SCHEMA, "kind": "measured", "finished": "2026-01-31T12:00:00+00:00", "stopped": "", "faults": {}}
+    plain = {
+        "schema": documents.SCHEMA,
+        "kind": "measured",
+        "finished": "2026-01-31T12:00:00+00:00",
+        "stopped": "",
+        "faults": {},
+    }
     plain |= {"summary": dict.fromkeys(names, 0), "arms": {"drope": {**ARM, **(arms or {})}}}
     plain |= {"registered": list(dict.fromkeys(claim["claim"] for claim in claims))}
     return {**plain, "settings": made, "claims": list(claims), **changes}
