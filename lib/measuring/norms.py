@@ -1,13 +1,13 @@
 """Experiment 1: an arm and texts in, a record of norms out. Memory does not grow with the length of a text."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 from transformers.pytorch_utils import Conv1D
 
 from lib.definitions import EDITED, NAMES, Name, Site
@@ -17,6 +17,8 @@ from lib.probing import Geometry, Tap, frequencies, geometry, position_response,
 from lib.texts import Text
 
 Progress = Callable[[int], None]
+QUANTIZED = ("Params4bit", "Int8Params")
+"""Classes of weights that bitsandbytes has quantized."""
 
 
 def measure_norms(
@@ -114,14 +116,16 @@ def text_coordinates(texts: Sequence[Text]) -> dict:
 POSITIONS_AT_ONCE = 128
 
 
-def channel_norms(states: Float[Tensor, "*batch pos head dim"]) -> Float[Tensor, "*batch head dim"]:
+def channel_norms(states: Float[Any, "*batch pos head dim"]) -> Float[Any, "*batch head dim"]:
     """L2 norm of every channel over positions, divided by sqrt(positions), in float32.
 
-    The division makes texts of different length comparable; it changes no mask. Half-precision states are widened
-    before they are squared, so that a large channel cannot overflow.
+    `states` are an array or a tensor, and so are the norms. The division makes texts of different length comparable; it
+    changes no mask. Half-precision states are widened before they are squared, so that a large channel cannot overflow.
     Raises ValueError when a norm is not finite: the forward pass broke, and no count may be made from it.
     Source: Jin et al. 2025, "Massive Values in Self-Attention Modules", equation 3, up to the constant factor.
     """
+    if isinstance(states, np.ndarray):
+        return channel_norms(torch.from_numpy(states)).numpy()
     if states.shape[-3] == 0:
         raise ValueError("the states have no positions: the text is empty after tokenizing")
     # some positions at a time, because widening copies; torch's vector_norm is eight times slower over this dimension
@@ -140,7 +144,12 @@ def row_norms(projection: nn.Linear | Conv1D) -> Float[Tensor, " out"]:
     have if its input had no structure. Quantized weights (bitsandbytes, 4 and 8 bit) are dequantized.
     Raises ValueError when a norm is not finite.
     """
-    weight = dequantize_bnb_weight(projection.weight, getattr(projection, "state", None))
+    weight = projection.weight
+    if type(weight).__name__ in QUANTIZED:
+        # bitsandbytes warns when it is imported on a processor for which it lacks a kernel: plain weights do without it
+        from transformers.integrations.bitsandbytes import dequantize_bnb_weight
+
+        weight = dequantize_bnb_weight(weight, getattr(projection, "state", None))
     if isinstance(projection, Conv1D):  # GPT-2 keeps its weights the other way round
         weight = weight.T
     elif weight.shape != (projection.out_features, projection.in_features):

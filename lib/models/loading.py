@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,6 +127,8 @@ def _plain_config(args: ModelArguments) -> transformers.PreTrainedConfig:
 
 
 def _quantization(args: ModelArguments, dtype: str) -> transformers.BitsAndBytesConfig | None:
+    # on some CPUs it warns that a kernel for 4-bit products is missing, which is not used here in any case (see above)
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     if args.load_in_4bit:
         return transformers.BitsAndBytesConfig(
             load_in_4bit=True,

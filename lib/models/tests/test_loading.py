@@ -1,5 +1,8 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from unittest.mock import Mock
 
 import bitsandbytes
@@ -394,3 +397,9 @@ def with_response(kind):
 def test_an_error_of_the_hub_becomes_one_sentence(monkeypatch, error, sentence):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", Mock(side_effect=error))
     refused(sentence, "some/model", revision="v9")
+
+
+def test_loading_a_plain_model_imports_no_library_that_only_quantized_ones_need(tiny_folder):
+    folder = tiny_folder("rope")
+    code = f"import lib, sys; lib.load('{folder}', device='cpu'), lib.measure_norms; sys.exit('bitsandbytes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
