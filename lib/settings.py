@@ -24,7 +24,7 @@ Group = Literal["arms", "measuring", "records", "choosing", "comparing", "output
 
 @dataclass(frozen=True)
 class Option:
-    """One option. `read(text, flag)` checks what was typed and raises ValueError, one sentence.
+    """One option. `read(text, flag)` checks the typed text and raises ValueError, one sentence.
 
     `key` are the experiments whose records are made anew when the option changes; `compared` says that runs do not
     compare that differ in it, and `before` is its value in runs that are older than the option.
@@ -58,11 +58,11 @@ def number(check: Callable[[float], None]) -> Callable[[str, str], float]:
 
     def read(text: str, flag: str) -> float:
         try:
-            found = float(text)
+            value = float(text)
         except ValueError:
             raise ValueError(f"{flag} must be a number, not {text!r}") from None
-        check(found)
-        return found
+        check(value)
+        return value
 
     return read
 
@@ -72,12 +72,12 @@ def whole(least: int) -> Callable[[str, str], int]:
 
     def read(text: str, flag: str) -> int:
         try:
-            found = int(text)
+            value = int(text)
         except ValueError:
             raise ValueError(f"{flag} must be a whole number, not {text!r}") from None
-        if found < least:
-            raise ValueError(f"{flag} must be {least} or more, not {found}")
-        return found
+        if value < least:
+            raise ValueError(f"{flag} must be {least} or more, not {value}")
+        return value
 
     return read
 
@@ -222,7 +222,7 @@ class Settings:
     """One run's settings, checked. `own` says that the pair is measured as its file describes.
 
     `arms` are all that may be measured: `rope`, `drope` (the last checkpoint of a series), `drope@step500` (an earlier
-    one), `dropped`, `continued` where there is one, and `linear`, `dynamic`, `yarn`, `ntk` (the RoPE arm, rescaled).
+    one), `dropped`, `continued` if it is given, and `linear`, `dynamic`, `yarn`, `ntk` (the RoPE arm, rescaled).
     `steps` are the checkpoints of the series in order, `faults` those that cannot be measured, each with a sentence.
     """
 
@@ -268,8 +268,8 @@ class Settings:
 
     def key(self, experiment: str) -> dict[str, object]:
         """The settings that a record of an experiment must have been made with."""
-        found = {option.name: getattr(self, option.name) for option in OPTIONS if experiment in option.key}
-        return {**found, "seed": self.seed} if experiment in EXPERIMENT_2 else found
+        chosen = {option.name: getattr(self, option.name) for option in OPTIONS if experiment in option.key}
+        return {**chosen, "seed": self.seed} if experiment in EXPERIMENT_2 else chosen
 
     def shown(self) -> dict[str, object]:
         """The settings that a run's document and its page show."""
