@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from math import hypot, inf, isclose
 
-from lib.compare.compatible import check_numbers, finite, incompatible, plain
+from lib.compare.compatible import check_numbers, finite, plain
 from lib.reporting import measured
-
-__all__ = ["compare", "incompatible"]
 
 ABSENT = ("skipped", "not run")
 """Outcomes of a claim that was not judged."""
 ROUNDING = 1e-9
-"""Relative difference of two sums of the same numbers in another order, at most."""
+"""The largest relative difference between two sums of the same numbers, added up in different orders."""
 ASKED = ("rule", "unit", "alpha", "n")
 
 

@@ -93,7 +93,7 @@ def counted_in(claims: Sequence[str], results: Results, column: str) -> str:
 
 
 def figure(entry: dict | None) -> str:
-    """`-38.91 [-43.2, -34.6]`, or the figure alone where it has no interval."""
+    """`-38.91 [-43.2, -34.6]`, or the figure alone if it has no interval."""
     return measured(entry["judgement"] if entry else None)
 
 

@@ -41,7 +41,7 @@ def found(old, new, **tolerance):
 
 
 def undecided(reason="nothing is massive"):
-    """Inconclusive before any arithmetic, as `lib.verdicts.undecided` leaves it."""
+    """Inconclusive before any arithmetic, as `lib.judging.undecided` leaves it."""
     nothing = dict.fromkeys(("estimate", "low", "high", "alpha")) | {"n": 0, "unit": "", "rule": "", "reason": reason}
     return entry(verdict="inconclusive") | {"judgement": judged(verdict="inconclusive", **nothing)}
 
