@@ -1,4 +1,4 @@
-"""Time two sides in turn, so that whatever else the machine does falls on both."""
+"""Time two sides in turn, so that any other load of the machine affects both."""
 
 import statistics
 import time

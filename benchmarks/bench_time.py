@@ -42,12 +42,12 @@ def bench_experiment_1_against_plain_passes(benchmark, report, arm, site, aim):
         lambda: score(arm.model, COUNTED),
         rounds=24,
     )
-    what = f"experiment 1 at {site} / plain pass ({len(COUNTED)} texts)"
-    report("Time", comparison=what, CPU_time=ours, rounds=ours.rounds, aim=aim)
+    comparison = f"experiment 1 at {site} / plain pass ({len(COUNTED)} texts)"
+    report("Time", comparison=comparison, CPU_time=ours, rounds=ours.rounds, aim=aim)
 
 
 def bench_looking_at_a_model_against_one_plain_pass(benchmark, report, arm):
-    """What finds and proves the states of a model, and reads its rotation: four passes over a dozen tokens, once."""
+    """The survey of a model and the measurement of its rotation: four passes over a dozen tokens, once per model."""
 
     def look():
         _KNOWN.clear()
@@ -68,31 +68,31 @@ def bench_experiment_2_against_plain_passes(benchmark, report, arm, chosen):
         lambda: [score(arm.model, rows) for rows in passes],
         rounds=10,
     )
-    what = f"experiment 2 / {CONDITIONS} plain rows (1 text)"
-    report("Time", comparison=what, CPU_time=ours, rounds=ours.rounds, aim="none set")
+    comparison = f"experiment 2 / {CONDITIONS} plain rows (1 text)"
+    report("Time", comparison=comparison, CPU_time=ours, rounds=ours.rounds, aim="none set")
 
 
 def bench_both_experiments_against_the_straightforward_way(benchmark, report, arm, chosen):
     model, sizes = arm.model, geometry(arm.model)
     drawn = {name: condition_masks(chosen[name], name=name, controls=CONTROLS, seed=SEED) for name in EDITED}
     random = {name: masks[2:] for name, masks in drawn.items()}
-    found = {}
+    results = {}
 
     def ours():
         norms = norms_and_loss(model, SCORED, sizes)[1]
-        found["counts"] = {name: massive_mask(norms[name]).sum((-2, -1)) for name in NAMES}
-        found["losses"] = disruption(arm, SCORED, chosen)
+        results["counts"] = {name: massive_mask(norms[name]).sum((-2, -1)) for name in NAMES}
+        results["losses"] = disruption(arm, SCORED, chosen)
 
     def other():
         texts = SCORED.split(1)
-        found["other counts"] = [straightforward.count(model, text) for text in texts]
-        found["other losses"] = torch.stack([straightforward.disrupt(model, text, chosen, random) for text in texts])
+        results["other counts"] = [straightforward.count(model, text) for text in texts]
+        results["other losses"] = torch.stack([straightforward.disrupt(model, text, chosen, random) for text in texts])
 
     _, faster = alternate(benchmark, ours, other, rounds=5)
-    assert_equal_counts(found["counts"], found["other counts"])
-    assert_equal_losses(found["losses"], found["other losses"].numpy())
-    what = f"straightforward way / experiments 1 and 2 ({len(SCORED)} texts)"
-    report("Time", comparison=what, CPU_time=faster, rounds=faster.rounds, aim="at least 2.2")
+    assert_equal_counts(results["counts"], results["other counts"])
+    assert_equal_losses(results["losses"], results["other losses"].numpy())
+    comparison = f"straightforward way / experiments 1 and 2 ({len(SCORED)} texts)"
+    report("Time", comparison=comparison, CPU_time=faster, rounds=faster.rounds, aim="at least 2.2")
 
 
 def disruption(arm, ids, chosen):

@@ -10,7 +10,7 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """The most bytes of tensors that `call` held at once, above what was held before."""
+    """The largest number of bytes of tensors that `call` held at once, beyond those held before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as recorded:
         call()
     with TemporaryDirectory() as folder:

@@ -60,7 +60,7 @@ def loss(model: nn.Module, ids: Tensor) -> float:
 
 @contextmanager
 def hooks(model: nn.Module, visit: Callable[[str, int, Tensor], Tensor | None]) -> Iterator[None]:
-    """Call `visit` with (name, layer, output) of every projection; what it returns replaces the output."""
+    """Call `visit` with (name, layer, output) of every projection; its result, if any, replaces the output."""
     handles = []
     for number, layer in enumerate(model.model.layers):
         attention = layer.self_attn

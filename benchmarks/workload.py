@@ -1,4 +1,4 @@
-"""What is measured: a random Llama with planted massive channels, and random texts."""
+"""The workload: a random Llama with planted massive channels, and random texts."""
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -12,7 +12,7 @@ PLANTED = 6
 
 
 def random_arm() -> Arm:
-    """A Llama of 34 million parameters in float32; nothing here needs its tokenizer."""
+    """A Llama of 34 million parameters in float32, without a tokenizer: the benchmarks do not need one."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -36,5 +36,5 @@ def random_ids(texts: int, tokens: int) -> torch.Tensor:
 
 
 def names(texts: int) -> list[Text]:
-    """Texts that have a name and no content: their token ids are drawn."""
+    """Texts with names and no content: their token ids are random."""
     return [Text(f"text {i}", "random", "score", "") for i in range(texts)]

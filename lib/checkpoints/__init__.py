@@ -1,4 +1,4 @@
-"""Which weights: model arguments, where weights come from, and series of checkpoints. Loads none of them."""
+"""Checkpoints: model arguments, the origin of weights, and series of checkpoints. Loads no weights."""
 
 import lazy_loader
 

@@ -38,12 +38,12 @@ class ModelArguments:
 
     @property
     def rescaled(self) -> bool:
-        """Is the rotation to be rescaled?"""
+        """Do the arguments ask for a rescaled rotation?"""
         return self.rope not in (None, "off")
 
     @property
     def quantization(self) -> str:
-        """A name for how the weights are stored: `nf4`, `fp4`, `int8` or `none`."""
+        """The format in which the weights are held: `nf4`, `fp4`, `int8` or `none`."""
         if self.load_in_4bit:
             return self.bnb_4bit_quant_type
         return "int8" if self.load_in_8bit else "none"
@@ -55,7 +55,7 @@ class ModelArguments:
 
 
 def scaling(rope: str) -> tuple[str, float]:
-    """How the rotation is rescaled, and by which factor, from `yarn:4`. Raises ValueError for anything else."""
+    """Method and factor of a rescaling such as `yarn:4`. Raises ValueError for anything else."""
     kind, _, number = rope.partition(":")
     try:
         factor = float(number)
@@ -73,7 +73,7 @@ def parse(args: str | Mapping) -> ModelArguments:
     """Read model arguments from one string or a mapping.
 
     A first item without `=` is `pretrained`; hyphens and underscores are the same.
-    Raises ValueError naming what is wrong: an unknown key (and the nearest known one), a key given twice, a bad value.
+    Raises ValueError for an unknown key (with the nearest known one), a repeated key or a bad value.
     """
     pairs = args.items() if isinstance(args, Mapping) else _split(args)
     known = {field.name: field.type for field in fields(ModelArguments)}

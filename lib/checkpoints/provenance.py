@@ -1,4 +1,4 @@
-"""Where weights come from: the config, the commit and the sizes of a checkpoint, before it is loaded."""
+"""The origin of weights: config, commit and sizes of a checkpoint, read without loading it."""
 
 import hashlib
 import json
@@ -21,14 +21,14 @@ SIZES: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "d_model"),
     "head_dim": (),
 }
-"""Sizes by transformers' common names, and the other names that some architectures' configs have for them."""
+"""Sizes by transformers' common names, with the other names that some architectures use in their configs."""
 PACKAGES = ("torch", "transformers", "bitsandbytes", "numpy", "scipy", "xarray")
 
 
 def checkpoint_file(args: ModelArguments, name: str) -> Path:
-    """Path of one file of the checkpoint, downloaded if it is not in the cache.
+    """Path of one file of the checkpoint, downloaded unless it is in the cache.
 
-    Raises ValueError in one sentence when the model does not exist, is gated, or cannot be reached.
+    Raises ValueError, one sentence, when the model does not exist, is gated, or cannot be reached.
     """
     model = args.pretrained
     if Path(model).is_dir():
@@ -41,7 +41,7 @@ def checkpoint_file(args: ModelArguments, name: str) -> Path:
 
 
 def revisions(args: ModelArguments) -> list[str]:
-    """Names of all branches and tags of a hub's model. Raises ValueError in one sentence when they cannot be had."""
+    """Names of all branches and tags of a model on the hub. Raises ValueError, one sentence, if it cannot be asked."""
     if Path(args.pretrained).is_dir():
         raise ValueError(f"{args.pretrained} is a folder, which has no revisions: give a pattern of folders")
     with _one_sentence(args, "branches"):
@@ -51,7 +51,7 @@ def revisions(args: ModelArguments) -> list[str]:
 
 @contextmanager
 def _one_sentence(args: ModelArguments, name: str) -> Iterator[None]:
-    """Within the block, what the hub answers instead of `name` becomes a ValueError in one sentence."""
+    """Within the block, errors of the hub become a ValueError in one sentence; `name` is the file that is asked for."""
     model = args.pretrained
     try:
         yield
@@ -72,7 +72,7 @@ def _one_sentence(args: ModelArguments, name: str) -> Iterator[None]:
 
 
 def read_config(args: ModelArguments) -> dict:
-    """The checkpoint's config.json as it is written, before any class interprets it."""
+    """The checkpoint's config.json as written, before any class interprets it."""
     path = checkpoint_file(args, "config.json")
     try:
         config = json.loads(path.read_text())
@@ -84,19 +84,19 @@ def read_config(args: ModelArguments) -> dict:
 
 
 def sizes(config: Mapping) -> dict[str, int | None]:
-    """The sizes that decide the shape of a model's states, as its config.json has them; None for one it does not name.
+    """The sizes in a config.json that decide the shape of a model's states; a size that it does not name is None.
 
-    Some architectures have names of their own (GPT-2's `n_head`), or a `text_config` within. A size that follows from
-    the others is filled in.
+    Some architectures use names of their own (GPT-2's `n_head`) or nest a `text_config`. Sizes that follow from others
+    are filled in.
     """
     text = config.get("text_config")
     config = {**config, **text} if isinstance(text, Mapping) else config
-    found = {name: _first_number(config, (name, *others)) for name, others in SIZES.items()}
-    heads, hidden = found["num_attention_heads"], found["hidden_size"]
+    known = {name: _first_number(config, (name, *others)) for name, others in SIZES.items()}
+    heads, hidden = known["num_attention_heads"], known["hidden_size"]
     if heads:
-        found["num_key_value_heads"] = found["num_key_value_heads"] or heads
-        found["head_dim"] = found["head_dim"] or (hidden // heads if hidden else None)
-    return found
+        known["num_key_value_heads"] = known["num_key_value_heads"] or heads
+        known["head_dim"] = known["head_dim"] or (hidden // heads if hidden else None)
+    return known
 
 
 def _first_number(config: Mapping, names: Iterable[str]) -> int | None:
@@ -104,13 +104,13 @@ def _first_number(config: Mapping, names: Iterable[str]) -> int | None:
 
 
 def different_size(one: Mapping, other: Mapping) -> str:
-    """The first size that differs, as `name is a and not b`, or "". A size that is unknown does not differ."""
+    """The first size that differs, as `name is b and not a`, or "". An unknown size differs from no other."""
     both = ((key, one[key], other[key]) for key in SIZES)
     return next((f"{key} is {b} and not {a}" for key, a, b in both if None not in (a, b) and a != b), "")
 
 
 def identity(args: ModelArguments) -> str:
-    """`commit:<sha>` of a hub model, or `sha256:<hash>` of a folder's config and weight files."""
+    """`commit:<sha>` of a model on the hub, or `sha256:<hash>` of a folder's config, tokenizer and weights."""
     if Path(args.pretrained).is_dir():
         return "sha256:" + _folder_hash(Path(args.pretrained))
     snapshot = re.search(r"snapshots/([0-9a-f]{40})/", checkpoint_file(args, "config.json").as_posix())
@@ -129,19 +129,19 @@ def _folder_hash(folder: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that numbers depend on."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the libraries that results depend on."""
+    by_name = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            by_name[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            by_name[package] = "not installed"
+    return by_name
 
 
 def first_sentence(error: BaseException) -> str:
-    """The first sentence of a library's error, with its type where the text alone would say nothing."""
+    """The first sentence of a library's error, with its type where the text alone is not informative."""
     first, *rest = str(error).strip().split("\n")
     text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
-    bare = not text or isinstance(error, LookupError | ArithmeticError)  # the text alone would say nothing
+    bare = not text or isinstance(error, LookupError | ArithmeticError)
     return (f"{type(error).__name__} {text}" if bare else text).strip()[:300]

@@ -1,4 +1,4 @@
-"""A series of checkpoints: which there are, in which order, and which of them cannot be measured and why."""
+"""Series of checkpoints: find them, put them in order, and say which cannot be measured and why."""
 
 import json
 import re
@@ -16,13 +16,13 @@ from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments, parse
 
 STATE = "trainer_state.json"
-"""The file that transformers' Trainer writes last: a checkpoint that has it, and has it whole, is finished."""
+"""The file that transformers' Trainer writes last: if it is complete, so is the checkpoint."""
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint of a series. `fault` says in a sentence why it cannot be measured; empty when it can."""
+    """One checkpoint of a series. `fault` is a sentence on why it cannot be measured, or empty."""
 
     args: ModelArguments
     step: int | None = None
@@ -30,41 +30,43 @@ class Checkpoint:
 
     @property
     def label(self) -> str:
-        """`step500`, or the folder's name where no step is known."""
+        """`step500`, or the folder's name if the step is unknown."""
         return Path(self.args.pretrained).name if self.step is None else f"step{self.step}"
 
 
 @dataclass(frozen=True)
 class Series:
-    """Checkpoints in the order of their steps. `note` says what was odd about how they were given."""
+    """Checkpoints in the order of their steps. `note` is a remark on the order in which they were listed, or empty."""
 
     checkpoints: tuple[Checkpoint, ...]
     note: str = ""
 
     @property
     def usable(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints that can be measured."""
         return tuple(c for c in self.checkpoints if not c.fault)
 
     @property
     def faults(self) -> dict[str, str]:
+        """The faults of the other checkpoints, by label."""
         return {c.label: c.fault for c in self.checkpoints if c.fault}
 
 
 def read(given: str | Mapping | Sequence, *, like: ModelArguments | None = None, known: Sequence[str] = ()) -> Series:
-    """The checkpoints that `given` names, ordered by step, each looked at as far as that takes no weights.
+    """The checkpoints that `given` names, ordered by step and examined without loading any weights.
 
     `given` is model arguments, several of them (a list, or separated by `;`), or a pattern: `runs/checkpoint-*` for
-    folders, `org/model,revision=step-*` for branches and tags. All must have one shape: that of `like` (where it is a
-    folder) if at least half of them have it, else that of the last one. `known` are names that a pattern may also mean
-    when no folder fits: those of stored records.
-    Raises ValueError when nothing fits, no checkpoint tells its step, or none is left.
+    folders, `org/model,revision=step-*` for branches and tags. If no folder fits a pattern, it is matched against
+    `known`, the names in stored records. All checkpoints must have the same shape: that of `like` (if it is a folder)
+    when at least half of them have it, else that of the last one.
+    Raises ValueError when nothing fits, when no step can be read, or when no checkpoint can be measured.
     """
-    found = expand(given, known=known)
-    if len(found) == 1:
-        return Series((Checkpoint(found[0], _step(found[0])[0]),))
-    marked = any(_state(args) is not None for args in found)
-    shape = _common_shape(found, like)
-    listed = [_examined(args, shape, marked) for args in found]
+    expanded = expand(given, known=known)
+    if len(expanded) == 1:
+        return Series((Checkpoint(expanded[0], _step(expanded[0])[0]),))
+    marked = any(_state(args) is not None for args in expanded)
+    shape = _common_shape(expanded, like)
+    listed = [_examined(args, shape, marked) for args in expanded]
     if all(c.step is None for c in listed):
         raise ValueError(
             f"no checkpoint of the series tells its step: name the folders checkpoint-N, not {listed[0].label}"
@@ -77,9 +79,9 @@ def read(given: str | Mapping | Sequence, *, like: ModelArguments | None = None,
 
 
 def expand(given: str | Mapping | Sequence, *, known: Sequence[str] = ()) -> list[ModelArguments]:
-    """All model arguments that `given` stands for, in the order given; what a pattern means comes by number."""
+    """The model arguments that `given` stands for, in the order given; matches of a pattern are sorted by number."""
     items = given.split(";") if isinstance(given, str) else [given] if isinstance(given, Mapping) else list(given)
-    found: list[ModelArguments] = []
+    expanded: list[ModelArguments] = []
     for item in items:
         args = parse(item)
         if has_magic(args.pretrained) and not Path(args.pretrained).is_dir():
@@ -87,24 +89,24 @@ def expand(given: str | Mapping | Sequence, *, known: Sequence[str] = ()) -> lis
             names = names or sorted((name for name in known if fnmatch(name, args.pretrained)), key=_by_number)
             if not names:
                 raise ValueError(f"no folder fits {args.pretrained!r}")
-            found += [replace(args, pretrained=name) for name in names]
+            expanded += [replace(args, pretrained=name) for name in names]
         elif args.revision and has_magic(args.revision):
             names = sorted((n for n in provenance.revisions(args) if fnmatch(n, args.revision)), key=_by_number)
             if not names:
                 raise ValueError(f"{args.pretrained} has no branch or tag that fits {args.revision!r}")
-            found += [replace(args, revision=name) for name in names]
+            expanded += [replace(args, revision=name) for name in names]
         else:
-            found.append(args)
-    return found
+            expanded.append(args)
+    return expanded
 
 
 def trained_steps(folder: str | Path) -> int | None:
-    """How many steps a checkpoint was trained for, as Trainer's state says; None without one that can be read."""
+    """The number of steps in the Trainer state of a checkpoint; None if it has no readable state."""
     return _trainer_state(folder).get("global_step")
 
 
 def step_of(args: ModelArguments) -> int | None:
-    """The step of one checkpoint, None when neither its files nor its name tell it."""
+    """The step of one checkpoint, from its files or its name; None if neither has it."""
     return _step(args)[0]
 
 
@@ -123,7 +125,7 @@ def _trainer_state(folder: str | Path) -> dict:
 
 
 def unfinished(folder: Path) -> str:
-    """What shows that the checkpoint in `folder` was not written to its end, as a sentence; empty when it was."""
+    """A sentence on how the checkpoint in `folder` is incomplete; empty if it is complete."""
     index = folder / "model.safetensors.index.json"
     files = sorted(folder.glob("*.safetensors"))
     if index.is_file():
@@ -147,13 +149,13 @@ def unfinished(folder: Path) -> str:
 
 
 def _examined(args: ModelArguments, shape: dict | None, marked: bool) -> Checkpoint:
-    """A checkpoint with its step and its fault, as far as a folder's files tell; `marked`: others have a state."""
+    """A checkpoint with its step and, for a folder, its fault. `marked`: others of the series have a Trainer state."""
     step, doubt = _step(args)
     folder = Path(args.pretrained)
     if not folder.is_dir():
         return Checkpoint(args, step, doubt)
     try:
-        found = _shape(args)
+        own_shape = _shape(args)
     except ValueError as error:
         return Checkpoint(args, step, str(error))
     fault = unfinished(folder)
@@ -161,13 +163,13 @@ def _examined(args: ModelArguments, shape: dict | None, marked: bool) -> Checkpo
         fault = f"{folder} was not written to its end: it has no {STATE}, and others of the series have"
     if not fault and not any((folder / name).is_file() for name in TOKENIZERS):
         fault = f"{folder} has no tokenizer: save the RoPE arm's beside the weights"
-    if not fault and shape and (different := provenance.different_size(shape, found)):
+    if not fault and shape and (different := provenance.different_size(shape, own_shape)):
         fault = f"{folder} has another shape than the others: {different}"
     return Checkpoint(args, step, fault or doubt)
 
 
 def _step(args: ModelArguments) -> tuple[int | None, str]:
-    """The step, from Trainer's state or from the name, and what is wrong with it."""
+    """The step, from the Trainer state or from the name, and a sentence if it is in doubt."""
     name = args.revision or Path(args.pretrained).name
     named, trained = _number(name), _state(args)
     if named is None and trained is None:
@@ -178,13 +180,13 @@ def _step(args: ModelArguments) -> tuple[int | None, str]:
 
 
 def _number(name: str) -> int | None:
-    """The step that a name says."""
+    """The step in a name."""
     match = re.search(r"(?:step|checkpoint|iter)[-_]?(\d+)", name, re.IGNORECASE) or re.search(r"(\d+)$", name)
     return int(match.group(1)) if match else None
 
 
 def _by_number(name: str) -> tuple[int, str]:
-    """`checkpoint-500` comes before `checkpoint-1000`."""
+    """A key that sorts `checkpoint-500` before `checkpoint-1000`."""
     return _number(Path(name).name) or 0, name
 
 
@@ -193,13 +195,13 @@ def _state(args: ModelArguments) -> int | None:
 
 
 def _shape(args: ModelArguments) -> dict | None:
-    """Sizes of a folder's states; None for a hub's model, which is compared when it is loaded."""
+    """Sizes of the states of a checkpoint in a folder; None for one on the hub, which is compared when it is loaded."""
     return provenance.sizes(provenance.read_config(args)) if Path(args.pretrained).is_dir() else None
 
 
-def _common_shape(found: list[ModelArguments], like: ModelArguments | None) -> dict | None:
-    """The shape that the checkpoints of a series must have, None where none tells its own."""
-    by_step = sorted(found, key=lambda args: _step(args)[0] or 0)
+def _common_shape(expanded: list[ModelArguments], like: ModelArguments | None) -> dict | None:
+    """The shape that the checkpoints of a series must have; None if no shape can be read."""
+    by_step = sorted(expanded, key=lambda args: _step(args)[0] or 0)
     shapes = [shape for args in by_step if (shape := _shape_or_none(args))]
     wanted = _shape_or_none(like) if like else None
     if wanted and 2 * shapes.count(wanted) >= len(shapes):
@@ -215,7 +217,7 @@ def _shape_or_none(args: ModelArguments) -> dict | None:
 
 
 def _in_order(listed: list[Checkpoint]) -> list[Checkpoint]:
-    """By step. Where two say the same step, broken or not, which of them is meant is unknown: neither is measured."""
+    """Sorted by step. If two checkpoints have the same step, broken or not, neither is measured: it could be either."""
     many = {step for step, n in Counter(c.step for c in listed if c.step is not None).items() if n > 1}
     kept = [c for c in listed if c.step not in many]
     for step in many:

@@ -16,7 +16,7 @@ def massive_mask(
     `norms` is a numpy array or a torch tensor; the mask is of the same kind and shape. The mean is taken over the whole
     [head, dim] matrix (scope "layer") or over the dims of one head (scope "head").
     At most one channel in `threshold` can be marked, whatever the model (Markov's inequality).
-    Raises ValueError for a threshold <= 1, an unknown scope, or norms that are not finite or negative.
+    Raises ValueError for a threshold <= 1, an unknown scope, or norms that are negative or not finite.
     Source: Jin et al. 2025, definition of massive values; scope "layer" is Africa 2026's reading of it.
     """
     check_threshold(threshold)
@@ -26,7 +26,7 @@ def massive_mask(
 
 
 def mean_norm(norms: Float[Any, "*batch head dim"], scope: Scope) -> Float[Any, "*batch #head 1"]:
-    """The mean that a massive channel exceeds. In float64: the mean of many equal float32 norms is that norm."""
+    """The mean norm of the layer or head, in float64: there the mean of equal float32 norms is exactly that norm."""
     if scope not in SCOPES:
         raise ValueError(f"scope must be one of {', '.join(SCOPES)}, not {scope!r}")
     xp = array_namespace(norms)
@@ -40,14 +40,14 @@ def check_threshold(threshold: float) -> None:
 
 
 def check_norms(norms: Float[Any, "*shape"]) -> None:
-    """Raise ValueError for norms that are not finite or negative: the instrument is broken."""
+    """Raise ValueError for norms that are negative or not finite: the measurement went wrong."""
     xp = array_namespace(norms)
     if not xp.all(xp.isfinite(norms) & (norms >= 0)):
         raise ValueError("norms must be finite and not negative: the capture failed, not the claim")
 
 
 def pooled_norms(norms: Float[Any, "text *rest"]) -> Float[Any, "*rest"]:
-    """Norms over all positions of several texts of equal length, from each text's own norms (root mean square)."""
+    """Norms over all positions of several texts of equal length: the root mean square of the texts' own norms."""
     xp = array_namespace(norms)
     wide = xp.astype(norms, xp.float64)
     return xp.astype(xp.sqrt(xp.mean(wide * wide, axis=0)), norms.dtype)

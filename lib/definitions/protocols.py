@@ -1,4 +1,4 @@
-"""Protocols of experiment 2 by name: what is replaced where, chosen on what, against which control. Needs no torch."""
+"""The protocols of experiment 2 by name: which channels are replaced, by what, where, and against which control."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +10,11 @@ DEFAULT = "held-out"
 class Protocol:
     """One way to disrupt a model.
 
-    `site` is where states are edited, None for wherever `--site` says. `chosen_on` says which tokens choose the
-    channels: those of the counting texts, of all scored texts together, or of each text's own prompt. `selection` are
-    the channels that are put to the test and `control` those they are held against; `replacement` is what both get.
-    `prompt` is the share of a text's tokens that is its prompt: with one, the prompt alone is edited and the rest alone
-    is scored; with 0 the whole text is both. `said` describes all of that to a reader.
+    `site` is where states are edited; None stands for the site of the run. `chosen_on` names the tokens that choose
+    the channels: those of the counting texts, of all scored texts together, or of each text's own prompt. `selection`
+    names the tested channels and `control` the channels they are compared with; both are replaced by `replacement`.
+    `prompt` is the share of a text's tokens that forms its prompt. With a prompt, only the prompt is edited and only
+    the rest is scored; with 0, the whole text is edited and scored. `description` is for readers.
     """
 
     name: str
@@ -24,20 +24,20 @@ class Protocol:
     replacement: Literal["zero", "mean"]
     control: Literal["random", "smallest of each head"]
     prompt: float
-    said: str
+    description: str
 
     @property
     def leaks(self) -> bool:
-        """Has what is scored been looked at before, to choose the channels?"""
+        """Do the scored tokens also choose the channels?"""
         return self.chosen_on == "score"
 
     @property
     def controls(self) -> int | None:
-        """How many controls there are, None for as many as are asked for: a control that is not drawn is one."""
+        """The number of controls: 1 if the control is not random, None if the run sets the number."""
         return None if self.control == "random" else 1
 
     def prompt_tokens(self, tokens: int) -> int:
-        """How many of a text's tokens are its prompt."""
+        """The number of tokens in a text's prompt."""
         return int(self.prompt * tokens)
 
 
@@ -52,10 +52,10 @@ PROTOCOLS = {
             replacement="zero",
             control="random",
             prompt=0.0,
-            said="the massive Query and Key channels are zeroed, against as many random ones; texts that choose the "
-            "channels are never scored",
+            description="the massive Query and Key channels are zeroed, against as many random ones; texts that choose "
+            "the channels are never scored",
         ),
-        # the study calibrates on what it scores; pooled, because its channels are the same for all of its texts
+        # The study calibrates on the texts that it scores. Pooled, because all its texts share one set of channels.
         Protocol(
             name="africa2026",
             site="projection",
@@ -64,8 +64,8 @@ PROTOCOLS = {
             replacement="zero",
             control="random",
             prompt=0.0,
-            said="the massive Query and Key channels of all scored texts together are zeroed, against as many random "
-            "ones; chosen on the texts that are scored: leaks",
+            description="the massive Query and Key channels of all scored texts together are zeroed, against as many "
+            "random ones; chosen on the texts that are scored: leaks",
         ),
         Protocol(
             name="jin2025",
@@ -75,8 +75,8 @@ PROTOCOLS = {
             replacement="mean",
             control="smallest of each head",
             prompt=0.5,
-            said="the channel with the largest norm of every Query and Key head is replaced by its mean over the "
-            "prompt (the first half of a text) while the prompt is read, against the channel with the smallest norm; "
+            description="the channel with the largest norm of every Query and Key head is replaced by its mean over "
+            "the prompt (the first half of a text) while the prompt is read, against the channel with the smallest norm; "
             "the second half is scored, continued from the cache without any replacement; chosen on the prompt of the "
             "same text, of which nothing is scored, so it does not leak",
         ),
@@ -85,6 +85,6 @@ PROTOCOLS = {
 
 
 def marked(name: str) -> str:
-    """A protocol's name as it stands among a run's settings, with a mark when it leaks; "" for none (published)."""
+    """A protocol's name as a run's settings show it, with a mark if it leaks; "" (published figures) stays ""."""
     leaks = name in PROTOCOLS and PROTOCOLS[name].leaks
     return f"{name} (chosen on the texts that are scored: leaks)" if leaks else name

@@ -1,4 +1,4 @@
-"""The one vocabulary: names of tensors, sites, arms, conditions and outcomes, each with its meaning."""
+"""The vocabulary: names of tensors, sites, arms, conditions and outcomes, each with its meaning."""
 
 from typing import Literal, get_args
 
@@ -11,37 +11,37 @@ EDITED: tuple[Name, ...] = ("query", "key")
 Site = Literal["projection", "normed", "attention"]
 SITES: tuple[Site, ...] = get_args(Site)
 """Where states can be read. `projection`: outputs of the q/k/v projections, before norms and rotation. `normed`: after
-the norms of query and key, before the rotation. `attention`: what attention receives, after norms and rotation."""
+the norms of query and key, before the rotation. `attention`: at the input of attention, after norms and rotation."""
 
 Scope = Literal["layer", "head"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""Over which channels the mean is taken that a massive channel exceeds."""
+"""The channels whose mean norm a massive channel exceeds: those of its layer, or of its head."""
 
 ARMS = ("rope", "drope")
 """The two main arms: the control, and the treatment."""
 RESCALED = ("linear", "dynamic", "yarn", "ntk")
-"""Arms with the RoPE arm's weights and its rotation rescaled, see `lib.models.rescaling`."""
+"""Arms with the RoPE arm's weights and a rescaled rotation, see `lib.models.rescaling`."""
 FACTOR = 4
-"""By which the rotation of the rescaled arms is rescaled."""
+"""The factor by which the rescaled arms stretch the context."""
 MADE = ("dropped", *RESCALED)
-"""Arms that are made from the RoPE arm by changing its rotation, and have its weights."""
+"""Arms with the RoPE arm's weights and a changed rotation."""
 ROTATING = ("rope", "continued", *RESCALED)
-"""The arms that must see positions; no other may."""
+"""The arms that must depend on positions; the others must not."""
 LABELS = {"rope": "RoPE", "drope": "DroPE"}
-"""Names of arms as a reader sees them; other arms go by their own."""
+"""Names of arms for readers; other arms are shown by their own names."""
 
 ROLES = ("count", "score")
-"""`count`: chooses the massive channels and is counted. `score`: held out, its loss is measured."""
+"""`count`: a text that chooses the massive channels and is counted. `score`: a held-out text whose loss is measured."""
 BANDS = ("slow", "fast")
 """The halves of a layer's rotary pairs."""
 
 VERDICTS = ("supported", "refuted", "inconclusive")
 OUTCOMES = (*VERDICTS, "not decidable", "error", "skipped", "not run")
-"""Everything that can become of a claim, verdicts first."""
+"""All possible outcomes of a claim, verdicts first."""
 ABSENT = ("skipped", "not run")
 """Outcomes of a claim that was not judged."""
 
 
 def conditions(controls: int) -> list[str]:
-    """Names of the conditions of experiment 2, in the order of their rows: baseline, massive, control 0, .."""
+    """The conditions of experiment 2 in the order of their rows: baseline, massive, control 0, .."""
     return ["baseline", "massive", *(f"control {i}" for i in range(controls))]

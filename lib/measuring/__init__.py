@@ -1,4 +1,4 @@
-"""Measuring: an arm and texts in, a record out. One module for each experiment."""
+"""Measuring: an arm and texts in, a record out. Each experiment has its module."""
 
 import lazy_loader
 

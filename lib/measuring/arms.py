@@ -1,4 +1,4 @@
-"""Models in a session: each loaded once, one at a time, freed when its records are taken, and never changed."""
+"""The models of a session: loaded once each, one at a time, freed after they are measured, and never changed."""
 
 import gc
 import logging
@@ -12,7 +12,7 @@ from lib.models import Arm, fingerprint, load
 
 
 class Arms:
-    """Loads arms by name and holds at most one of them."""
+    """Loads arms by name and holds at most one of them at a time."""
 
     def __init__(self, arguments: Mapping[str, ModelArguments], device: str):
         self.arguments, self.device = arguments, device
@@ -21,7 +21,7 @@ class Arms:
         self._fingerprints: dict[str, str] = {}
 
     def get(self, name: str) -> Arm:
-        """The arm called `name`, loaded if it is not held; another one is freed first."""
+        """The arm called `name`, loaded unless it is held; another held arm is freed first."""
         if name not in self.held:
             self.free()
             with quiet():
@@ -31,13 +31,13 @@ class Arms:
         return self.held[name]
 
     def verify(self) -> None:
-        """Raise ValueError when the weights of a held arm are no longer what was loaded."""
+        """Raise ValueError if the weights of a held arm have changed since it was loaded."""
         for name, arm in self.held.items():
             if fingerprint(arm.model) != self._fingerprints[name]:
                 raise ValueError(f"the weights of the {name} arm were changed after loading: measurements would differ")
 
     def free(self) -> None:
-        """Let go of the held model."""
+        """Release the held model and its memory."""
         if not self.held:
             return  # collecting garbage takes a quarter of a second
         self.held.clear()
@@ -48,9 +48,9 @@ class Arms:
 
 
 class quiet:
-    """Within the block, no progress bars and warnings of the loading libraries: they would break the terminal's lines.
+    """Within the block, the loading libraries show no progress bars or warnings, which would garble the terminal.
 
-    What matters among them (missing or unexpected weights) is an error of ours.
+    The important ones, about missing or unexpected weights, are raised as errors by `lib.models.load`.
     """
 
     def __enter__(self):

@@ -1,4 +1,4 @@
-"""Experiment 2: the loss of texts with channels replaced. An arm and texts in, a record of losses out."""
+"""Experiment 2: the loss of texts while channels are replaced. An arm and texts in, a record of losses out."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ from lib.probing import visiting
 from lib.texts import Text
 
 CHECKED = 32
-"""Tokens on which every run proves that an empty mask does nothing: enough for that, and next to no time."""
+"""Number of tokens on which every run checks that an empty mask does nothing; it takes hardly any time."""
 OF_HEADS = {"top of each head": top_of_heads, "smallest of each head": smallest_of_heads}
 
 
@@ -35,9 +35,9 @@ def measure_protocol(
 ) -> xr.Dataset:
     """Experiment 2 by a protocol: a record with the conditions baseline, massive, control 0, ..
 
-    `counted[name]` are the norms [text, layer, head, dim] of the counting texts; a protocol that chooses its channels
-    on other tokens passes them over. Threshold and scope say what is massive, `controls` and `seed` which channels are
-    drawn at random; a protocol without massive or without random channels does not look at them.
+    `counted[name]` are the norms [text, layer, head, dim] of the counting texts; protocols that choose their channels
+    on other tokens ignore them. `threshold` and `scope` define massive channels, `controls` and `seed` the random
+    draws; protocols without massive or without random channels ignore these, too.
     """
     if protocol.chosen_on == "prompt":
         return measure_prompts(arm, ids, texts, protocol, site=site, progress=progress)
@@ -62,7 +62,7 @@ def measure_disruption(
 ) -> xr.Dataset:
     """Experiment 2: the loss of every text with nothing zeroed, the massive channels zeroed, and random ones zeroed.
 
-    `chosen[name]` is bool [layer, head, dim] for query and key; what it was chosen on decides whether the result leaks.
+    `chosen[name]` is bool [layer, head, dim] for query and key; the result leaks if it was chosen on the scored texts.
     All conditions of a text run as rows of one batch; baseline and massive are deterministic and run once.
     Raises ValueError unless the baseline equals the plain forward pass: an empty mask must do nothing.
     """
@@ -86,8 +86,8 @@ def measure_prompts(
 ) -> xr.Dataset:
     """Experiment 2 by a protocol that edits prompts: the loss of every text after its prompt, in the same conditions.
 
-    Channels are chosen by their norms over the prompt, in a clean pass over it, and replaced while it is read a second
-    time. What follows is read from the cache with nothing replaced. The record's masks are [text, layer, head, dim].
+    Channels are chosen by their norms over the prompt, in a clean pass over it, and replaced in a second pass. The rest
+    of the text is read from that cache with nothing replaced. The record's masks are [text, layer, head, dim].
     Raises ValueError unless the baseline equals the same two passes without a probe.
     """
     prompt = protocol.prompt_tokens(ids.shape[1])
@@ -100,7 +100,7 @@ def measure_prompts(
         return {name: torch.stack([torch.zeros_like(c), c, controls[name]]) for name, c in chosen[-1].items()}
 
     nll = _losses(arm, ids, tables, rows, progress, site=site, replacement=protocol.replacement, prompt=prompt)
-    replaced = {f"{name}_zeroed": torch.stack([masks_of[name] for masks_of in chosen]) for name in EDITED}
+    replaced = {f"{name}_zeroed": torch.stack([masks[name] for masks in chosen]) for name in EDITED}
     return _record(nll, conditions(1), texts, replaced)
 
 
@@ -118,17 +118,17 @@ def measure_bands(
 ) -> xr.Dataset:
     """The loss of every text with nothing zeroed, and with the largest channels of slow or of fast rotary pairs zeroed.
 
-    `counted[name]` are the norms [text, layer, head, dim] of the counting texts, `frequency` [layer, dim] is in radians
-    per position, 0 or NaN where nothing is known to turn: of both bands as many channels are zeroed as are massive in
-    that layer and tensor.
+    `counted[name]` are the norms [text, layer, head, dim] of the counting texts. `frequency` [layer, dim] is in radians
+    per position, with 0 or NaN for dims that are not known to turn. In every layer and tensor, as many channels of each
+    band are zeroed as are massive.
     Raises ValueError like `measure_disruption`.
     """
     massive = {name: chosen_mask(counted[name], threshold=threshold, scope=scope) for name in EDITED}
-    found = {name: both_bands(pooled_norms(counted[name]), massive[name], frequency) for name in EDITED}
-    empty = {name: torch.zeros_like(bands["slow"]) for name, bands in found.items()}
-    tables = {name: torch.stack([empty[name], *(bands[band] for band in BANDS)]) for name, bands in found.items()}
+    by_name = {name: both_bands(pooled_norms(counted[name]), massive[name], frequency) for name in EDITED}
+    empty = {name: torch.zeros_like(bands["slow"]) for name, bands in by_name.items()}
+    tables = {name: torch.stack([empty[name], *(bands[band] for band in BANDS)]) for name, bands in by_name.items()}
     nll = _losses(arm, ids, lambda row: tables, None, progress, site=site)
-    zeroed = {f"{name}_{band}": bands[band] for name, bands in found.items() for band in BANDS}
+    zeroed = {f"{name}_{band}": bands[band] for name, bands in by_name.items() for band in BANDS}
     record = _record(nll, ["baseline", *BANDS], texts, zeroed)
     return record.assign(frequency=(("layer", "dim"), frequency.numpy()))
 
@@ -136,35 +136,35 @@ def measure_bands(
 @torch.inference_mode()
 def norms_of(model: torch.nn.Module, row: Tensor, site: str = "projection") -> dict[Name, Tensor]:
     """Norms of the query and key channels of one text [pos] in a plain pass: {name: [layer, head, dim]}."""
-    found: dict[Name, list[Tensor]] = {name: [] for name in EDITED}
+    layers: dict[Name, list[Tensor]] = {name: [] for name in EDITED}
 
     def visit(name: Name, layer: int, states: Tensor) -> None:
-        if name in found:
-            found[name].append(channel_norms(states)[0].cpu())
+        if name in layers:
+            layers[name].append(channel_norms(states)[0].cpu())
 
     with visiting(model, visit, site):
         model(input_ids=row[None], use_cache=False)
-    return {name: torch.stack(layers) for name, layers in found.items()}
+    return {name: torch.stack(norms) for name, norms in layers.items()}
 
 
 def norms_of_texts(arm: Arm, ids: Tensor, site: str = "projection") -> dict[Name, Tensor]:
-    """The same of several texts [text, pos], one after the other: {name: [text, layer, head, dim]}."""
-    found = [norms_of(arm.model, row, site) for row in ids.to(arm.model.device)]
-    return {name: torch.stack([norms[name] for norms in found]) for name in EDITED}
+    """Norms of the query and key channels of several texts [text, pos]: {name: [text, layer, head, dim]}."""
+    of_texts = [norms_of(arm.model, row, site) for row in ids.to(arm.model.device)]
+    return {name: torch.stack([norms[name] for norms in of_texts]) for name in EDITED}
 
 
 def _losses(
     arm: Arm, ids: Tensor, tables: Callable[[Tensor], Masks], rows: int | None, progress: Progress, **how
 ) -> Tensor:
-    """Losses [text, condition]: `tables(row)` gives a text's masks, `how` are options of `score_conditions`."""
+    """Losses [text, condition]: `tables(row)` returns a text's masks, `how` are options of `score_conditions`."""
     ids = ids.to(arm.model.device)
     rows = rows or rows_that_fit(arm, ids.shape[1])
     losses = []
     for row in ids:
-        masks_of_text = tables(row)
+        masks = tables(row)
         if not losses:
-            _check_that_nothing_replaced_changes_nothing(arm.model, row[:CHECKED], masks_of_text, **how)
-        loss, rows = score_conditions(arm.model, row, masks_of_text, rows, **how)
+            _check_that_nothing_replaced_changes_nothing(arm.model, row[:CHECKED], masks, **how)
+        loss, rows = score_conditions(arm.model, row, masks, rows, **how)
         losses.append(loss)
         progress(1)
     return torch.stack(losses)
@@ -181,12 +181,12 @@ def _check_that_nothing_replaced_changes_nothing(
         raise ValueError(f"with nothing replaced the loss is {baseline.item():.9g}, plain it is {plain.item():.9g}")
 
 
-def _record(nll: Tensor, conditions: Sequence[str], texts: Sequence[Text], masks_of: dict[str, Tensor]) -> xr.Dataset:
-    """A record of losses [text, condition] and of the masks [text?, layer, head, dim] that were replaced."""
+def _record(nll: Tensor, conditions: Sequence[str], texts: Sequence[Text], masks: dict[str, Tensor]) -> xr.Dataset:
+    """A record of losses [text, condition] and of the replaced channels, masks [text?, layer, head, dim]."""
     heads = {"query": "head", "key": "kv_head"}
     masked = {
         variable: (("text", "layer", heads[variable.split("_")[0]], "dim")[-mask.ndim :], mask.numpy())
-        for variable, mask in masks_of.items()
+        for variable, mask in masks.items()
     }
     losses = {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"})}
     return xr.Dataset({**losses, **masked}, coords={**text_coordinates(texts), "condition": list(conditions)})

@@ -1,4 +1,4 @@
-"""Interventions on states: which channels (selections, from their norms) and what is put there (replacements).
+"""Interventions on states: selections choose channels by their norms, replacements put other values there.
 
 A selection is a bool mask of the shape of the norms it comes from; a replacement is a visit for `lib.probing.visiting`.
 """
@@ -14,11 +14,11 @@ from lib.definitions import Name, Scope, check_norms, massive_mask, pooled_norms
 from lib.probing import Visit
 
 Masks = dict[Name, Tensor]
-"""Which channels: bool [batch, layer, head, dim] for each tensor, one mask for each row of the batch."""
+"""The chosen channels of each tensor: bool [batch, layer, head, dim], one mask for each row of the batch."""
 
 
 def top_of_heads(norms: Float[Tensor, "*batch head dim"], k: int = 1) -> Bool[Tensor, "*batch head dim"]:
-    """The `k` channels of every head with the largest norms; of equal ones the first.
+    """The `k` channels of every head with the largest norms; the first among equals.
 
     Raises ValueError for norms that are not finite, or when a head has fewer than `k` channels.
     Source: Jin et al. 2025, which disrupts the top channel of every head.
@@ -27,7 +27,7 @@ def top_of_heads(norms: Float[Tensor, "*batch head dim"], k: int = 1) -> Bool[Te
 
 
 def smallest_of_heads(norms: Float[Tensor, "*batch head dim"], k: int = 1) -> Bool[Tensor, "*batch head dim"]:
-    """The `k` channels of every head with the smallest norms; of equal ones the first. Raises like `top_of_heads`."""
+    """The `k` channels of every head with the smallest norms; the first among equals. Raises like `top_of_heads`."""
     return _first_of_heads(norms, k, descending=False)
 
 
@@ -43,7 +43,7 @@ def halves(frequency: Float[Tensor, "layer dim"]) -> dict[str, Bool[Tensor, "lay
     """The dims of the `slow` and of the `fast` half of the rotary pairs of every layer.
 
     `frequency` is in radians per position, 0 for dims that do not rotate: these are in neither half. Both dims of a
-    pair turn alike and so are in the same half; of an odd number of pairs the one in the middle is fast.
+    pair have the same frequency, so they are in the same half. With an odd number of pairs, the middle one is fast.
     """
     slow = torch.from_numpy(slow_half(frequency.numpy()))
     return {"slow": slow, "fast": (frequency > 0) & ~slow}
@@ -72,26 +72,26 @@ def both_bands(
 ) -> dict[str, Bool[Tensor, "layer head dim"]]:
     """The largest channels of the `slow` and of the `fast` half of the rotary pairs, the same number of each.
 
-    That number is how many channels of the layer are massive, or the size of a half where that is smaller.
+    That number is the number of massive channels of the layer, or the size of a half if that is smaller.
     """
-    found = halves(frequency)
-    room = [band.sum(-1) * norms.shape[1] for band in found.values()]
+    bands = halves(frequency)
+    room = [band.sum(-1) * norms.shape[1] for band in bands.values()]
     number = torch.stack([massive.sum((1, 2)), *room]).amin(0)
-    return {name: largest_of_band(norms, band, number) for name, band in found.items()}
+    return {name: largest_of_band(norms, band, number) for name, band in bands.items()}
 
 
 def chosen_mask(
     norms: Float[Tensor, "text layer head dim"], *, threshold: float = 5.0, scope: Scope = "layer"
 ) -> Bool[Tensor, "layer head dim"]:
-    """The massive channels of several texts taken together: massive by their norm over all positions of all texts."""
+    """The massive channels of several texts together, by their norms over all positions of all texts."""
     return massive_mask(pooled_norms(norms), threshold=threshold, scope=scope)
 
 
 def random_control(massive: Bool[Tensor, "layer head dim"], seed: str) -> Bool[Tensor, "layer head dim"]:
-    """As many random channels per layer as are massive there, none of them massive.
+    """Random channels that are not massive, in every layer as many as are massive there.
 
     `seed` is any text; it names the draw (tensor and control number), so that no two draws share a stream and adding
-    a control changes no other. Raises ValueError where fewer channels are left than are massive.
+    a control changes no other. Raises ValueError if a layer has more massive channels than others.
     """
     control = torch.zeros_like(massive, memory_format=torch.contiguous_format)
     for layer, mask in enumerate(massive):
@@ -130,9 +130,9 @@ def zeroing(masks: Masks) -> Visit:
 
 
 def averaging(masks: Masks) -> Visit:
-    """A visit that puts a channel's mean in the place of each of its values: the mean over the positions of that pass.
+    """A visit that replaces all values of a channel by their mean over the positions of the pass.
 
-    Every row has its own mean, formed in float32. An all-False mask leaves the states bit-identical.
+    Every row has its own mean, computed in float32. An all-False mask leaves the states bit-identical.
     Source: Jin et al. 2025.
     """
     return _replacing(masks, lambda states: states.mean(1, keepdim=True, dtype=torch.float32).to(states.dtype))

@@ -17,6 +17,8 @@ from lib.probing import Geometry, Tap, frequencies, geometry, position_response,
 from lib.texts import Text
 
 Progress = Callable[[int], None]
+"""Called with the number of texts that were just measured."""
+POSITIONS_AT_ONCE = 128
 QUANTIZED = ("Params4bit", "Int8Params")
 """Classes of weights that bitsandbytes has quantized."""
 
@@ -33,9 +35,9 @@ def measure_norms(
     """Experiment 1: the norm of every channel of Q, K and V in every layer and text, and the loss of every text.
 
     `ids` is [text, pos]. One forward pass gives both; hooks reduce the states to norms on the device.
-    Beside them, which need no text: the norms of the projections' rows where the model has projections, and by how many
-    radians per position each dim of query and key turns (`frequency`, 0 where it does not; see `lib.probing.rotation`).
-    Also asks whether the model sees positions at all (`position_change`, `position_noise`).
+    The record also holds properties of the model alone: the norms of the projections' rows, if it has projections; the
+    radians per position by which each dim of query and key turns (`frequency`, see `lib.probing.rotation`); and its
+    response to stretched positions (`position_change`, `position_noise`).
     Raises ValueError for a model that has no such site.
     """
     sizes = geometry(arm.model)
@@ -43,9 +45,9 @@ def measure_norms(
     norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}
 
     def run(start: int, stop: int) -> Tensor:
-        loss, found = norms_and_loss(arm.model, ids[start:stop], sizes, site)
+        loss, by_name = norms_and_loss(arm.model, ids[start:stop], sizes, site)
         for name in NAMES:
-            norms[name][start:stop] = found[name]
+            norms[name][start:stop] = by_name[name]
         progress(stop - start)
         return loss
 
@@ -66,13 +68,13 @@ def measure_norms(
 
 
 def _rows(arm: Arm) -> dict[Name, np.ndarray]:
-    """Norms of the rows of query and key projections [layer, head, dim]; none where there are no such projections."""
+    """Norms of the rows of the query and key projections [layer, head, dim]; empty if the model has no projections."""
     layers = survey(arm.model).taps.get("projection", ())
     return {name: np.stack([_row_norms(taps[name]) for taps in layers]) for name in EDITED if layers}
 
 
 def _row_norms(tap: Tap) -> np.ndarray:
-    """[head, dim]: the rows lie in the weight like the states in the output."""
+    """Norms of one projection's rows [head, dim]: they lie in the weight as the states lie in the output."""
     return tap.read(row_norms(tap.module)[None, None])[0, 0].numpy()
 
 
@@ -81,20 +83,20 @@ def norms_and_loss(
     model: torch.nn.Module, ids: Tensor, sizes: Geometry, site: Site = "projection"
 ) -> tuple[Tensor, dict[Name, Tensor]]:
     """One plain forward pass over `ids` [text, pos]: the loss [text] and norms {name: [text, layer, head, dim]}."""
-    found: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
+    layers: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
 
     def visit(name: Name, layer: int, states: Tensor) -> None:
-        found[name].append(channel_norms(states))
+        layers[name].append(channel_norms(states))
 
     with visiting(model, visit, site):
         logits = model(input_ids=ids, use_cache=False).logits
-    return nll_per_text(logits, ids), {name: torch.stack(layers, 1).cpu() for name, layers in found.items()}
+    return nll_per_text(logits, ids), {name: torch.stack(norms, 1).cpu() for name, norms in layers.items()}
 
 
 def rows_that_fit(arm: Arm, tokens: int) -> int:
-    """How many rows of `tokens` tokens to try at once: half of the free memory over an estimate of a row's need.
+    """The number of rows of `tokens` tokens to try at once: half of the free memory over the estimated need of a row.
 
-    An estimate only; a batch that does not fit is halved, and no result depends on the number.
+    A batch that does not fit after all is halved, and no result depends on the number.
     """
     config = arm.model.config.get_text_config()
     width = config.vocab_size + 4 * getattr(config, "intermediate_size", 4 * config.hidden_size)
@@ -104,16 +106,14 @@ def rows_that_fit(arm: Arm, tokens: int) -> int:
 
 
 def _dims(name: Name, sizes: Geometry) -> tuple[str, str]:
-    """Names of the channels' dimensions; value's dims have one of their own where there are others (DeepSeek)."""
+    """Names of the channels' dimensions; value has its own if it has another number of dims (DeepSeek)."""
     dim = "value_dim" if name == "value" and sizes.value_dim != sizes.dim else "dim"
     return ("head" if name == "query" else "kv_head", dim)
 
 
 def text_coordinates(texts: Sequence[Text]) -> dict:
+    """The coordinates of a record's texts: their names and kinds."""
     return {"text": [text.name for text in texts], "kind": ("text", [text.kind for text in texts])}
-
-
-POSITIONS_AT_ONCE = 128
 
 
 def channel_norms(states: Float[Any, "*batch pos head dim"]) -> Float[Any, "*batch head dim"]:
@@ -121,7 +121,7 @@ def channel_norms(states: Float[Any, "*batch pos head dim"]) -> Float[Any, "*bat
 
     `states` are an array or a tensor, and so are the norms. The division makes texts of different length comparable; it
     changes no mask. Half-precision states are widened before they are squared, so that a large channel cannot overflow.
-    Raises ValueError when a norm is not finite: the forward pass broke, and no count may be made from it.
+    Raises ValueError when a norm is not finite: the forward pass overflowed, and nothing may be counted.
     Source: Jin et al. 2025, "Massive Values in Self-Attention Modules", equation 3, up to the constant factor.
     """
     if isinstance(states, np.ndarray):
@@ -139,9 +139,9 @@ def channel_norms(states: Float[Any, "*batch pos head dim"]) -> Float[Any, "*bat
 def row_norms(projection: nn.Linear | Conv1D) -> Float[Tensor, " out"]:
     """L2 norm of every row of a linear layer's weight with its bias as one more column, in float32.
 
-    What the layer makes of an input whose entries are independent with variance 1 has this standard deviation (bias
-    and all, taken around 0), and the input of a projection is RMS-normalized: so this is the norm a channel would
-    have if its input had no structure. Quantized weights (bitsandbytes, 4 and 8 bit) are dequantized.
+    If the entries of the input are independent with variance 1, this is the root mean square of the output, bias
+    included. The input of a projection is RMS-normalized, so this is the norm of a channel if its input has no
+    structure. Quantized weights (bitsandbytes, 4 and 8 bit) are dequantized.
     Raises ValueError when a norm is not finite.
     """
     weight = projection.weight
@@ -150,7 +150,7 @@ def row_norms(projection: nn.Linear | Conv1D) -> Float[Tensor, " out"]:
         from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 
         weight = dequantize_bnb_weight(weight, getattr(projection, "state", None))
-    if isinstance(projection, Conv1D):  # GPT-2 keeps its weights the other way round
+    if isinstance(projection, Conv1D):  # GPT-2 stores its weights transposed
         weight = weight.T
     elif weight.shape != (projection.out_features, projection.in_features):
         raise ValueError(f"{type(projection).__name__} holds its weights in a way that cannot be read")

@@ -1,4 +1,4 @@
-"""Records in a session: found on disk, or measured under one load of each model."""
+"""The records of a session: read from disk, or measured while each model is loaded once."""
 
 import hashlib
 import json
@@ -14,22 +14,22 @@ from filelock import FileLock, Timeout
 from lib import records
 from lib.checkpoints import identity
 from lib.definitions import EDITED, PROTOCOLS, RESCALED, ROTATING
-from lib.measuring.alike import Looks
+from lib.measuring.alike import Profiles
 from lib.measuring.arms import Arms
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.norms import measure_norms
 from lib.models import Arm, CannotChange, check_rescaling, default_dtype, tokenize, tokenizer_signature
-from lib.records import Unusable, look_at, sites_of
+from lib.records import Unusable, profile_of, sites_of
 from lib.settings import Settings
 from lib.texts import Text, chosen
 
 RESPONSE = 0.01
-"""A rotating arm's logits must move by at least 1 % of their standard deviation when positions are stretched."""
+"""A rotating arm's logits must change by at least 1 % of their standard deviation when positions are stretched."""
 UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
 
 
 class Progress(Protocol):
-    """Says how far a run is."""
+    """Shows the progress of a run."""
 
     def say(self, line: str) -> None: ...
 
@@ -39,10 +39,10 @@ class Progress(Protocol):
 
 
 class Recorder:
-    """Gives the record of an experiment on an arm: from memory, from disk, or by measuring it.
+    """Provides the record of an experiment on an arm: from memory, from disk, or by measuring it.
 
-    `experiments` are made on every arm that is compared, and experiment 1 at the `sites`, too, on the RoPE arm.
-    `faults` are the arms that cannot be measured although others can, each with what is wrong.
+    `experiments` are run on every arm that is compared, and experiment 1 on the RoPE arm at the `sites` as well.
+    `faults` holds an error for every arm that cannot be measured although others can.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Recorder:
         self.texts = chosen(settings.texts, settings.limit)
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
-        self.looks = Looks(settings, self.texts, self._on_disk, self._fault)
+        self.profiles = Profiles(settings, self.texts, self._on_disk, self._fault)
 
     def record(self, arm: str, experiment: str, site: str | None = None) -> xr.Dataset:
-        """The record, at the arm's own site (the run's) unless another is asked for.
+        """The record, at the arm's site in this run unless another site is asked for.
 
-        Raises ValueError, one sentence, when it cannot be had; Unusable when the run can go on.
+        Raises ValueError, one sentence, if it cannot be read or measured; Unusable if the run can go on without it.
         """
         experiment = self.settings.named(experiment, site or self.settings.site_of(arm))
         if arm in self.faults:
@@ -77,18 +77,18 @@ class Recorder:
             raise Unusable(str(self.faults[arm])) from error
 
     def paths(self) -> dict[str, dict[str, str]]:
-        """The files of the records that were taken, {arm: {experiment: file}}."""
-        found: dict[str, dict[str, str]] = {}
+        """The files of the records of this run, {arm: {experiment: file}}."""
+        files: dict[str, dict[str, str]] = {}
         for (arm, experiment), record in self.taken.items():
-            found.setdefault(arm, {})[experiment] = str(record.encoding["source"])
-        return found
+            files.setdefault(arm, {})[experiment] = str(record.encoding["source"])
+        return files
 
     def failures(self) -> dict[str, str]:
-        """The arms that something is wrong with; an architecture whose rotation cannot be changed is none of them."""
+        """The errors of arms that failed, without architectures whose rotation cannot be changed: they did not fail."""
         return {arm: str(error) for arm, error in self.faults.items() if not cannot_be_made(error)}
 
     def _fault(self, arm: str, error: Exception) -> None:
-        """Note what is wrong with the arm, and let go of it; raise when there is nothing to judge without it."""
+        """Free the arm and keep its error; raise the error if nothing can be judged without this arm."""
         self.arms.free()
         if not isinstance(error, ValueError):
             error = ValueError("memory is too small even for one row: try load_in_4bit=True or fewer --max-tokens")
@@ -100,17 +100,17 @@ class Recorder:
         if self.settings.replay:
             self._keep(arm, experiment, self._replay(arm, experiment))
             return
-        # a library that warns about a GPU or a checkpoint must not end hours of measuring as an error
+        # a library's warning about a GPU or a checkpoint must not end hours of measuring
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            elsewhere = arm not in self._compared() and "@" in experiment  # nothing is asked for at the run's own site
+            elsewhere = arm not in self._compared() and "@" in experiment  # not needed at the run's own site
             self._measure_missing(arm, (*([] if elsewhere else ["norms"]), *self._asked_of(arm), experiment))
 
     def _compared(self) -> tuple[str, ...]:
         return ("rope", *self.settings.checkpoints)
 
     def _asked_of(self, arm: str) -> list[str]:
-        """What a run measures on an arm while its model is there: other sites and rotary bands are the RoPE arm's."""
+        """The experiments to run on an arm under one load; other sites and rotary bands only on the RoPE arm."""
         asked = [*self.experiments, *self.at_sites] if arm in self._compared() else []
         return [e for e in asked if arm == "rope" or e not in (*self.at_sites, "bands")]
 
@@ -119,12 +119,12 @@ class Recorder:
             return records.search(self.settings.records, self._wanted(arm, experiment, exact=False))
         except records.NoRecord as error:
             args = self.settings.arms[arm]
-            if arm in RESCALED:  # what cannot be rescaled has no record, and none is missing
+            if arm in RESCALED:  # if it cannot be rescaled, no record is missing
                 check_rescaling(records.provenance_of(self.record("rope", "norms"))["config"], args.rope)
             raise ValueError(f"--replay, {arm} arm ({args.pretrained}): {error}") from error
 
     def _measure_missing(self, arm: str, experiments: tuple[str, ...]) -> None:
-        """Take every experiment on the arm under one load of its model, and free the model."""
+        """Read or measure every experiment on the arm while its model is loaded once, then free the model."""
         every = {e: self._wanted(arm, e, exact=True) for e in dict.fromkeys(experiments)}
         try:
             for experiment, wanted in every.items():
@@ -136,13 +136,13 @@ class Recorder:
             self.arms.free()
 
     def _has_site_of(self, arm: str, experiment: str) -> bool:
-        """Can the arm's model be read at the site of this experiment, as far as its first record tells?"""
+        """Can the arm's model be read at the site of this experiment? True if unknown, before its first record."""
         _, _, site = experiment.partition("@")
         return not site or (arm, "norms") not in self.taken or site in sites_of(self.taken[arm, "norms"])
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Only one process measures into a folder of records; the others wait, and find what it has written."""
+        """Only one process measures into a folder of records; others wait, and then read the records that it wrote."""
         self.settings.records.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.settings.records / ".lock")
         try:
@@ -168,7 +168,7 @@ class Recorder:
                 self._take(arm, experiment, wanted)
 
     def _take(self, arm: str, experiment: str, wanted: dict) -> None:
-        self.looks.at_all()
+        self.profiles.check_all()
         if arm in self.faults:
             raise self.faults[arm]
         loaded = self.arms.held.get(arm)
@@ -188,17 +188,17 @@ class Recorder:
         self._keep(arm, experiment, records.find(self.settings.records, wanted))
 
     def _keep(self, arm: str, experiment: str, record: xr.Dataset) -> None:
-        """Hold a record for the claims. An arm that fails the manipulation check is not measured any further."""
+        """Keep a record for the claims. An arm that fails the manipulation check is not measured any further."""
         if experiment.startswith("norms"):
             check_manipulation(arm, record)
             if ("rope", experiment) in self.taken:
-                self.looks.check(arm, look_at(record), look_at(self.taken["rope", experiment]))
+                self.profiles.check(arm, profile_of(record), profile_of(self.taken["rope", experiment]))
         self.taken[arm, experiment] = record
 
     def _take_losses(
         self, experiment: str, loaded: Arm, ids, texts: list[Text], norms: xr.Dataset, advance: Callable
     ) -> xr.Dataset:
-        """Experiment 2 by the run's protocol, or the one on rotary bands."""
+        """Measure experiment 2 by the run's protocol, or the experiment on rotary bands."""
         settings = self.settings
         counted = {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in EDITED}
         how = {"threshold": settings.threshold, "scope": settings.scope, "site": settings.site, "progress": advance}
@@ -209,20 +209,20 @@ class Recorder:
         return measure_protocol(loaded, ids, texts, PROTOCOLS[settings.protocol], counted, **how)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
-        """The settings a record must have been made with. In a replay, what cannot be known is None and fits all."""
+        """The settings that a record must have. In a replay, unknown settings are None, which fits any record."""
         args, settings = self.settings.arms[arm], self.settings
         experiment, _, site = experiment.partition("@")
         device = settings.device.split(":")[0]
         try:
-            found = identity(args)
+            weights = identity(args)
         except ValueError:
             if exact:
                 raise
-            found = None
+            weights = None
         wanted = {
             "experiment": experiment,
-            "pretrained": args.pretrained if exact or found is None else None,
-            "identity": found,
+            "pretrained": args.pretrained if exact or weights is None else None,
+            "identity": weights,
             "rope": args.rope or "as it is",
             "dtype": args.dtype or (default_dtype(device) if exact else None),
             "quantization": args.quantization,
@@ -241,14 +241,14 @@ class Recorder:
         return [text for text in self.texts if text.role == role]
 
     def _on_disk(self, arm: str) -> xr.Dataset:
-        """The arm's record of norms. Raises NoRecord, BrokenRecord or, in a replay, ValueError where there is none."""
+        """The arm's record of norms. Raises NoRecord or BrokenRecord (in a replay ValueError) if it cannot be read."""
         if self.settings.replay:
             return self._replay(arm, "norms")
         return records.find(self.settings.records, self._wanted(arm, "norms", exact=True))
 
 
 def check_manipulation(arm: str, norms: xr.Dataset) -> None:
-    """Raise ValueError unless the arm sees positions as it should: the premise of every claim."""
+    """Raise ValueError if a rotating arm does not see positions, or another arm does: the premise of every claim."""
     change, noise = float(norms["position_change"]), float(norms["position_noise"])
     moved = f"manipulation check: stretching positions moves the {arm} arm's logits by {change:.2g} standard deviations"
     if arm in ROTATING and not change > max(RESPONSE, 10 * noise):
@@ -257,11 +257,11 @@ def check_manipulation(arm: str, norms: xr.Dataset) -> None:
         raise ValueError(f"{moved}, so it still rotates and no claim is judged")
 
 
-def _hash(chosen: list[Text]) -> str:
-    content = json.dumps([[text.name, text.kind, text.hash] for text in chosen])
+def _hash(texts: list[Text]) -> str:
+    content = json.dumps([[text.name, text.kind, text.hash] for text in texts])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def cannot_be_made(error: Exception) -> bool:
-    """Did an arm of another rotation fail because of its architecture, and not because something is broken?"""
+    """Did an arm fail because the rotation of its architecture cannot be changed? Then nothing is broken."""
     return isinstance(error, CannotChange) or isinstance(error.__cause__, CannotChange)

@@ -19,7 +19,7 @@ POSITIONS_AT_ONCE = 128
 def nll_per_text(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "batch pos"]) -> Float[Tensor, " batch"]:
     """Mean negative log-likelihood in nats per predicted token, in float64; the first token is not predicted.
 
-    Raises ValueError when it is not finite, or when there is no token to predict.
+    Raises ValueError if a loss is not finite, or if no token can be predicted.
     """
     if ids.shape[1] < 2:
         raise ValueError("a text needs at least two tokens to be scored")
@@ -49,9 +49,9 @@ def score_after_prompt(
 ) -> Float[Tensor, " batch"]:
     """NLL of each row's tokens after its first `prompt` tokens, nats per token, in two passes.
 
-    The first reads the prompt within `reading()`; the second goes on from its KV cache outside of it. The first token
-    after the prompt is predicted by the prompt's last position.
-    Raises ValueError when the model keeps no cache, or when there is no prompt or nothing after it.
+    The first pass reads the prompt within `reading()`; the second continues from its KV cache, outside of `reading()`.
+    The last position of the prompt predicts the first token after it.
+    Raises ValueError if the model keeps no cache, or if the prompt or the rest of the text is empty.
     """
     if not 0 < prompt < ids.shape[1]:
         raise ValueError(f"a text of {ids.shape[1]} tokens cannot be split into a prompt of {prompt} and what follows")
@@ -94,7 +94,7 @@ def score_conditions(
 
 
 def in_batches(run: Callable[[int, int], Tensor], count: int, rows: int) -> tuple[Tensor, int]:
-    """Concatenate `run(start, stop)` over `count` rows, at most `rows` at a time, halving when memory runs out."""
+    """Concatenate `run(start, stop)` over `count` rows, at most `rows` at a time, halved when memory runs out."""
     done = []
     start = 0
     while start < count:
@@ -103,7 +103,7 @@ def in_batches(run: Callable[[int, int], Tensor], count: int, rows: int) -> tupl
         except (RuntimeError, MemoryError) as error:
             if rows == 1 or not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
-            done.append(None)  # the failed pass holds its tensors until this block is left: retry after it
+            done.append(None)  # the failed pass holds its tensors until this block is left: try again after it
         if done[-1] is None:
             done.pop()
             rows = (rows + 1) // 2

@@ -1,4 +1,4 @@
-"""Models: load one, take its rotation out or rescale it, and cut texts into tokens."""
+"""Models: load them, remove or rescale their rotation, and cut texts into tokens."""
 
 import lazy_loader
 

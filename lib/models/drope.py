@@ -1,4 +1,4 @@
-"""DroPE: take the rotation out of a model, and read and write checkpoints in the published DroPE format."""
+"""DroPE: remove the rotation from a model, and read and write checkpoints in the published DroPE format."""
 
 import inspect
 import json
@@ -12,22 +12,22 @@ from torch import Tensor, nn
 from lib.checkpoints import ModelArguments, first_sentence
 
 NORMED = {"nope": "", "qk_norm_nope": "qk", "q_norm_nope": "q", "k_norm_nope": "k"}
-"""DroPE's attention types, and which of query and key each puts through an RMSNorm."""
+"""DroPE's attention types, each with the initials of the states (query, key) that pass through an RMSNorm."""
 
 
 class CannotChange(ValueError):
-    """The architecture does not allow to change its rotation; nothing is broken."""
+    """The rotation of this architecture cannot be changed; nothing is broken."""
 
 
 class CannotDrop(CannotChange):
-    """The architecture keeps its rotation where it cannot be taken out."""
+    """The rotation of this architecture cannot be removed."""
 
 
 class NoRotation(nn.Module):
-    """Stands in for a rotary embedding and rotates by nothing: every token stands at position 0.
+    """Replaces a rotary embedding and does not rotate: every token is put at position 0.
 
-    There cos = 1 and sin = 0, in whatever form the architecture asks for them (a part of each head, one set for each
-    type of layer, complex numbers). A factor that YaRN and its like put on both, which is no rotation, is 1.
+    There cos = 1 and sin = 0, in the form in which the architecture uses them (for a part of each head, one set per
+    type of layer, as complex numbers). YaRN and others multiply both by a factor, which is no rotation: it is set to 1.
     """
 
     def __init__(self, rotary: nn.Module):
@@ -41,12 +41,12 @@ class NoRotation(nn.Module):
 
 
 def drop_rope(model: nn.Module) -> nn.Module:
-    """Take the rotation out of a causal LM, in place, and return it.
+    """Remove the rotation from a causal LM, in place, and return the model.
 
     Multiplying by cos = 1 and adding 0 x sin leaves every query and key as it was, so the logits equal those of
     SakanaAI's NoPE wrapper exactly, under any attention implementation, KV cache or quantization.
-    The config is marked (`attention_type`), so that a saved copy is recognised as DroPE when loaded again.
-    Raises CannotDrop for a model whose layers do not all get their rotation from one module beside them.
+    The config is marked (`attention_type`), so that a saved copy is loaded as DroPE again.
+    Raises CannotDrop unless all layers get their rotation from one module beside them.
     """
     modules = list(model.get_decoder().modules())
     cores = [module for module in modules if hasattr(module, "layers") and hasattr(module, "rotary_emb")]
@@ -66,14 +66,14 @@ def drop_rope(model: nn.Module) -> nn.Module:
 
 
 def _turns_by_positions(rotary: nn.Module | None) -> bool:
-    """Does this module take the positions that it turns by?"""
+    """Does this module receive the positions by which it rotates?"""
     return rotary is not None and list(inspect.signature(rotary.forward).parameters)[:2] == ["x", "position_ids"]
 
 
 def add_norms(model: nn.Module) -> None:
-    """Give every attention layer the RMSNorms of DroPE's `*_norm_nope` variants, named as in its checkpoints.
+    """Add the RMSNorms of DroPE's `*_norm_nope` variants to every attention layer, named as in its checkpoints.
 
-    Both are made for every variant, because checkpoints store both; `apply_norms` puts to work those in use.
+    Every variant gets both norms, because its checkpoints store both; `apply_norms` applies those in use.
     """
     for attention in attention_layers(model):
         eps = model.config.rms_norm_eps
@@ -82,9 +82,9 @@ def add_norms(model: nn.Module) -> None:
 
 
 def apply_norms(model: nn.Module) -> None:
-    """Let the RMSNorms of `add_norms` act on the projections' outputs, and `softmax_scale` on the attention scores.
+    """Apply the RMSNorms of `add_norms` to the projections' outputs, and `softmax_scale` to the attention scores.
 
-    Done after loading: quantization replaces the projections, and hooks would be lost with them.
+    Call it after loading: quantization replaces the projections and would lose the hooks.
     """
     used = NORMED[model.config.attention_type]
     scale = getattr(model.config, "softmax_scale", None)
@@ -97,16 +97,16 @@ def apply_norms(model: nn.Module) -> None:
 
 
 def attention_layers(model: nn.Module) -> list[nn.Module]:
-    """The attention module of every layer, in order; only for architectures with `self_attn` in `layers`."""
+    """The attention module of every layer, in order, of an architecture with `self_attn` in its `layers`."""
     return [layer.self_attn for layer in getattr(model, model.base_model_prefix).layers]
 
 
 DROPE_BASES = {"llama": "Llama", "qwen2": "Qwen2"}
-"""Architectures DroPE checkpoints exist for, by model_type (theirs has `_drope` added), and their classes' names."""
+"""Architectures of DroPE checkpoints: model_type (without the `_drope` that DroPE adds) and name of the classes."""
 
 
 def is_drope(raw: Mapping) -> bool:
-    """Does this config.json belong to a DroPE checkpoint (SakanaAI's model type, or the mark `drop_rope` leaves)?"""
+    """Does this config.json belong to a DroPE checkpoint? It has SakanaAI's model type or the mark of `drop_rope`."""
     return raw["model_type"].endswith("_drope") or str(raw.get("attention_type")) in NORMED
 
 
@@ -129,7 +129,7 @@ def drope_config(args: ModelArguments, raw: Mapping) -> transformers.PreTrainedC
 
 
 def drope_class(config: transformers.PreTrainedConfig) -> type[transformers.PreTrainedModel]:
-    """The base's own class, whose rotation is gone and whose extra norms exist before the weights are read into it."""
+    """A subclass of the base's class without rotation; it has the extra norms before the weights are read into it."""
     base = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
 
     class DroPE(base):
@@ -144,11 +144,11 @@ def drope_class(config: transformers.PreTrainedConfig) -> type[transformers.PreT
 
 
 PUBLISHED_CODE = "SakanaAI/Llama-2-7b-hf-DroPE--drope"
-"""Where a DroPE config says the wrapper's code is. Never run here; only who asks for remote code gets it."""
+"""The repository that DroPE configs name for the wrapper's code. It runs only for users who ask for remote code."""
 
 
 def mark_as_drope(folder: Path) -> None:
-    """Write into a saved model's config.json what makes it a DroPE checkpoint, as the published ones have it."""
+    """Turn a saved model's config.json into that of a DroPE checkpoint, in the published form."""
     path = folder / "config.json"
     config = json.loads(path.read_text())
     base = config["model_type"].removesuffix("_drope")

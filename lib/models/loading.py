@@ -1,4 +1,4 @@
-"""Load one arm: revision, dtype, quantization, and DroPE checkpoints without running their remote code."""
+"""Load one arm with its revision, dtype and quantization; DroPE checkpoints load without their remote code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers  # its classes by their full names: importing them takes seconds, and replaying records needs none
+import transformers  # classes by their full names: importing model classes takes seconds, and a replay needs none
 from torch import nn, uint8
 
 from lib.checkpoints import ModelArguments, first_sentence, identity, parse, read_config, versions
@@ -21,7 +21,7 @@ from lib.models.tokens import load_tokenizer
 
 @dataclass(frozen=True)
 class Arm:
-    """A loaded model with its tokenizer and everything needed to say what was measured."""
+    """A loaded model with its tokenizer and its provenance: everything that identifies the measured model."""
 
     model: transformers.PreTrainedModel
     tokenizer: transformers.PreTrainedTokenizerBase
@@ -31,10 +31,10 @@ class Arm:
 def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> Arm:
     """Load a causal LM and its tokenizer for measuring: eval mode, no gradients, safetensors only.
 
-    `args` is lm-eval's syntax, a mapping or parsed arguments. `device` defaults to CUDA where there is one; the
+    `args` is a string in lm-eval's syntax, a mapping or parsed arguments. `device` defaults to CUDA if available. The
     default dtype is bfloat16 on a GPU and float32 on a CPU.
-    Raises ValueError, one sentence, for anything wrong with the checkpoint: not found, gated, pickled weights,
-    missing or unexpected weights, no tokenizer, remote code that was not asked for.
+    Raises ValueError, one sentence, if the checkpoint is not found or gated, if its weights are pickled, incomplete or
+    unexpected, if it has no tokenizer, or if it needs remote code that was not asked for.
     """
     args = args if isinstance(args, ModelArguments) else parse(args)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -46,12 +46,12 @@ def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> 
 
 
 def default_dtype(device: str) -> str:
-    """bfloat16 on a GPU, where float16 overflows on the large states this is about; float32 on a CPU."""
+    """float32 on a CPU; bfloat16 on a GPU, because massive values overflow float16."""
     return "float32" if device == "cpu" else "bfloat16"
 
 
 def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: str) -> dict[str, Any]:
-    """What was loaded and how, as plain JSON values."""
+    """The provenance of a loaded model, as plain JSON values."""
     return {
         "arguments": asdict(args),
         "pretrained": args.pretrained,
@@ -76,7 +76,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
         "attn_implementation": args.attn_implementation,
         "quantization_config": _quantization(args, dtype),
         "use_safetensors": True,
-        "ignore_mismatched_sizes": True,  # so that they are named in what is refused below
+        "ignore_mismatched_sizes": True,  # so that `_refuse_incomplete` names them
         "output_loading_info": True,
     }
     options = {key: value for key, value in options.items() if value is not None}
@@ -94,7 +94,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
         rescale(options["config"], args.rope)
     try:
         model, info = loader(args.pretrained, **options)
-    except Exception as error:  # transformers answers a broken checkpoint with nearly any exception
+    except Exception as error:  # transformers raises nearly any exception for a broken checkpoint
         raise ValueError(f"{args.pretrained} cannot be loaded: {first_sentence(error)}") from error
     _refuse_incomplete(args, info)
     if is_drope(raw):
@@ -108,8 +108,10 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
 
 
 def _keep_four_bits_as_loaded(model: transformers.PreTrainedModel) -> None:
-    """On some CPUs bitsandbytes packs 4-bit weights anew at the first pass, with rounded scales and only if their rows
-    are a multiple of 32: what is measured would depend on the machine, and the weights would change while measuring.
+    """Prevent bitsandbytes from repacking 4-bit weights.
+
+    On some CPUs it does so at the first pass, with rounded scales and only if the number of rows is a multiple of 32:
+    the weights would change while they are measured, and results would depend on the machine.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
@@ -117,12 +119,12 @@ def _keep_four_bits_as_loaded(model: transformers.PreTrainedModel) -> None:
 
 
 def _plain_config(args: ModelArguments) -> transformers.PreTrainedConfig:
-    """The config of a checkpoint that is no DroPE. Raises ValueError, one sentence, when it cannot be read."""
+    """The config of a checkpoint other than DroPE. Raises ValueError, one sentence, when it cannot be read."""
     try:
         return transformers.AutoConfig.from_pretrained(
             args.pretrained, revision=args.revision, trust_remote_code=args.trust_remote_code
         )
-    except Exception as error:  # as below: nearly any
+    except Exception as error:  # transformers raises nearly any exception for a broken config
         raise ValueError(f"{args.pretrained} has a broken config.json: {first_sentence(error)}") from error
 
 
@@ -143,8 +145,8 @@ def _refuse_pickles(args: ModelArguments) -> None:
     folder = Path(args.pretrained)
     if folder.is_dir() and not list(folder.glob("*.safetensors")):
         pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in folder.glob(pattern))
-        found = f"only {pickles[0]}, and pickles can run code" if pickles else "no weights"
-        raise ValueError(f"{folder} holds {found}: save the model with save_pretrained, which writes safetensors")
+        content = f"only {pickles[0]}, and pickles can run code" if pickles else "no weights"
+        raise ValueError(f"{folder} holds {content}: save the model with save_pretrained, which writes safetensors")
 
 
 def _refuse_remote_code(args: ModelArguments, raw: Mapping) -> None:
@@ -156,9 +158,9 @@ def _refuse_remote_code(args: ModelArguments, raw: Mapping) -> None:
 
 
 def _refuse_incomplete(args: ModelArguments, info: Mapping) -> None:
-    """A weight that was made up, or left over, means that another model than the checkpoint's would be measured."""
+    """Raise ValueError if weights were initialised at random or left unused: another model would be measured."""
     unexpected = [key for key in info["unexpected_keys"] if not key.endswith("rotary_emb.inv_freq")]
-    for what, keys in (
+    for fault, keys in (
         ("lacks", info["missing_keys"]),
         ("has unexpected", unexpected),
         ("has wrongly shaped", info["mismatched_keys"]),
@@ -166,13 +168,13 @@ def _refuse_incomplete(args: ModelArguments, info: Mapping) -> None:
         if keys:
             names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise ValueError(f"{args.pretrained} {what} weights for its config: {', '.join(names[:3])}{more}")
+            raise ValueError(f"{args.pretrained} {fault} weights for its config: {', '.join(names[:3])}{more}")
 
 
 def fingerprint(model: nn.Module) -> str:
-    """SHA-256 of every parameter and buffer a model would save, as they are in memory (quantized or not).
+    """SHA-256 of all parameters and buffers that a model would save, as they are in memory (quantized or not).
 
-    Taken before and after a measurement: equal fingerprints show that measuring changed no weight.
+    Equal fingerprints before and after a measurement show that it changed no weight.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):

@@ -1,23 +1,20 @@
-"""Rescaled rotary positions: interpolation, NTK-aware, dynamic NTK and YaRN, set before a model is made."""
+"""Rescaled rotary positions: interpolation, NTK-aware, dynamic NTK and YaRN, set in a config."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+import transformers
 from torch import nn
 
 from lib.checkpoints import scaling
 from lib.models.drope import NORMED, CannotChange
 
-if TYPE_CHECKING:
-    import transformers
-
 
 class CannotRescale(CannotChange):
-    """The model has no rotation that could be rescaled, or one that is rescaled already."""
+    """The model has no rotation, or its rotation is rescaled already."""
 
 
-def rescale(config: "transformers.PreTrainedConfig", rope: str) -> "transformers.PreTrainedConfig":
-    """Rescale the rotation in a config from which a model is still to be made, in place, and return it.
+def rescale(config: transformers.PreTrainedConfig, rope: str) -> transformers.PreTrainedConfig:
+    """Rescale the rotation in a config, in place, and return the config; a model made from it rotates accordingly.
 
     `rope` is `linear:F`, `ntk:F`, `dynamic:F` or `yarn:F`. The model's own rotary embedding then computes, for the
     d dims of a head that rotate, a base theta and texts of L tokens in a context of C (`max_position_embeddings`):
@@ -26,9 +23,8 @@ def rescale(config: "transformers.PreTrainedConfig", rope: str) -> "transformers
     - `dynamic`: the same with F x L / C - (F - 1) for F where L > C, and nothing elsewhere. Source: emozilla 2023.
     - `yarn`: pairs that turn less than once in C divided by F, those that turn more than 32 times left alone, a ramp
       over the pairs between; cos and sin times 0.1 ln F + 1. Source: Peng et al. 2023 and their code.
-    Where types of layers rotate differently (Gemma 3), every set of rope parameters of the default type is rescaled.
-    Raises CannotRescale, one sentence, where there is no rotation or it is rescaled already; ValueError for a `rope`
-    that is none of these.
+    If types of layers rotate differently (Gemma 3), every set of rope parameters of the default type is rescaled.
+    Raises CannotRescale, one sentence, if the model has no rotation or a rescaled one; ValueError for any other `rope`.
     """
     kind, factor = scaling(rope)
     text = config.get_text_config()
@@ -37,29 +33,27 @@ def rescale(config: "transformers.PreTrainedConfig", rope: str) -> "transformers
         raise CannotRescale(f"cannot rescale the rotation of {config.model_type} by rope={rope}: it has none")
     keys = text.nested_rope_parameter_keys(parameters)
     sets = {key: parameters[key] for key in keys if parameters[key]} if keys else {None: parameters}
-    plain = {key: found for key, found in sets.items() if _kind(found) == "default"}
+    plain = {key: values for key, values in sets.items() if _kind(values) == "default"}
     if not plain:
-        kinds = " and ".join(sorted({_kind(found) for found in sets.values()}))
+        kinds = " and ".join(sorted({_kind(values) for values in sets.values()}))
         raise CannotRescale(
             f"cannot rescale the rotation of {config.model_type} by rope={rope}: it is not plain but {kinds} already"
         )
-    for key, found in plain.items():
+    for key, values in plain.items():
         of_layer = text.per_layer_config[key] if key and text.is_heterogeneous else text
-        found |= _rescaled(found, of_layer, kind, factor)
+        values |= _rescaled(values, of_layer, kind, factor)
     return config
 
 
 def check_rescaling(config: Mapping, rope: str) -> None:
-    """Raise CannotRescale where `rescale` would, from a config as plain values and without a model."""
-    import transformers  # here: it takes seconds, and most runs do without
-
+    """Raise CannotRescale if `rescale` would do so, given a config as plain values."""
     if config["model_type"] in transformers.CONFIG_MAPPING:
         rescale(transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)), rope)
 
 
-def _rescaled(parameters: Mapping, config: "transformers.PreTrainedConfig", kind: str, factor: float) -> dict:
-    """What changes in one set of rope parameters."""
-    if getattr(config, "head_dim", 0) is None:  # some of transformers' formulas take it as it is
+def _rescaled(parameters: Mapping, config: transformers.PreTrainedConfig, kind: str, factor: float) -> dict:
+    """The changes in one set of rope parameters."""
+    if getattr(config, "head_dim", 0) is None:  # some of transformers' formulas do not expect None
         config.head_dim = config.hidden_size // config.num_attention_heads
     if kind == "ntk":
         head_dim = getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
@@ -68,7 +62,7 @@ def _rescaled(parameters: Mapping, config: "transformers.PreTrainedConfig", kind
     if kind != "yarn":
         return {"rope_type": kind, "factor": factor}
     context = config.max_position_embeddings
-    if hasattr(config, "original_max_position_embeddings"):  # of Phi-3, where it would win over the set's own
+    if hasattr(config, "original_max_position_embeddings"):  # Phi-3 has it, and it would override that of the set
         config.original_max_position_embeddings = context
     return {"rope_type": kind, "factor": factor, "original_max_position_embeddings": context}
 
@@ -78,9 +72,9 @@ def _kind(parameters: Mapping) -> str:
 
 
 def forget_lengths(model: nn.Module) -> None:
-    """Let dynamic NTK look at the text in hand alone.
+    """Make dynamic NTK depend on the current text alone.
 
-    transformers keeps the frequencies of the longest text so far, so a loss would depend on what was read before.
+    transformers keeps the frequencies of the longest text so far, so a loss would depend on earlier texts.
     """
     for module in model.modules():
         if "rotary" in type(module).__name__.lower() and hasattr(module, "original_max_seq_len"):

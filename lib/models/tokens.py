@@ -1,4 +1,4 @@
-"""Tokenizers: load one, cut texts to rows of equally many tokens, and tell whether two do the same."""
+"""Tokenizers: load one, cut texts to the same number of tokens, and compare tokenizers."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from lib.texts import Text
 
 
 def tokenize(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: int) -> torch.Tensor:
-    """Token ids [text, pos] of the first `tokens` tokens of every text, special tokens as the tokenizer adds them.
+    """Token ids [text, pos] of the first `tokens` tokens of every text, including the tokenizer's special tokens.
 
-    All texts have the same length, so that counts per text compare like with like and nothing is padded.
-    Raises ValueError naming the text that is too short.
+    All rows have the same length, so that counts of texts are comparable and nothing is padded.
+    Raises ValueError with the name of a text that is too short.
     """
     rows = []
     for text in texts:
@@ -31,21 +31,21 @@ def tokenize(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: 
 
 
 def tokenizer_signature(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A hash of what the tokenizer does: its vocabulary, and how it encodes a sentence with special tokens."""
+    """A hash of a tokenizer's behaviour: its vocabulary, and the tokens of a sentence with special tokens."""
     probe = tokenizer("Both arms must cut THIS sentence, and 3.14 \u00fc, in the same way.\n\tx = 1")["input_ids"]
     content = json.dumps([sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]), probe])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
-    """The arm's tokenizer without its weights. Raises ValueError, one sentence, when there is none."""
+    """The arm's tokenizer, without loading the weights. Raises ValueError, one sentence, if it has no usable one."""
     raw = read_config(args)
     config = drope_config(args, raw) if is_drope(raw) else None
     try:
         return transformers.AutoTokenizer.from_pretrained(
             args.pretrained, revision=args.revision, config=config, trust_remote_code=args.trust_remote_code
         )
-    except Exception as error:  # transformers answers a broken tokenizer with nearly any exception
+    except Exception as error:  # transformers raises nearly any exception for a broken tokenizer
         raise ValueError(
             f"{args.pretrained} has no usable tokenizer ({first_sentence(error)}); save one beside the weights"
         ) from error

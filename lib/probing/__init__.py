@@ -1,4 +1,4 @@
-"""How a model shows its states: where they are, reading and editing them, and how they rotate."""
+"""Probing: locate the query, key and value states of a model, read and edit them, and measure their rotation."""
 
 import lazy_loader
 

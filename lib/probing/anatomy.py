@@ -1,4 +1,4 @@
-"""Where a model's query, key and value states are: found by looking at a short pass, and proven before any is read."""
+"""Locate a model's query, key and value states in a short pass, and prove the locations before any state is read."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lib.probing.taps import Geometry, Tap
 
 SEPARATE = ("q_proj", "k_proj", "v_proj")
 NORMS = (("q_norm", "k_norm"), ("q_layernorm", "k_layernorm"))
-"""What architectures call the norms of query and key."""
+"""Names that architectures give to the norms of query and key."""
 AGREE = 0.999
-"""Least cosine between a head's states read in two places that are the same states. Rounding to bfloat16 costs 1e-5."""
+"""Least cosine at which two readings of a head's states count as the same. Rounding to bfloat16 costs 1e-5."""
 Outputs = dict[nn.Module, tuple[Tensor, Tensor]]
-"""What every part of the attention module got and gave in one pass."""
+"""Input and output of every part of the attention modules in one pass."""
 OFF_INTERFACE = {"falcon": ("FalconAttention", "query_key_value"), "gptj": ("GPTJAttention", *SEPARATE)}
-"""Architectures whose attention does not use transformers' interface, by model_type: its class and its projections.
-What is read there cannot be compared with what attention receives, so these are only read as transformers writes them.
+"""Architectures whose attention does not use transformers' interface, by model_type: class and names of projections.
+Their projections cannot be compared with the input of attention, so only transformers' own classes are trusted.
 """
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Sizes, the attention modules in order (none off the interface), where each site is, and why another is not."""
+    """Sizes, attention modules in order (empty off the interface), taps by site, and reasons for the missing sites."""
 
     sizes: Geometry
     modules: tuple[nn.Module, ...]
@@ -43,7 +43,7 @@ class Anatomy:
         return (*self.taps, *(("attention",) if self.modules else ()))
 
     def need(self, site: Site) -> None:
-        """Raise ValueError, one sentence, when states cannot be read at this site."""
+        """Raise ValueError, one sentence, if states cannot be read at this site."""
         if site not in SITES:
             raise ValueError(f"states cannot be read at {site!r}, only at {' or '.join(SITES)}")
         if site in self.missing:
@@ -54,12 +54,12 @@ _KNOWN: WeakKeyDictionary[nn.Module, Anatomy] = WeakKeyDictionary()
 
 
 def survey(model: nn.Module) -> Anatomy:
-    """Look at a model once, in two passes over a dozen tokens. Raises ValueError for one that cannot be measured.
+    """Examine a model once, in two passes over a dozen tokens. Raises ValueError if it cannot be measured.
 
-    Nothing is taken on trust from the architecture's name. Attention modules are those that call transformers'
-    attention interface, each once in a pass, as many as the config has layers. Projections and norms inside them
-    count as such only where their outputs are, head by head, what attention then receives: value everywhere, query
-    and key at the first position, where a rotation is by nothing.
+    The architecture's name is not trusted. Attention modules are the modules that call transformers' attention
+    interface, each once in a pass, and there must be as many as the config has layers. A projection or norm inside
+    them counts as one only if its output equals, head by head, the input of attention: value at all positions, query
+    and key at the first position, where the rotation does nothing.
     """
     if model not in _KNOWN:
         _KNOWN[model] = _survey(model)
@@ -95,27 +95,27 @@ def _survey(model: nn.Module) -> Anatomy:
 
 @torch.inference_mode()
 def _received(model: nn.Module, ids: Tensor) -> dict[nn.Module, list[tuple[Tensor, Tensor, Tensor]]]:
-    """What every attention module received in one pass, in the order of their calls."""
-    found: dict[nn.Module, list[tuple[Tensor, Tensor, Tensor]]] = {}
+    """The states that every attention module received in one pass, in the order of the calls."""
+    received: dict[nn.Module, list[tuple[Tensor, Tensor, Tensor]]] = {}
 
     def see(module: nn.Module, *states: Tensor) -> tuple[Tensor, ...]:
-        found.setdefault(module, []).append(states)
+        received.setdefault(module, []).append(states)
         return states
 
     with receiving(model, see):
         model(input_ids=ids, use_cache=False)
-    return found
+    return received
 
 
 def _with_taps(model: nn.Module, anatomy: Anatomy) -> Anatomy:
-    """Find projections and norms, and prove them by a second pass."""
+    """Find projections and norms, and prove them in a second pass."""
     sizes, kind = anatomy.sizes, type(model).__name__
     outputs: dict[nn.Module, tuple[Tensor, Tensor]] = {}
     with ExitStack() as stack:
         for module in (child for attention in anatomy.modules for child in attention.modules() if child != attention):
             stack.enter_context(_watching(module, outputs))
         received = [states for (states,) in _received(model, short_ids(model)).values()]
-    missing, taps_ = {}, {"projection": [], "normed": []}
+    missing, by_site = {}, {"projection": [], "normed": []}
     for layer, (module, states) in enumerate(zip(anatomy.modules, received, strict=True)):
         attention = dict(zip(NAMES, (s.transpose(1, 2) for s in states), strict=True))
         normed = norm_taps(module, outputs, attention, sizes)
@@ -126,18 +126,18 @@ def _with_taps(model: nn.Module, anatomy: Anatomy) -> Anatomy:
                 "that attention receives; try --site attention"
             )
             break
-        taps_["projection"].append(projected)
-        taps_["normed"].append({**projected, **normed})
+        by_site["projection"].append(projected)
+        by_site["normed"].append({**projected, **normed})
     if missing:
         missing["normed"] = missing["projection"].replace("projection:", "normed:")
-    elif taps_["normed"] == taps_["projection"]:
+    elif by_site["normed"] == by_site["projection"]:
         missing["normed"] = f"{kind} has no norms of query and key before the rotation: use --site projection"
-    return Anatomy(sizes, anatomy.modules, {s: t for s, t in taps_.items() if s not in missing}, missing)
+    return Anatomy(sizes, anatomy.modules, {s: t for s, t in by_site.items() if s not in missing}, missing)
 
 
 @contextmanager
 def _watching(module: nn.Module, outputs: dict[nn.Module, tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Keep what the module got and gave; before hooks that act on it."""
+    """Note the input and output of the module, before other hooks change the output."""
 
     def hook(_, inputs: tuple, output) -> None:
         if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
@@ -151,7 +151,7 @@ def _watching(module: nn.Module, outputs: dict[nn.Module, tuple[Tensor, Tensor]]
 
 
 def _off_interface(model: nn.Module, kind: str, layers: int) -> Anatomy:
-    """Projections of an architecture whose attention function cannot be seen."""
+    """The projections of an architecture off the attention interface."""
     config = model.config.get_text_config()
     name, *attributes = OFF_INTERFACE.get(config.model_type, ("", ""))
     own = f"transformers.models.{config.model_type}."
@@ -166,38 +166,38 @@ def _off_interface(model: nn.Module, kind: str, layers: int) -> Anatomy:
     sizes = Geometry(layers, heads, getattr(modules[0], "num_kv_heads", heads), dim, dim)
     if len(attributes) == 1:
         index = taps.grouped(sizes)
-        found = [{n: taps.part(getattr(m, attributes[0]), i) for n, i in index.items()} for m in modules]
+        projections = [{n: taps.part(getattr(m, attributes[0]), i) for n, i in index.items()} for m in modules]
     else:
         by_name = dict(zip(NAMES, attributes, strict=True))
-        found = [{n: taps.whole(getattr(m, a), sizes.shape(n)) for n, a in by_name.items()} for m in modules]
+        projections = [{n: taps.whole(getattr(m, a), sizes.shape(n)) for n, a in by_name.items()} for m in modules]
     reason = f"{kind} does not use transformers' attention interface: only the site projection can be read"
-    return Anatomy(sizes, (), {"projection": found}, {"normed": reason, "attention": reason})
+    return Anatomy(sizes, (), {"projection": projections}, {"normed": reason, "attention": reason})
 
 
 def norm_taps(attention: nn.Module, outputs: Outputs, received: dict[str, Tensor], sizes: Geometry) -> dict[Name, Tap]:
-    """The norms of query and key whose outputs are what attention receives at the first position."""
-    found: dict[Name, Tap] = {}
+    """The norms of query and key whose outputs equal the input of attention at the first position."""
+    norms: dict[Name, Tap] = {}
     for names in NORMS:
         for name, attribute in zip(NAMES, names, strict=False):
             module = getattr(attention, attribute, None)
-            if module not in outputs or name in found:
+            if module not in outputs or name in norms:
                 continue
             forms = (taps.headwise(module, heads_first=True), taps.headwise(module, heads_first=False))
             for tap in (*forms, taps.whole(module, sizes.shape(name))):
                 states = _read(tap, outputs[module][1], received[name].shape)
                 if states is not None and _agree(states[:, :1], received[name][:, :1]):
-                    found[name] = tap
+                    norms[name] = tap
                     break
-    return found
+    return norms
 
 
 def projection_taps(
     attention: nn.Module, outputs: Outputs, normed: dict[Name, Tap], received: dict[str, Tensor], sizes: Geometry
 ) -> dict[Name, Tap] | None:
-    """The projections whose outputs are what the norms, or where there are none attention, receives; None if none."""
+    """The projections whose outputs equal the input of the norms, or of attention if there are no norms; else None."""
 
-    def proven(found: dict[Name, Tap]) -> bool:
-        for name, tap in found.items():
+    def proven(candidate: dict[Name, Tap]) -> bool:
+        for name, tap in candidate.items():
             states = _read(tap, outputs[tap.module][1], received[name].shape)
             if states is None:
                 return False
@@ -220,11 +220,11 @@ def projection_taps(
             for module in fused
             for layout in taps.layouts(sizes)
         ]
-    return next((found for found in candidates if proven(found)), None)
+    return next((candidate for candidate in candidates if proven(candidate)), None)
 
 
 def _read(tap: Tap, output: Tensor, shape: torch.Size) -> Tensor | None:
-    """The states in the output, unless they do not have this shape [batch, pos, head, dim] there."""
+    """The states in the output; None unless they have this shape [batch, pos, head, dim]."""
     try:
         states = tap.read(output)
     except (RuntimeError, IndexError):
@@ -233,7 +233,7 @@ def _read(tap: Tap, output: Tensor, shape: torch.Size) -> Tensor | None:
 
 
 def _agree(a: Tensor, b: Tensor) -> bool:
-    """Are these the same states, head by head, but for a factor? Two zeros agree."""
+    """Are these the same states, head by head, up to a factor? Two zeros agree."""
     a, b = a.float(), b.float()
     lengths = a.norm(dim=-1) * b.norm(dim=-1)
     both_zero = (a.norm(dim=-1) == 0) & (b.norm(dim=-1) == 0)

@@ -1,4 +1,4 @@
-"""What attention receives: query, key and value as they are handed to transformers' attention functions."""
+"""The input of attention: query, key and value as they are passed to transformers' attention functions."""
 
 import inspect
 from collections.abc import Callable, Iterator, MutableMapping
@@ -7,17 +7,17 @@ from contextlib import ExitStack, contextmanager
 from torch import Tensor, nn
 
 See = Callable[[nn.Module, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
-"""Called with (attention module, query, key, value), each [batch, head, pos, dim]; returns what attention shall get."""
+"""Called with (attention module, query, key, value), each [batch, head, pos, dim]; returns what attention gets."""
 
 
 @contextmanager
 def receiving(model: nn.Module, see: See) -> Iterator[None]:
-    """While the block runs, `see` stands in front of the attention function of every attention module of `model`.
+    """While the block runs, call `see` before the attention function of every attention module of `model`.
 
-    The function that the model's config names is wrapped under its own name. So the mask that the model makes, which
-    depends on that name, stays what it was, and a model without SDPA (soft-capped scores, attention sinks) goes on to
-    its own eager function. Other models that run meanwhile pass through. A module that does not ask transformers'
-    AttentionInterface for its function is never seen.
+    The function that the model's config names is wrapped under its own name. So the model's mask, which depends on that
+    name, does not change, and a model without SDPA (soft-capped scores, attention sinks) still uses its own eager
+    function. Other models that run meanwhile are not affected. A module that does not take its function from
+    transformers' AttentionInterface is never seen.
     """
     own = set(model.modules())
     names = {module.config._attn_implementation for module in own if hasattr(module, "config")}
@@ -29,9 +29,9 @@ def receiving(model: nn.Module, see: See) -> Iterator[None]:
 
 
 def _interfaces(modules: set[nn.Module]) -> list[MutableMapping]:
-    """The AttentionInterfaces that the code of these modules asks: transformers' one, or that of its own file."""
+    """The AttentionInterfaces used by these modules: that of transformers, or one in a module's own file."""
     named = (_globals(module).get("ALL_ATTENTION_FUNCTIONS") for module in modules)
-    return list({id(found): found for found in named if found is not None}.values())
+    return list({id(functions): functions for functions in named if functions is not None}.values())
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _wrapped(functions: MutableMapping, name: str, own: set[nn.Module], see: See
     def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args, **kwargs):
         if module in own:
             query, key, value = see(module, query, key, value)
-        # without an entry, transformers falls back to the eager function of the file that the module is written in
+        # without an entry, transformers falls back to the eager function of the module's own file
         function = before or _globals(module)["eager_attention_forward"]
         return function(module, query, key, value, *args, **kwargs)
 
@@ -55,5 +55,5 @@ def _wrapped(functions: MutableMapping, name: str, own: set[nn.Module], see: See
 
 
 def _globals(module: nn.Module) -> dict:
-    """The names of the file that the module's forward pass is written in."""
+    """The global names of the file that defines the module's forward pass."""
     return getattr(inspect.unwrap(type(module).forward), "__globals__", {})

@@ -12,22 +12,22 @@ from lib.probing.attention import receiving
 from lib.probing.taps import Geometry, Tap
 
 Visit = Callable[[Name, int, Tensor], Tensor | None]
-"""Called with (name, layer, states [batch, pos, head, dim]); returns edited states, or None to leave them alone."""
+"""Called with (name, layer, states [batch, pos, head, dim]); returns edited states, or None to keep them."""
 
 
 def geometry(model: nn.Module) -> Geometry:
-    """Sizes of the model's states. Raises ValueError for an architecture the probe cannot read (see `survey`)."""
+    """Sizes of the model's states. Raises ValueError if its states cannot be read (see `survey`)."""
     return survey(model).sizes
 
 
 @contextmanager
 def visiting(model: nn.Module, visit: Visit, site: Site = "projection") -> Iterator[None]:
-    """While the block runs, show every query, key and value state at `site` to `visit`, which may replace it.
+    """While the block runs, call `visit` with every query, key and value state at `site`; it may replace them.
 
-    At the site `attention` key and value hold what a KV cache adds to them, because attention receives that too; at
-    the others they hold the positions of the pass. What the visit leaves alone stays bit-identical.
-    Raises ValueError when this model has no such site, RuntimeError when the block ran no pass through every layer:
-    a probe that was never called must not look like one that found nothing.
+    At the site `attention`, key and value include the cached positions, as attention receives them; at the other sites
+    they hold the positions of the pass alone. States that are not replaced stay bit-identical.
+    Raises ValueError if the model has no such site, RuntimeError if the block ran no pass through every layer: a probe
+    that was never called must not look like one that saw no effect.
     """
     anatomy = survey(model)
     anatomy.need(site)
@@ -53,7 +53,7 @@ def _received(model: nn.Module, anatomy: Anatomy, show: Visit):
 
 
 def _edited(name: Name, layer: int, states: Tensor, show: Visit) -> Tensor:
-    """States [batch, head, pos, dim] after the visit, laid out in memory as before: kernels may depend on that."""
+    """States [batch, head, pos, dim] after the visit, in the same memory layout: kernels may depend on it."""
     edited = show(name, layer, states.transpose(1, 2))
     if edited is None:
         return states
@@ -63,7 +63,7 @@ def _edited(name: Name, layer: int, states: Tensor, show: Visit) -> Tensor:
 
 @contextmanager
 def _hooked(taps: list[dict[Name, Tap]], show: Visit) -> Iterator[None]:
-    """Hooks on every tap; they come first (`prepend`), so that a projection is seen before a norm hooked onto it."""
+    """Hook every tap, before its other hooks (`prepend`): a projection is seen before a norm that is hooked onto it."""
     with ExitStack() as stack:
         for layer, tapped in enumerate(taps):
             for name, tap in tapped.items():

@@ -1,4 +1,4 @@
-"""Which layers of a model rotate its query and key, and by how much each dim turns: read from what the model does."""
+"""The rotation of query and key in each layer, measured on the running model, and its response to positions."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,21 +11,21 @@ from lib.probing.anatomy import short_ids, survey
 from lib.probing.attention import receiving
 
 SHIFT = 5
-"""In the second pass position p is position (1 + SHIFT) p."""
+"""Position p becomes (1 + SHIFT) p in the second pass."""
 FITS = 0.05
-"""Largest relative error, in any dim, of states turned by frequencies that fit. bfloat16 rounds to 0.4 percent."""
+"""Frequencies fit if the relative error of the turned states is below this in every dim. bfloat16 rounds to 0.4 %."""
 
 
 def frequencies(model: nn.Module) -> Float[Tensor, "layer dim"]:
     """Radians per position by which each dim of query and key turns, float64; both dims of a pair have the same.
 
-    0 where nothing turns: in layers without rotation (SmolLM3, Cohere 2, Llama 4), in the dims that a partial rotation
-    leaves out, everywhere in a model without rotation. NaN in layers that do depend on positions in a way that no
-    frequencies of the model explain, and where attention cannot be seen (see `survey`).
+    0 marks dims that do not turn: in layers without rotation (SmolLM3, Cohere 2, Llama 4), outside of a partial
+    rotation, and everywhere in a model without rotation. NaN marks layers that depend on positions in a way that the
+    model's frequencies do not explain, and models whose attention cannot be seen (see `survey`).
 
-    Every layer is given the same input at two sets of positions. The frequencies that the model holds (`inv_freq`, one
-    set per kind of layer in some) are tried in every arrangement of pairs that architectures use, and so is standing
-    still; those count that turn the keys of the first positions into the keys of the second.
+    Every layer gets the same input at two sets of positions. The model's own frequencies (`inv_freq`; some models have
+    one set per type of layer) are tried in every arrangement of pairs that architectures use, and so is no rotation.
+    The result is the candidate that turns the keys at the first positions into the keys at the second.
     """
     anatomy = survey(model)
     sizes = anatomy.sizes
@@ -43,17 +43,17 @@ def frequencies(model: nn.Module) -> Float[Tensor, "layer dim"]:
 
 @torch.inference_mode()
 def _keys(model: nn.Module, modules: tuple, ids: Tensor, positions: Tensor, inputs: dict[nn.Module, Tensor]) -> list:
-    """The keys [pos, kv_head, dim] that attention receives in every layer. The first call notes what every attention
-    module gets as its input in `inputs`; later ones give it that again."""
-    found: dict[nn.Module, Tensor] = {}
+    """The keys [pos, kv_head, dim] that attention receives in every layer. The first call stores the input of every
+    attention module in `inputs`; later calls use these inputs again."""
+    keys: dict[nn.Module, Tensor] = {}
 
     def see(module: nn.Module, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-        found[module] = key[0].transpose(0, 1).double().cpu()
+        keys[module] = key[0].transpose(0, 1).double().cpu()
         return query, key, value
 
     with receiving(model, see), _same_inputs(modules, inputs):
         model(input_ids=ids, position_ids=positions[None], use_cache=False)
-    return [found[module] for module in modules]
+    return [keys[module] for module in modules]
 
 
 @contextmanager
@@ -70,8 +70,8 @@ def _same_inputs(modules: tuple[nn.Module, ...], inputs: dict[nn.Module, Tensor]
 
 
 def _candidates(model: nn.Module, dim: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Arrangements (frequency [dim], partner [dim]) in which dim d turns with dim partner[d]: no dim at all, the halves
-    of the rotary dims (Llama) or neighbours (Cohere, Llama 4), these being the first dims or the last (DeepSeek)."""
+    """Arrangements (frequency [dim], partner [dim]) in which dim d turns with dim partner[d]: no rotation, or pairs of
+    halves (Llama) or neighbours (Cohere, Llama 4) among the first dims or the last (DeepSeek)."""
     yield torch.zeros(dim, dtype=torch.float64), torch.arange(dim)
     held = [tensor for name, tensor in model.named_buffers() if name.endswith("inv_freq") and tensor.ndim == 1]
     for speeds in {tuple(t.double().tolist()): t.double().cpu() for t in held}.values():
@@ -85,7 +85,7 @@ def _candidates(model: nn.Module, dim: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _fitting(before: Tensor, after: Tensor, candidates: list, moved: Tensor) -> Float[Tensor, " dim"]:
-    """The frequencies [dim] that turn `before` [pos, kv_head, dim] into `after` when positions grow by `moved`."""
+    """Frequencies [dim] that turn `before` [pos, kv_head, dim] into `after` as positions grow by `moved`, or NaN."""
     best, error = None, FITS
     for frequency, partner in candidates:
         angle = moved[:, None, None] * frequency
@@ -99,10 +99,11 @@ def _fitting(before: Tensor, after: Tensor, candidates: list, moved: Tensor) -> 
 
 @torch.inference_mode()
 def position_response(model: nn.Module, ids: Tensor, *, stretch: int = 3) -> dict[str, float]:
-    """How much the logits of `ids` [batch, pos] move when position ids are stretched: does the model see positions?
+    """How much the logits of `ids` [batch, pos] change when position ids are stretched: does the model see positions?
 
-    Returns `change` and `noise` (the same pass repeated), both the largest absolute difference of logits divided by
-    the standard deviation of the logits. A position-blind model has change <= noise, 0 on deterministic kernels.
+    Returns `change` and `noise` (of the same pass repeated), both the largest absolute difference of logits divided by
+    the standard deviation of the logits. A position-blind model has change <= noise, and both are 0
+    on deterministic kernels.
     """
     positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
     # Without an attention mask, transformers takes gaps in position ids for packed sequences and masks across them:

@@ -1,4 +1,4 @@
-"""Where states come out of a module, and how they lie in its output: whole, in a part of it, or turned."""
+"""Taps: modules whose outputs hold states, and how to read and write the states in these outputs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from lib.definitions import NAMES, Name
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes of the states: layers, heads of the query, heads of key and value, dims of a head (of value if others)."""
+    """Sizes of the states: layers, heads of query, heads of key and value, dims per head (those of value apart)."""
 
     layers: int
     heads: int
@@ -27,7 +27,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Tap:
-    """A module whose output holds states: `read` gives them as [batch, pos, head, dim], `write` puts them back."""
+    """A module whose output holds states: `read` returns them as [batch, pos, head, dim], `write` puts them back."""
 
     module: nn.Module
     read: Callable[[Tensor], Tensor]
@@ -35,7 +35,7 @@ class Tap:
 
 
 def whole(module: nn.Module, shape: tuple[int, int]) -> Tap:
-    """The output [batch, pos, head x dim] is the states."""
+    """The whole output [batch, pos, head x dim] holds the states."""
     return Tap(module, lambda out: out.unflatten(-1, shape), lambda out, states: states.flatten(-2))
 
 
@@ -49,7 +49,7 @@ def part(module: nn.Module, index: Int[Tensor, "head dim"]) -> Tap:
 
 
 def headwise(module: nn.Module, *, heads_first: bool) -> Tap:
-    """The output is [batch, pos, head, dim] already, or [batch, head, pos, dim]."""
+    """The output holds the states as [batch, pos, head, dim], or as [batch, head, pos, dim]."""
     if heads_first:
         return Tap(module, lambda out: out.transpose(1, 2), lambda out, states: states.transpose(1, 2))
     return Tap(module, lambda out: out, lambda out, states: states)
@@ -73,6 +73,6 @@ def grouped(sizes: Geometry) -> dict[str, Tensor]:
 
 
 def layouts(sizes: Geometry) -> Iterator[dict[str, Tensor]]:
-    """Every way known in which a fused projection may hold its states: {name: features [head, dim]}."""
+    """All known layouts of a fused projection: {name: features [head, dim]}."""
     yield concatenated(sizes)
     yield grouped(sizes)

@@ -1,4 +1,4 @@
-"""Drop the rotation of a model and train it on: `python -m lib.recalibrate --help`."""
+"""Recalibration: drop the rotation of a model and continue its training; `python -m lib.recalibrate --help`."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""`python -m lib.recalibrate --help`."""
+"""Entry point of `python -m lib.recalibrate`."""
 
 from lib.recalibrate.run import main
 

@@ -27,12 +27,12 @@ DECISIVE = (
     *("optim", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "fp16", "seed"),
     *("data_seed", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size"),
 )
-"""Trainer's settings that the weights depend on: a run is only gone on with when they are the same."""
+"""Trainer's settings that the weights depend on: a run is resumed only if they are the same."""
 
 
 @dataclass
 class Recalibration:
-    """What is trained on what."""
+    """The model, the texts, and the changes to its rotation."""
 
     model: str = field(metadata={"help": "checkpoint to start from, written like --rope of pytest claims/"})
     texts: list[str] = field(
@@ -74,7 +74,7 @@ class Training(transformers.TrainingArguments):
 
     def __post_init__(self):
         super().__post_init__()
-        self.dataloader_pin_memory &= torch.cuda.is_available()  # else it warns in every run
+        self.dataloader_pin_memory &= torch.cuda.is_available()  # without a GPU it warns in every run
 
 
 def prepare(settings: Recalibration) -> Arm:
@@ -101,7 +101,7 @@ def prepare(settings: Recalibration) -> Arm:
 
 
 def _unused_norm(name: str, config: transformers.PreTrainedConfig) -> bool:
-    """Checkpoints of a QK-norm variant hold the norms of query and key, even where only one of them acts."""
+    """Is this the norm of query or key that its QK-norm variant stores and does not apply?"""
     match = re.search(r"self_attn\.([qk])_norm\.", name)
     return bool(match) and match.group(1) not in NORMED[getattr(config, "attention_type", "nope")]
 
@@ -113,7 +113,7 @@ def _prove_that_positions_are_gone(model: nn.Module) -> None:
 
 
 def begun_with(settings: Recalibration, training: Training, rows: texts.Rows) -> dict:
-    """Everything that the weights of a run depend on, as plain JSON values."""
+    """Everything that the trained weights depend on, as plain JSON values."""
     first = next(iter(rows))["input_ids"]
     origin = {
         "weights": identity(parse(settings.model)),
@@ -125,12 +125,12 @@ def begun_with(settings: Recalibration, training: Training, rows: texts.Rows) ->
 
 
 def to_resume_from(folder: Path, beginning: dict) -> Path | None:
-    """The newest checkpoint that was written to its end, or None for a fresh start.
+    """The newest complete checkpoint, or None for a fresh start.
 
-    Writes down what the run is begun with. Raises ValueError when it was begun with something else.
+    A fresh start writes `beginning` into the folder. Raises ValueError if the run was begun differently.
     """
     note = folder / "recalibration.json"
-    if not any(folder.glob("checkpoint-*")):  # nothing was trained yet, whatever a run that failed wrote down
+    if not any(folder.glob("checkpoint-*")):  # nothing was trained yet, even if a failed run left its note
         folder.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(beginning, indent=2) + "\n")
         return None
@@ -142,13 +142,13 @@ def to_resume_from(folder: Path, beginning: dict) -> Path | None:
             raise ValueError(
                 f"{folder} was begun with {key} {before.get(key)!r}, now it is {value!r}: give another --output_dir"
             )
-    found = {trained_steps(path): path for path in folder.glob("checkpoint-*")}
-    whole = {n: p for n, p in found.items() if n and not unfinished(p) and (p / "scheduler.pt").is_file()}
+    by_step = {trained_steps(path): path for path in folder.glob("checkpoint-*")}
+    whole = {n: p for n, p in by_step.items() if n and not unfinished(p) and (p / "scheduler.pt").is_file()}
     return whole[max(whole)] if whole else None
 
 
 def recalibrate(settings: Recalibration, training: Training) -> Path:
-    """Recalibrate, or go on with it; returns the folder of the last checkpoint."""
+    """Recalibrate, or resume a recalibration; returns the folder of the last checkpoint."""
     groups = _groups(settings.groups)
     if settings.streaming and training.max_steps <= 0:
         raise ValueError("a dataset that is streamed has no known end: give --max_steps")
@@ -188,6 +188,7 @@ def _groups(text: str) -> dict[str, dict]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = transformers.HfArgumentParser(
         (Recalibration, Training),
         prog="python -m lib.recalibrate",

@@ -1,4 +1,4 @@
-"""Texts for training, as rows of equally many tokens: from files, or from a dataset of the hub."""
+"""Texts for training, from files or a dataset on the hub, cut into rows of the same number of tokens."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -14,10 +14,10 @@ Rows = datasets.Dataset | datasets.IterableDataset
 def read(
     texts: Sequence[str], *, field: str = "text", split: str = "train", streaming: bool = False
 ) -> tuple[Rows, str]:
-    """The documents of `texts`, one in each row under `field`, and the field's name.
+    """The documents of `texts`, one in each row, and the name of the field that holds them.
 
-    `texts` are files (.jsonl, .json, .parquet, or .txt, where an empty line ends a document), or one dataset of the
-    hub: `org/name`, or `org/name:config`. Raises ValueError, one sentence, for anything that cannot be read.
+    `texts` are files (.jsonl, .json, .parquet, or .txt, where an empty line ends a document) or one dataset on the hub:
+    `org/name`, or `org/name:config`. Raises ValueError, one sentence, if they cannot be read.
     """
     files = [Path(text) for text in texts]
     if Path(texts[0]).suffix in FORMATS:
@@ -36,14 +36,14 @@ def read(
     else:
         raise ValueError(f"{texts[0]} is no text file ({', '.join(FORMATS)}), and only one dataset can be named")
     try:
-        found = datasets.load_dataset(where, split=split, streaming=streaming, **options)
-    except Exception as error:  # the library answers a broken file or a missing dataset with nearly any exception
+        documents = datasets.load_dataset(where, split=split, streaming=streaming, **options)
+    except Exception as error:  # the library raises nearly any exception for a broken file or a missing dataset
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"the texts {', '.join(texts)} cannot be read: {reason[:200]}") from error
-    if found.column_names and field not in found.column_names:
-        columns = ", ".join(found.column_names)
+    if documents.column_names and field not in documents.column_names:
+        columns = ", ".join(documents.column_names)
         raise ValueError(f"the texts have no field {field!r}, only {columns}: name it with --text_field")
-    return found, field
+    return documents, field
 
 
 def rows(
@@ -56,23 +56,23 @@ def rows(
 ) -> Rows:
     """Rows of `tokens` tokens, as `input_ids` and `labels` [tokens].
 
-    Documents follow one another without gaps, each with the special tokens that the tokenizer adds and an end-of-text
-    token if there is one. With `one_per_row`, a row is the start of one document, and shorter documents are left out.
-    Raises ValueError when no row can be filled.
+    Documents follow one another without gaps, each with the tokenizer's special tokens and its end-of-text token, if
+    any. With `one_per_row`, a row is the start of one document, and shorter documents are left out.
+    Raises ValueError if no row can be filled.
     """
     end = [] if one_per_row or tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
 
     def cut(batch: dict) -> dict:
-        ids = [found + end for found in tokenizer(batch[field], truncation=False, verbose=False)["input_ids"]]
+        documents_ids = [ids + end for ids in tokenizer(batch[field], truncation=False, verbose=False)["input_ids"]]
         if one_per_row:
-            whole = [found[:tokens] for found in ids if len(found) >= tokens]
+            whole = [ids[:tokens] for ids in documents_ids if len(ids) >= tokens]
         else:
-            stream = list(chain.from_iterable(ids))
+            stream = list(chain.from_iterable(documents_ids))
             whole = [stream[start : start + tokens] for start in range(0, len(stream) - tokens + 1, tokens)]
         return {"input_ids": whole, "labels": [list(row) for row in whole]}
 
-    found = documents.map(cut, batched=True, remove_columns=documents.column_names or [field])
-    if isinstance(found, datasets.Dataset) and not len(found):
-        what = "no document has" if one_per_row else "the texts together have not"
-        raise ValueError(f"{what} {tokens} tokens, so not one row can be filled: lower --tokens or give more texts")
-    return found
+    filled = documents.map(cut, batched=True, remove_columns=documents.column_names or [field])
+    if isinstance(filled, datasets.Dataset) and not len(filled):
+        short = "no document has" if one_per_row else "the texts together have not"
+        raise ValueError(f"{short} {tokens} tokens, so not one row can be filled: lower --tokens or give more texts")
+    return filled

@@ -1,4 +1,4 @@
-"""transformers' Trainer for recalibration: optimizer settings by name of the weights, and DroPE checkpoints."""
+"""transformers' Trainer for recalibration: optimizer settings by names of weights, and DroPE checkpoints."""
 
 import re
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from torch import nn
 from lib.models import mark_as_drope
 
 RESUMING = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth")
-"""Files of a checkpoint that only resuming needs."""
+"""Files of a checkpoint that are needed only for resuming."""
 
 
 class Recalibrator(transformers.Trainer):
-    """Trainer with optimizer settings by name of the weights, saving DroPE checkpoints."""
+    """A Trainer with optimizer settings by names of weights; with `dropped`, it saves DroPE checkpoints."""
 
     def __init__(self, *args, groups: Mapping[str, Mapping], dropped: bool, **options):
         super().__init__(*args, **options)
@@ -35,7 +35,7 @@ class Recalibrator(transformers.Trainer):
 
 
 class KeepOneToResume(transformers.TrainerCallback):
-    """Only the newest checkpoint keeps the optimizer, which is twice as large as the weights."""
+    """Deletes the optimizer, which is twice as large as the weights, from all checkpoints but the newest."""
 
     def on_save(self, args, state, control, **_):
         if args.should_save:
@@ -47,9 +47,9 @@ class KeepOneToResume(transformers.TrainerCallback):
 
 
 def regroup(optimizer: torch.optim.Optimizer, model: nn.Module, groups: Mapping[str, Mapping]) -> None:
-    """Give the weights whose name matches a pattern of `groups` settings of their own; the first match counts.
+    """Apply the settings in `groups` to the weights whose names match their patterns; the first match counts.
 
-    Raises ValueError for a pattern that matches no weight and a setting that the optimizer does not have.
+    Raises ValueError for a pattern that matches no weight, and for a setting that the optimizer does not have.
     """
     names = {weight: name for name, weight in model.named_parameters()}
     used = set()

@@ -1,4 +1,4 @@
-"""Records: the only bridge between measuring and judging. Labelled arrays on disk, reused under equal settings only."""
+"""Records, the only bridge between measuring and judging: labelled arrays on disk, reused only under equal settings."""
 
 import lazy_loader
 
@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             *("BrokenRecord", "NoRecord", "Unusable", "code_version", "every", "find", "load", "names_in"),
             *("provenance_of", "save", "search", "settings_of"),
         ],
-        "shapes": ["Look", "look_at", "site_before", "sites_of", "tokenizers"],
+        "shapes": ["Profile", "profile_of", "site_before", "sites_of", "tokenizers"],
     },
 )

@@ -12,14 +12,14 @@ import xarray as xr
 
 LIB = Path(__file__).parents[1]
 DECISIVE = ("definitions", "texts", "models", "probing", "measuring")
-"""Packages of `lib` that decide what is measured: a change in one of them makes old records unfit."""
+"""Packages of `lib` that decide the content of a record: a change in one of them makes old records unfit."""
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)
 _DAMAGED = "the record {} is damaged or cut short: delete it and measure again"
 
 
 class NoRecord(LookupError):
-    """No record of these settings is there."""
+    """No record has these settings."""
 
 
 class Unusable(ValueError):
@@ -32,9 +32,9 @@ class BrokenRecord(ValueError):
 
 @cache
 def code_version() -> str:
-    """A hash of the packages that decide what is measured, without their tests; comments and layout left out.
+    """A hash of the code in the decisive packages, without their tests, comments and layout.
 
-    A change of the measuring code makes old records unfit, without anybody having to remember a version number.
+    It makes old records unfit when that code changes; nobody has to remember a version number.
     """
     digest = hashlib.sha256()
     modules = (path.relative_to(LIB) for name in DECISIVE for path in (LIB / name).rglob("*.py"))
@@ -45,13 +45,13 @@ def code_version() -> str:
 
 
 def path_of(folder: Path, settings: dict) -> Path:
-    """Where the record of these settings belongs: a readable name and a hash of all settings."""
+    """The path for a record of these settings: a readable name and a hash of all settings."""
     model = re.sub(r"[^A-Za-z0-9]+", "-", Path(str(settings["pretrained"])).name).strip("-") or "model"
     return folder / f"{model}.{settings['experiment']}.{_key(settings)}.nc"
 
 
 def save(folder: Path, settings: dict, provenance: dict, record: xr.Dataset) -> Path:
-    """Write a record and what it was made from, atomically: a reader sees the whole file or none."""
+    """Write a record with its settings and provenance, atomically: a reader sees the whole file or no file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = path_of(folder, settings)
     record = record.assign_attrs(settings=json.dumps(settings), provenance=json.dumps(provenance))
@@ -69,7 +69,7 @@ def save(folder: Path, settings: dict, provenance: dict, record: xr.Dataset) -> 
 
 
 def load(path: Path) -> xr.Dataset:
-    """Read a record whole. Raises NoRecord when it is not there, BrokenRecord when it cannot be read."""
+    """Read a whole record. Raises NoRecord if the file is missing, BrokenRecord if it cannot be read."""
     if not path.is_file():
         raise NoRecord(f"there is no record {path}")
     try:
@@ -92,10 +92,10 @@ def find(folder: Path, settings: dict) -> xr.Dataset:
 def search(folder: Path, settings: dict) -> xr.Dataset:
     """The one record that agrees with `settings` wherever they are not None, for replaying without the model.
 
-    Raises NoRecord when none agrees, naming the setting in which the nearest one differs, and when several agree.
+    Raises NoRecord if several records agree, or if no record agrees (naming what differs in the nearest one).
     """
     candidates = every(folder, settings["experiment"])
-    differences = {path: _differing(settings, found) for path, found in candidates.items()}
+    differences = {path: _differing(settings, candidate) for path, candidate in candidates.items()}
     fitting = [path for path, differing in differences.items() if not differing]
     where = f"{settings['experiment']} in {folder}"
     if len(fitting) > 1:
@@ -109,28 +109,28 @@ def search(folder: Path, settings: dict) -> xr.Dataset:
 
 
 def every(folder: Path, experiment: str = "*") -> dict[Path, dict]:
-    """The settings of all records of an experiment. Raises BrokenRecord for one that cannot be read."""
+    """The settings of all records of an experiment. Raises BrokenRecord if one of them cannot be read."""
     return {path: _peek(path) for path in sorted(folder.glob(f"*.{experiment}.*.nc"))}
 
 
 def settings_of(record: xr.Dataset) -> dict:
-    """The settings a record was made with."""
+    """The settings that a record was made with."""
     return json.loads(record.attrs["settings"])
 
 
 def provenance_of(record: xr.Dataset) -> dict:
-    """Which weights, code and libraries a record was made with."""
+    """The weights, code and libraries that a record was made with."""
     return json.loads(record.attrs["provenance"])
 
 
 def _key(settings: dict) -> str:
-    """A hash of all settings but the model's name: its commit or weight hash stands for it."""
+    """A hash of all settings except the model's name, which its commit or the hash of its weights stands for."""
     content = {key: value for key, value in settings.items() if key != "pretrained"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _peek(path: Path) -> dict:
-    """The settings of a record without its arrays."""
+    """The settings of a record, read without its arrays."""
     try:
         with xr.open_dataset(path, engine="h5netcdf") as record:
             return settings_of(record)
@@ -138,10 +138,11 @@ def _peek(path: Path) -> dict:
         raise BrokenRecord(_DAMAGED.format(path)) from error
 
 
-def _differing(wanted: dict, found: dict) -> list[str]:
-    return [key for key, value in wanted.items() if value is not None and found.get(key) != value]
+def _differing(wanted: dict, candidate: dict) -> list[str]:
+    """The keys of all settings that are wanted and differ."""
+    return [key for key, value in wanted.items() if value is not None and candidate.get(key) != value]
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names of the models that a folder holds records of."""
+    """The names of the models whose records a folder holds."""
     return sorted({str(settings["pretrained"]) for settings in every(folder).values()})

@@ -1,4 +1,4 @@
-"""What a record tells of its model: sizes of the states, the tokenizer, and the sites at which it can be read."""
+"""Properties of the model of a record: sizes of its states, its tokenizer, and the sites at which it can be read."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from lib.records.files import provenance_of
 
 
 @dataclass(frozen=True)
-class Look:
-    """What can be known of an arm before its weights are: `sizes`, and a hash of what its tokenizer does."""
+class Profile:
+    """Properties of an arm that are known without its weights: `sizes`, and a signature of its `tokenizer`."""
 
     sizes: Mapping[str, int | None]
     tokenizer: str
 
 
-def look_at(record: xr.Dataset) -> Look:
-    """Sizes and tokenizer of the arm that a record was made of."""
+def profile_of(record: xr.Dataset) -> Profile:
+    """Sizes and tokenizer of the arm of a record."""
     origin = provenance_of(record)
     _, layers, heads, dim = record["query_norm"].shape
     states = {"num_hidden_layers": layers, "num_attention_heads": heads, "head_dim": dim}
     states["num_key_value_heads"] = record["key_norm"].shape[2]
-    return Look({**sizes(origin["config"]), **states}, origin["tokenizer"])
+    return Profile({**sizes(origin["config"]), **states}, origin["tokenizer"])
 
 
 def tokenizers(records: Iterable[xr.Dataset]) -> set[str]:
-    """What the tokenizers that records were made with do, as hashes; a record that does not tell is passed over."""
+    """Signatures of the tokenizers that records were made with; records without a signature are passed over."""
     origins = (provenance_of(record) for record in records if "provenance" in record.attrs)
     return {origin["tokenizer"] for origin in origins if "tokenizer" in origin}
 
@@ -38,5 +38,5 @@ def sites_of(record: xr.Dataset) -> list[str]:
 
 
 def site_before(record: xr.Dataset) -> str:
-    """The last site before the rotation: after the norms of query and key where the model has them."""
+    """The last site before the rotation: after the norms of query and key if the model has them."""
     return "normed" if "normed" in sites_of(record) else "projection"

@@ -154,7 +154,7 @@ def differences(norms: Mapping[str, xr.Dataset]) -> list[str]:
     """One sentence for each way in which the two main arms differ in shape or tokenizer; [] if one is missing."""
     if not all(arm in norms for arm in ARMS):
         return []
-    rope, drope = (records.look_at(norms[arm]) for arm in ARMS)
+    rope, drope = (records.profile_of(norms[arm]) for arm in ARMS)
     sentences = []
     if different_size(rope.sizes, drope.sizes):
         sizes = f"RoPE {_sizes(rope)}, DroPE {_sizes(drope)}"
@@ -162,7 +162,7 @@ def differences(norms: Mapping[str, xr.Dataset]) -> list[str]:
     return [*sentences, SAME_TEXTS] if rope.tokenizer != drope.tokenizer else sentences
 
 
-def _sizes(look: records.Look) -> str:
+def _sizes(look: records.Profile) -> str:
     keys = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim")
     layers, heads, kv_heads, dim = (look.sizes[key] for key in keys)
     return f"{layers} layers of {heads} query and {kv_heads} key heads with {dim} dims"

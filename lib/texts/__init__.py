@@ -1,4 +1,4 @@
-"""Texts that choose and count massive values, and texts that are scored: the unit of replication."""
+"""Texts, the unit of replication: some choose and count the massive channels, others are scored."""
 
 import lazy_loader
 

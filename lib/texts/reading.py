@@ -1,4 +1,4 @@
-"""Texts that choose the massive channels and texts that are scored: the unit of replication."""
+"""Read texts: those that choose the massive channels and those that are scored."""
 
 import hashlib
 import json
@@ -24,14 +24,15 @@ class Text:
 
     @property
     def hash(self) -> str:
+        """SHA-256 of the content."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def read(path: str | Path) -> list[Text]:
-    """Texts of a JSON-lines file with `text`, `kind`, `role` and, if given, `name` on each line.
+    """The texts of a JSON-lines file; each line has `text`, `kind`, `role` and optionally `name`.
 
-    Raises ValueError naming file and line: not JSON, a field missing or empty, an unknown role, a text or a name
-    twice. A text must not both choose channels and be scored, so the same text under both roles is refused as well.
+    Raises ValueError with file and line for invalid JSON, a missing or empty field, an unknown role, or a repeated text
+    or name. A repeated text is refused even under another role: no text may both choose channels and be scored.
     """
     path = Path(path)
     try:
@@ -45,8 +46,8 @@ def read(path: str | Path) -> list[Text]:
         text = _parse(line, where=f"{path}, line {number}", number=number)
         for other in texts:
             if text.name == other.name or text.text == other.text:
-                what = "name" if text.name == other.name else "text"
-                raise ValueError(f"{path}, line {number}: the {what} is the same as that of {other.name!r}")
+                repeated = "name" if text.name == other.name else "text"
+                raise ValueError(f"{path}, line {number}: the {repeated} is the same as that of {other.name!r}")
         texts.append(text)
     for role in ROLES:
         if not any(text.role == role for text in texts):
@@ -55,17 +56,17 @@ def read(path: str | Path) -> list[Text]:
 
 
 def bundled() -> list[Text]:
-    """The product's own texts: 20 that choose and count, 18 held out that are scored (6 of them repetitive)."""
+    """The bundled texts: 20 that choose and count channels, 18 held-out ones that are scored (6 of them repetitive)."""
     return [*read_written(), *(Text(n, "repetitive", "score", t) for n, t in repetitive_texts())]
 
 
 def read_written() -> list[Text]:
-    """The texts that were written, without the repetitive ones, which a function makes."""
+    """The written texts, without the generated repetitive ones."""
     return read(BUNDLED)
 
 
 def chosen(path: str | Path | None, count: int | None = None) -> list[Text]:
-    """The texts of a file, or the product's own; the first `count` of every role and kind if that is given."""
+    """The texts of a file, or the bundled ones; with a `count`, only the first so many of every role and kind."""
     texts = read(path) if path else bundled()
     return limit(texts, count) if count else texts
 

@@ -1,4 +1,4 @@
-"""Repetitive texts, made by a function: six manners of saying the same again."""
+"""Generated repetitive texts, which repeat themselves in six ways."""
 
 from collections.abc import Iterator
 from itertools import count

@@ -26,5 +26,3 @@ def test_a_control_that_is_not_drawn_is_one():
 @pytest.mark.parametrize(("tokens", "prompt"), [(2, 1), (3, 1), (128, 64), (511, 255)])
 def test_the_prompt_is_the_first_half_where_there_is_one(tokens, prompt):
     assert [protocol.prompt_tokens(tokens) for protocol in PROTOCOLS.values()] == [0, 0, prompt]
-
-

@@ -161,7 +161,7 @@ def _protocol(settings: dict) -> str:
     if protocol is None:
         return ""
     drawn = f" ({settings['controls']} controls, seed {settings['seed']})" if protocol.controls is None else ""
-    return f"Experiment 2 by the protocol {protocol.name}{drawn}: {protocol.said}. "
+    return f"Experiment 2 by the protocol {protocol.name}{drawn}: {protocol.description}. "
 
 
 def _provenance(arms: dict) -> str:
