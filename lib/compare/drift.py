@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import hypot, inf, isclose
 
 from lib.compare.compatible import check_numbers, finite, plain
+from lib.definitions import ABSENT
 from lib.reporting import measured
 
-ABSENT = ("skipped", "not run")
-"""Outcomes of a claim that was not judged."""
 ROUNDING = 1e-9
 """The largest relative difference between two sums of the same numbers, added up in different orders."""
 ASKED = ("rule", "unit", "alpha", "n")

@@ -7,8 +7,9 @@ from itertools import combinations
 from pathlib import Path
 
 from lib.compare.compatible import other_settings
-from lib.compare.drift import ABSENT, interval
+from lib.compare.drift import interval
 from lib.compare.page import page
+from lib.definitions import ABSENT
 from lib.reporting import documents
 
 Runs = Mapping[str, dict]

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "protocols": ["DEFAULT", "PROTOCOLS", "Protocol", "marked"],
         "rotary_pairs": ["letters", "order", "pair_norms", "ranks", "slow_half"],
         "words": [
+            "ABSENT",
             "ARMS",
             "BANDS",
             "EDITED",

@@ -9,13 +9,14 @@ from typing import Protocol
 
 import xarray as xr
 
-from lib.checkpoints import ModelArguments, step_of
-from lib.definitions import RESCALED, Scope
+from lib.checkpoints import step_of
+from lib.definitions import RESCALED
 from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption
 from lib.effects.trajectory import Trajectory
 from lib.records import Unusable, site_before, sites_of
+from lib.settings import Settings
 
 ENOUGH = 3
 """The fewest checkpoints that make a trend."""
@@ -26,16 +27,10 @@ class Missing(LookupError):
 
 
 class Reader(Protocol):
-    """Gives the records of a run by experiment and arm, and its threshold and scope.
+    """Gives the records of a run by arm and experiment; `treatment` is the arm in the place of `drope`."""
 
-    `arms` are the run's, `steps` the checkpoints of its series, and `treatment` is the arm in the place of `drope`.
-    """
-
-    threshold: float
-    scope: Scope
+    settings: Settings
     treatment: str
-    arms: Mapping[str, ModelArguments]
-    steps: Mapping[str, int]
 
     def get(self, experiment: str, arm: str, site: str | None = None) -> xr.Dataset:
         """The record at the arm's own site, or at the one that is given. Raises Missing or Unusable."""
@@ -66,7 +61,7 @@ class Subject:
 def _values(reader: Reader, site: str | None = None, **arms: str) -> MassiveValues:
     """Massive values of several arms. Keywords are the names of the arms in the subject."""
     records = {name: reader.get("norms", arm, site) for name, arm in arms.items()}
-    return MassiveValues(records, reader.threshold, reader.scope)
+    return MassiveValues(records, reader.settings.threshold, reader.settings.scope)
 
 
 def _massive_values(reader: Reader) -> MassiveValues:
@@ -92,7 +87,7 @@ def _with_dropped(reader: Reader) -> MassiveValues:
 
 
 def _with_continued(reader: Reader) -> MassiveValues:
-    if "continued" not in reader.arms:
+    if "continued" not in reader.settings.arms:
         raise Missing("no arm was trained on with its rotation: give one with --continued")
     return _values(reader, rope="rope", drope="drope", continued="continued")
 
@@ -101,7 +96,7 @@ def _both_sites(reader: Reader) -> MassiveValues:
     _need_sites(reader, "projection", "attention")
     before = site_before(reader.get("norms", "rope"))
     records = {BEFORE: reader.get("norms", "rope", before), AFTER: reader.get("norms", "rope", AFTER)}
-    return MassiveValues(records, reader.threshold, reader.scope)
+    return MassiveValues(records, reader.settings.threshold, reader.settings.scope)
 
 
 def _with_rescaled(reader: Reader, kind: str | None = None) -> MassiveValues:
@@ -111,21 +106,24 @@ def _with_rescaled(reader: Reader, kind: str | None = None) -> MassiveValues:
         if not kinds:
             raise Missing("no rescaled arm was measured")
         return _values(reader, "projection", rope="rope", **{arm: arm for arm in kinds})
-    if kind not in reader.arms:
-        rope = reader.arms["rope"].rope
+    if kind not in reader.settings.arms:
+        rope = reader.settings.arms["rope"].rope
         raise Missing(f"only a plain rotation can be rescaled, and the RoPE arm is given with rope={rope}")
     _need_sites(reader, "projection")
     return _values(reader, "projection", **{"rope": "rope", kind: kind})
 
 
 def _trained_steps(reader: Reader) -> dict[str, int | None]:
-    return {arm: step_of(reader.arms[arm]) if arm in reader.arms else None for arm in ("drope", "continued")}
+    return {
+        arm: step_of(reader.settings.arms[arm]) if arm in reader.settings.arms else None
+        for arm in ("drope", "continued")
+    }
 
 
 def _trajectory(reader: Reader, *, losses: bool = False) -> Trajectory:
     """The checkpoints that can be measured. Raises Missing when they are too few for a trend."""
     steps, values, disruptions = [], [], []
-    for arm, step in reader.steps.items():
+    for arm, step in reader.settings.steps.items():
         try:
             counts = _values(reader, rope="rope", drope=arm)
             records = (
@@ -235,16 +233,11 @@ class Records:
     """Reads the records of a run that is over: `recorded(experiment)` gives them by arm."""
 
     recorded: Callable[[str], Mapping[str, xr.Dataset]]
-    threshold: float
-    scope: Scope
-    arms: Mapping[str, ModelArguments]
-    steps: Mapping[str, int]
-    named: Callable[[str, str], str]
-    site_of: Callable[[str], str]
+    settings: Settings
     treatment: str = "drope"
 
     def get(self, experiment: str, arm: str, site: str | None = None) -> xr.Dataset:
-        records = self.recorded(self.named(experiment, site or self.site_of(arm)))
+        records = self.recorded(self.settings.named(experiment, site or self.settings.site_of(arm)))
         if arm not in records:
             raise Missing(f"no record of {experiment} was taken of the {arm} arm")
         return records[arm]

@@ -55,15 +55,7 @@ TAKEN = {
 
 def over(taken, settings=RUN):
     """A reader of the records of a run that is over."""
-    return Records(
-        lambda experiment: taken.get(experiment, {}),
-        settings.threshold,
-        settings.scope,
-        settings.arms,
-        settings.steps,
-        settings.named,
-        settings.site_of,
-    )
+    return Records(lambda experiment: taken.get(experiment, {}), settings)
 
 
 class Measured:
