@@ -77,8 +77,8 @@ PROTOCOLS = {
             prompt=0.5,
             description="the channel with the largest norm of every Query and Key head is replaced by its mean over "
             "the prompt (the first half of a text) while the prompt is read, against the channel with the smallest "
-            "norm; the second half is scored, continued from the cache without any replacement; chosen on the prompt of "
-            "the same text, of which nothing is scored, so it does not leak",
+            "norm; the second half is scored, continued from the cache without any replacement; chosen on the prompt "
+            "of the same text, of which nothing is scored, so it does not leak",
         ),
     )
 }
