@@ -60,8 +60,8 @@ def heat_maps(found: dict | None) -> str:
     bar = (
         f'<p class="legend">{scale["low"]:g} x <img alt="Colours from {scale["low"]:g} to {scale["high"]:g} times the '
         f'mean" src="{encoded(figures.legend(scale), "image/png")}"> {scale["high"]:g} x the mean norm; warm colours '
-        f"are above {scale['threshold']:g} x, massive. Dims of query and key from the fastest rotary pair (left) to the "
-        "slowest, heads from top to bottom; norms over all counted texts.</p>"
+        f"are above {scale['threshold']:g} x, massive. Dims of query and key from the fastest rotary pair (left) to "
+        "the slowest, heads from top to bottom; norms over all counted texts.</p>"
     )
     return f'<h2>Norms of all channels</h2><div class="heat" style="--layer:{start}">{choice}{bar}{maps}</div>'
 
