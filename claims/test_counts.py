@@ -22,7 +22,7 @@ def test_query_loses_at_least_30_percent_of_its_massive_values(massive_values, j
     its count from RoPE to DroPE. Where the arms have different shapes it is that of the share of channels.
     """
     massive_values.need("query", "rope")
-    note = massive_values.rates_said(("rope", "query"), ("drope", "query"))
+    note = massive_values.describe_rates(("rope", "query"), ("drope", "query"))
     judge(massive_values.percent_change("query"), unit="% per text", note=note).at_most(-30)
 
 
@@ -45,7 +45,7 @@ def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judg
     massive_values.need("key", "rope")
     massive_values.need("query", "rope")
     key, query = massive_values.percent_change("key"), massive_values.percent_change("query")
-    note = massive_values.rates_said(*((arm, name) for name in ("key", "query") for arm in ("rope", "drope")))
+    note = massive_values.describe_rates(*((arm, name) for name in ("key", "query") for arm in ("rope", "drope")))
     judge.all_of(
         judge.part(key, of=2, unit="% per text", label="key", note=note).below(0),
         judge.part(key - query, of=2, unit="points per text", label="key - query", note=note).above(0),
@@ -71,7 +71,7 @@ def test_value_keeps_its_number_of_massive_values(massive_values, judge):
     within the margin.
     """
     massive_values.need("value", "rope")
-    note = massive_values.rates_said(("rope", "value"), ("drope", "value"))
+    note = massive_values.describe_rates(("rope", "value"), ("drope", "value"))
     judge(massive_values.percent_change("value"), unit="% per text", note=note).within(-10, 10)
 
 
@@ -107,5 +107,5 @@ def test_query_and_key_have_four_times_as_many_as_value(rope_values, judge, name
     alike = rope_values.alike("rope", name, "value")
     number, unit = (rope_values.totals, "") if alike else (rope_values.rates, ", % of channels")
     surplus = number("rope", name) - 4 * number("rope", "value")
-    note = rope_values.rates_said(("rope", name), ("rope", "value"))
+    note = rope_values.describe_rates(("rope", name), ("rope", "value"))
     judge(surplus, unit=f"{name} - 4 x value{unit}", note=note).at_least(0)

@@ -84,7 +84,7 @@ def test_every_other_layer_loses_a_quarter_percent_of_its_query_channels(massive
     massive_values.need("query", "rope")
     change = massive_values.change_per_layer("query")
     percent = 100 * change[:, _other_layers(change)].mean(-1) / massive_values.channels("query")
-    note = massive_values.rates_said(("rope", "query"), ("drope", "query"))
+    note = massive_values.describe_rates(("rope", "query"), ("drope", "query"))
     judge(percent, unit="% of a layer's channels", note=note).at_most(-0.25)
 
 
@@ -112,7 +112,7 @@ def test_value_keeps_its_massive_values_layer_by_layer(massive_values, judge):
 
 
 def _rates(massive_values, layer: int) -> str:
-    return massive_values.rates_said(("rope", "query"), ("drope", "query"), layer=layer)
+    return massive_values.describe_rates(("rope", "query"), ("drope", "query"), layer=layer)
 
 
 def _other_layers(counts: np.ndarray) -> list[int]:

@@ -47,7 +47,7 @@ def test_massive_values_stay_when_the_rotation_alone_is_dropped(with_dropped, ju
     text by text, judged as equivalence.
     """
     with_dropped.need(name, "rope")
-    note = with_dropped.rates_said(("rope", name), ("dropped", name))
+    note = with_dropped.describe_rates(("rope", name), ("dropped", name))
     judge(with_dropped.percent_change(name, "dropped"), unit="% per text", note=note).within(-10, 10)
 
 

@@ -23,7 +23,7 @@ def test_query_counts_fall_along_recalibration(trajectory, judge):
     """
     trajectory.need("query")
     totals = trajectory.totals("query")
-    found, rate = trend(totals), trajectory.values[-1].rates_said(("drope", "query"))
+    found, rate = trend(totals), trajectory.values[-1].describe_rates(("drope", "query"))
     note = _course(trajectory.steps, totals.mean(0), found) + (f"; at the last step {rate}" if rate else "")
     judge(found, unit=UNIT, note=note).below(0)
 
@@ -64,7 +64,7 @@ def test_query_falls_ten_points_more_than_under_as_much_training_with_rotation(w
         raise NoSubject(f"drope was trained for {steps[0]} steps and continued for {steps[1]}: they do not compare")
     drope, continued = (with_continued.percent_change("query", arm) for arm in ("drope", "continued"))
     note = f"drope {drope.mean():+.3g} %, continued {continued.mean():+.3g} %, steps {steps[0] or 'unknown'}"
-    rates = with_continued.rates_said(*((arm, "query") for arm in ("rope", "drope", "continued")))
+    rates = with_continued.describe_rates(*((arm, "query") for arm in ("rope", "drope", "continued")))
     note += f"; {rates}" if rates else ""
     judge(drope - continued, unit="points per text", note=note).at_most(-10)
 

@@ -6,7 +6,7 @@ import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import EACH_100, both_sites, per, to
-from lib.effects import AFTER, BEFORE, pairs_said, where_it_rotates
+from lib.effects import AFTER, BEFORE, describe_pairs, where_it_rotates
 
 
 def _at_attention(total: float) -> Callable:
@@ -46,5 +46,5 @@ def test_the_count_at_attention_is_another_than_before_the_rotation(both_sites, 
     found = where_it_rotates(both_sites)
     found.need(name, BEFORE, AFTER)
     change = found.percent_change(name, AFTER)
-    note = f"{change.mean():+.3g} % at attention; {pairs_said(found, name)}"
+    note = f"{change.mean():+.3g} % at attention; {describe_pairs(found, name)}"
     judge(abs(change), unit="% apart, per text", note=note).at_least(10)

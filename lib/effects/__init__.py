@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "before_after": ["AFTER", "BEFORE", "massive_pairs", "pairs_said", "where_it_rotates"],
+        "before_after": ["AFTER", "BEFORE", "describe_pairs", "massive_pairs", "where_it_rotates"],
         "concentration": ["gini", "lorenz"],
         "counts": ["MassiveValues", "Rates"],
         "losses": ["Bands", "Disruption"],

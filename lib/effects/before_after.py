@@ -34,7 +34,7 @@ def massive_pairs(values: MassiveValues, site: str, name: Name) -> np.ndarray:
     return massive_mask(norms, threshold=values.threshold, scope=values.scope).sum((1, 2, 3))
 
 
-def pairs_said(values: MassiveValues, name: Name) -> str:
+def describe_pairs(values: MassiveValues, name: Name) -> str:
     """A phrase for beside the counts of channels: massive pairs at both sites, and how far their norms moved."""
     before, after = (massive_pairs(values, site, name).mean() for site in (BEFORE, AFTER))
     first, second = (norms_of_pairs(values, site, name) for site in (BEFORE, AFTER))

@@ -55,11 +55,11 @@ class Rates:
         """Do two tensors of an arm have equally many channels, so that their counts compare?"""
         return not self.uneven or self.channels(name, arm) == self.channels(other, arm)
 
-    def rates_said(self, *series: tuple[str, str], layer: int | None = None) -> str:
+    def describe_rates(self, *series: tuple[str, str], layer: int | None = None) -> str:
         """The mean rates of (arm, tensor) pairs in words, over all layers or in one; "" if counts compare."""
-        return ", ".join(self._said(arm, name, layer) for arm, name in series) if self.uneven else ""
+        return ", ".join(self._describe_rate(arm, name, layer) for arm, name in series) if self.uneven else ""
 
-    def _said(self, arm: str, name: str, layer: int | None) -> str:
+    def _describe_rate(self, arm: str, name: str, layer: int | None) -> str:
         if layer is None:
             return f"{arm} {name} {self.rates(arm, name).mean():.3g} % of {self.size(arm, name)} channels"
         rate = self.layer_rates(arm, name)[:, layer].mean()

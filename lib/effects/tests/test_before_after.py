@@ -11,7 +11,7 @@ from fixtures.models.by_hand import turned
 from fixtures.models.tiny import as_arm
 from fixtures.planted import records
 from lib.definitions.rotary_pairs import pair_norms
-from lib.effects.before_after import AFTER, BEFORE, massive_pairs, norms_of_pairs, pairs_said, where_it_rotates
+from lib.effects.before_after import AFTER, BEFORE, describe_pairs, massive_pairs, norms_of_pairs, where_it_rotates
 from lib.effects.counts import MassiveValues
 from lib.judging.verdicts import NoSubject
 from lib.measuring.norms import channel_norms, measure_norms
@@ -78,7 +78,7 @@ def test_a_massive_channel_is_spread_over_its_pair_which_stays_as_massive():
     assert values.percent_change("query", AFTER).tolist() == [100] * 3
     assert massive_pairs(values, BEFORE, "query").tolist() == massive_pairs(values, AFTER, "query").tolist() == [1] * 3
     assert massive_pairs(replace(values, threshold=1e4), AFTER, "query").tolist() == [0] * 3
-    assert pairs_said(values, "query").startswith("massive rotary pairs 1 before and 1 after, their norms move by ")
+    assert describe_pairs(values, "query").startswith("massive rotary pairs 1 before and 1 after, their norms move by ")
 
 
 COUNTS = dict.fromkeys(("query", "key", "value"), np.zeros((3, 2), dtype=int))

@@ -73,11 +73,11 @@ def test_rates_say_something_as_soon_as_one_tensor_of_one_arm_has_other_channels
 
 def test_rates_are_said_where_they_say_something():
     both = {"rope": record(query=planted(2, 4, 8, 3)), "drope": record(query=planted(2, 2, 8, 2, 0))}
-    said = MassiveValues(both).rates_said(("rope", "query"), ("drope", "key"))
+    said = MassiveValues(both).describe_rates(("rope", "query"), ("drope", "key"))
     assert said == "rope query 9.38 % of 64 channels, drope key 6.25 % of 32 channels"
-    layer = MassiveValues(both).rates_said(("drope", "query"), layer=1)
+    layer = MassiveValues(both).describe_rates(("drope", "query"), layer=1)
     assert layer == "drope query 0 % of the 16 channels of layer 1"
-    assert MassiveValues({"rope": both["rope"]}).rates_said(("rope", "query")) == ""
+    assert MassiveValues({"rope": both["rope"]}).describe_rates(("rope", "query")) == ""
 
 
 def test_layers_correspond_where_there_are_as_many():

@@ -128,13 +128,13 @@ def test_counts_of_grouped_heads_compare_as_rates_where_the_study_says_how_many_
     assert grouped.alike("rope", "key", "value")
     assert not grouped.alike("rope", "query", "value")
     assert grouped.rates("rope", "query").tolist() == grouped.rates("rope", "value").tolist() == [100 * 96 / (3 * 128)]
-    assert grouped.rates_said(("rope", "value")) == "rope value 25 % of 96 channels"
+    assert grouped.describe_rates(("rope", "value")) == "rope value 25 % of 96 channels"
 
 
 @pytest.mark.parametrize("subject", [lambda: values(), lambda: stored([1, 2, 3], [1, 2, 3])])
 def test_counts_of_equal_or_unknown_heads_compare_as_they_are(subject):
     assert subject().alike("rope", "query", "value")
-    assert subject().rates_said(("rope", "query"), ("drope", "query")) == ""
+    assert subject().describe_rates(("rope", "query"), ("drope", "query")) == ""
 
 
 def test_fewer_than_one_massive_value_is_no_subject():

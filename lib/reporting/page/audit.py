@@ -54,9 +54,9 @@ def claims_table(claims: Sequence[str], results: dict[str, dict], columns: list[
 def _study(audit: dict) -> str:
     study = audit["study"]
     about = "; ".join(f"{key} {_text(study[key])}" for key in ABOUT if key in study)
-    said = "; ".join(f"<b>{_text(name)}</b>: {_text(what)}" for name, what in audit["columns"].items())
+    columns = "; ".join(f"<b>{_text(name)}</b>: {_text(what)}" for name, what in audit["columns"].items())
     intro = "Published figures, judged by the rules of every claim. Nothing was measured."
-    return f"<p><b>{_text(study['title'])}</b> ({about})</p><p>{intro} {said}.</p>"
+    return f"<p><b>{_text(study['title'])}</b> ({about})</p><p>{intro} {columns}.</p>"
 
 
 def _compared(audit: dict) -> list[list[str]]:

@@ -54,7 +54,9 @@ def forest(
     parts += [_interval(scale, judgement, _middle(row)) for row, (judgement, _) in enumerate(drawn)]
     if published is not None:
         parts.append(_published(scale, published, height - AXIS - 5))
-    alt = escape("; ".join(filter(None, (label, *(_words(j, n) for j, n in drawn), _said(published)))), quote=True)
+    alt = escape(
+        "; ".join(filter(None, (label, *(_words(j, n) for j, n in drawn), _published_in_words(published)))), quote=True
+    )
     content, width = _named("".join(parts), drawn) if rows else ("".join(parts), WIDTH)
     return (
         f'<svg class="forest" role="img" aria-label="{alt}" viewBox="0 0 {width} {height}" width="{width}" '
@@ -170,5 +172,5 @@ def _words(judgement: dict, name: str) -> str:
     return f"{start}{judgement['estimate']:.4g}{interval}, needed {judgement['rule']}: {judgement['verdict']}"
 
 
-def _said(published: float | None) -> str:
+def _published_in_words(published: float | None) -> str:
     return "" if published is None else f"published {published:.4g}"

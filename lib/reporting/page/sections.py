@@ -83,10 +83,10 @@ def result(document: dict) -> str:
         more = [f"{counts[name]} {word}" for name, word in OTHERWISE.items() if counts[name]]
         one, *others, last = [f"{counts[name]} {name}" for name in VERDICTS] + more
         one = one.replace(" ", " is " if counts["supported"] == 1 else " are ")
-        said = f"Of {counts['registered']} claims, {', '.join([one, *others])} and {last} on {pair}."
+        result = f"Of {counts['registered']} claims, {', '.join([one, *others])} and {last} on {pair}."
     else:
-        said = f"No verdict on any of {counts['registered']} claims on {pair}."
-    return f'<p class="result">{escape(said)}</p>{f"<p>{escape(rest)}</p>" if rest else ""}'
+        result = f"No verdict on any of {counts['registered']} claims on {pair}."
+    return f'<p class="result">{escape(result)}</p>{f"<p>{escape(rest)}</p>" if rest else ""}'
 
 
 def _split(description: str) -> tuple[str, str]:
