@@ -289,7 +289,7 @@ def table() -> str:
             if isinstance(option.default, float)
             else str(option.default)
         )
-        lines.append(f"| `{flag}` | {option.help} | {default} | `{option.variable}` |".replace("|toml", "\\|toml"))
+        lines.append(f"| `{flag}` | {option.help} | {default} | `{option.variable}` |")
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from fixtures.planted.turning import both_arms, judged, verdict
 from lib.definitions.massive import massive_mask
 from lib.definitions.words import ARMS, NAMES, SCOPES
 from lib.effects.counts import MassiveValues
@@ -24,27 +25,9 @@ norms = arrays(
 )
 
 
-def record(*counts):
-    """Two texts of one layer with two heads of 32 dims: so many massive channels of query, key and value."""
-    found = np.ones((3, 2, 1, 2, 32), dtype=np.float32)
-    for norms, count in zip(found, counts, strict=False):
-        norms[..., 0, :count] = 1000
-    return xr.Dataset({f"{n}_norm": (("text", "layer", "head", "dim"), x) for n, x in zip(NAMES, found, strict=True)})
-
-
-def verdict(name, **changes):
-    return {"verdict": name, "estimate": 1.5, "low": 1.0, "high": None, "reason": "", "values": [1, 2], **changes}
-
-
-def judged(values):
-    """Q1 is refuted from 3.5 on, in scope head from 5 on; K1 is supported everywhere."""
-    first = 3.5 if values.scope == "layer" else 5
-    return {"Q1": verdict("refuted" if values.threshold >= first else "supported"), "K1": verdict("supported")}
-
-
 @pytest.fixture(scope="module")
 def records():
-    return {"rope": record(4, 2, 1), "drope": record(3, 3, 0)}
+    return both_arms()
 
 
 @pytest.fixture(scope="module")
