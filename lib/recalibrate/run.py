@@ -20,6 +20,7 @@ from lib.checkpoints import finished, identity, parse, read_config, trained_step
 from lib.models import DROPE_BASES, NORMED, Arm, add_norms, apply_norms, drop_rope, is_drope, load
 from lib.probing import position_response
 from lib.recalibrate import texts
+from lib.recalibrate.sampling import sample
 from lib.recalibrate.trainer import KeepOneToResume, Recalibrator
 
 DECISIVE = (
@@ -29,6 +30,8 @@ DECISIVE = (
 )
 """Trainer's settings that the weights depend on: a run is resumed only if they are the same."""
 
+QUANTIZED = "quantized weights cannot be trained: leave load_in_4bit and load_in_8bit out of --model"
+
 
 @dataclass
 class Recalibration:
@@ -36,7 +39,10 @@ class Recalibration:
 
     model: str = field(metadata={"help": "checkpoint to start from, written like --rope of pytest claims/"})
     texts: list[str] = field(
-        metadata={"help": "files (.jsonl, .json, .parquet, .txt) or one dataset of the hub, org/name[:config]"}
+        metadata={
+            "help": "files (.jsonl, .json, .parquet, .txt), one dataset of the hub (org/name[:config]), or self:TOKENS: "
+            "as many tokens that the model writes itself at temperature 1, saved as self.jsonl in the output folder"
+        }
     )
     tokens: int = field(default=2048, metadata={"help": "tokens of a row"})
     rotation: str = field(
@@ -82,7 +88,7 @@ def prepare(settings: Recalibration) -> Arm:
     args = parse(settings.model)
     raw = read_config(args)
     if args.quantization != "none":
-        raise ValueError("quantized weights cannot be trained: leave load_in_4bit and load_in_8bit out of --model")
+        raise ValueError(QUANTIZED)
     if settings.rotation == "keep" and is_drope(raw):
         raise ValueError(f"{args.pretrained} has no rotation to keep: it is a DroPE checkpoint")
     if raw["model_type"].removesuffix("_drope") not in DROPE_BASES:
@@ -152,11 +158,13 @@ def recalibrate(settings: Recalibration, training: Training) -> Path:
     groups = _groups(settings.groups)
     if settings.streaming and training.max_steps <= 0:
         raise ValueError("a dataset that is streamed has no known end: give --max_steps")
-    arm = prepare(settings)
     folder = Path(training.output_dir)
+    with training.main_process_first(desc="writing texts"):
+        own = _written_by_itself(settings, training, folder)
+    arm = prepare(settings)
     with training.main_process_first(desc="reading texts"):
         documents, name = texts.read(
-            settings.texts, field=settings.text_field, split=settings.split, streaming=settings.streaming
+            own or settings.texts, field=settings.text_field, split=settings.split, streaming=settings.streaming
         )
         rows = texts.rows(documents, name, arm.tokenizer, settings.tokens, one_per_row=settings.one_per_row)
         newest = to_resume_from(folder, begun_with(settings, training, rows))
@@ -174,6 +182,25 @@ def recalibrate(settings: Recalibration, training: Training) -> Path:
     )
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     return folder / f"checkpoint-{trainer.state.global_step}"
+
+
+def _written_by_itself(settings: Recalibration, training: Training, folder: Path) -> list[str]:
+    """The file that `self:TOKENS` stands for, written by the model as it is before training; [] for other texts."""
+    asked = [text for text in settings.texts if text.startswith("self:")]
+    if not asked:
+        return []
+    number = asked[0].removeprefix("self:")
+    if len(settings.texts) > 1 or not number.isdecimal() or int(number) < settings.tokens:
+        raise ValueError(
+            f"--texts {asked[0]}: write self:TOKENS alone, TOKENS being a whole number of {settings.tokens} (--tokens) "
+            "or more"
+        )
+    args = parse(settings.model)
+    if args.quantization != "none":
+        raise ValueError(QUANTIZED)
+    file = folder / "self.jsonl"
+    sample(load(args), identity(args), file, total=int(number), tokens=settings.tokens, seed=training.seed)
+    return [str(file)]
 
 
 def _groups(text: str) -> dict[str, dict]:

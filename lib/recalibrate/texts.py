@@ -56,10 +56,16 @@ def rows(
 ) -> Rows:
     """Rows of `tokens` tokens, as `input_ids` and `labels` [tokens].
 
-    Documents follow one another without gaps, each with the tokenizer's special tokens and its end-of-text token, if
-    any. With `one_per_row`, a row is the start of one document, and shorter documents are left out.
+    Rows that a model wrote itself (`input_ids`) stay as they are. Documents follow one another without gaps, each with
+    the tokenizer's special tokens and its end-of-text token, if any. With `one_per_row`, a row is the start of one
+    document, and shorter documents are left out.
     Raises ValueError if no row can be filled.
     """
+    if "input_ids" in (documents.column_names or ()):
+        lengths = {len(row["input_ids"]) for row in documents}
+        if lengths != {tokens}:
+            raise ValueError(f"the texts hold rows of {', '.join(map(str, sorted(lengths)))} tokens: give --tokens so")
+        return documents.map(lambda batch: {"labels": batch["input_ids"]}, batched=True, remove_columns=[field])
     end = [] if one_per_row or tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
 
     def cut(batch: dict) -> dict:
