@@ -26,7 +26,7 @@ def _rises(*, rope: float, drope: float) -> Callable:
 @claim(
     "D1",
     source=STUDY,
-    published="7.06 v 0.006 (rope), 2.72 v 0.002 (drope) nats",
+    published={"rope": "7.06 v 0.006 nats", "drope": "2.72 v 0.002 nats"},
     family="disruption",
     figure="perplexity",
 )
@@ -75,7 +75,7 @@ def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disrup
 
 
 @EACH_ARM
-@claim("D2", source=STUDY, published="+0.6 % (rope), +0.2 % (drope)", family="disruption", figure="perplexity")
+@claim("D2", source=STUDY, published={"rope": "+0.6 %", "drope": "+0.2 %"}, family="disruption", figure="perplexity")
 @tried_on(
     supported=study_losses,
     refuted=losses(massive=7, controls=[0.1] * 10),
@@ -128,7 +128,11 @@ def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge)
 
 @EACH_ARM
 @claim(
-    "D4", source=STUDY, published="1.003; stored 4.3 (rope), 23.5 (drope)", family="disruption", figure="damage_by_kind"
+    "D4",
+    source=STUDY,
+    published={"rope": "1.003; stored 4.3", "drope": "1.003; stored 23.5"},
+    family="disruption",
+    figure="damage_by_kind",
 )
 @tried_on(
     supported=study_kinds(stored=False),

@@ -102,13 +102,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("--pair", "the pair to test: a name, or FILE.toml", "arms", "NAME", shown="toy; llama2-7b with -m gpu"),
     Option(
         "--rope",
-        "replace the pair's RoPE arm: ID, folder, or pretrained=ID,revision=..,dtype=..,load_in_4bit=True",
+        "the RoPE arm, alone or in a pair's place: ID, folder, or pretrained=ID,revision=..,dtype=..,load_in_4bit=True",
         "arms",
         "ARGS",
     ),
     Option(
         "--drope",
-        "replace the pair's DroPE arm, written like --rope; 'DIR/checkpoint-*' or A;B;C is a series",
+        "the DroPE arm beside --rope, or in a pair's place, written like it; 'DIR/checkpoint-*' or A;B;C is a series",
         "arms",
         "ARGS",
     ),
@@ -221,8 +221,9 @@ SEED = 0
 class Settings:
     """One run's settings, checked. `own` says that the pair is measured as its file describes.
 
-    `arms` are all that may be measured: `rope`, `drope` (the last checkpoint of a series), `drope@step500` (an earlier
-    one), `dropped`, `continued` if it is given, and `linear`, `dynamic`, `yarn`, `ntk` (the RoPE arm, rescaled).
+    `arms` are all that may be measured: `rope`, `drope` (the last checkpoint of a series; absent where there is no
+    treatment), `drope@step500` (an earlier one), `dropped`, `continued` if it is given, and `linear`, `dynamic`,
+    `yarn`, `ntk` (the RoPE arm, rescaled).
     `steps` are the checkpoints of the series in order, `faults` those that cannot be measured, each with a sentence.
     """
 
@@ -250,13 +251,18 @@ class Settings:
 
     @property
     def essential(self) -> tuple[str, ...]:
-        """The arms without which nothing can be judged: with a series, the RoPE arm alone."""
-        return ("rope",) if self.steps else ("rope", "drope")
+        """The arms without which nothing can be judged: with a series, or without a treatment, the RoPE arm alone."""
+        return ("rope", "drope") if self.treated and not self.steps else ("rope",)
+
+    @property
+    def treated(self) -> bool:
+        """Is there a treatment to compare the RoPE arm with?"""
+        return "drope" in self.arms
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
-        """The arms that are the treatment in their turn: one, or those of a series."""
-        return tuple(self.steps) or ("drope",)
+        """The arms that are the treatment in their turn: one, those of a series, or none."""
+        return tuple(self.steps) or (("drope",) if self.treated else ())
 
     def site_of(self, arm: str) -> str:
         """Where an arm's states are read unless another site is asked for; rescaling is judged before the rotation."""

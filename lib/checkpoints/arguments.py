@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 from lib.definitions import RESCALED
 
@@ -35,6 +36,11 @@ class ModelArguments:
         if self.rescaled:
             scaling(self.rope)
         _one_of("bnb_4bit_quant_type", self.bnb_4bit_quant_type, ("nf4", "fp4"))
+
+    @property
+    def name(self) -> str:
+        """A short name for readers: the id on the hub, or the folder's own name."""
+        return Path(self.pretrained).resolve().name if Path(self.pretrained).exists() else self.pretrained
 
     @property
     def rescaled(self) -> bool:

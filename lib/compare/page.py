@@ -22,15 +22,20 @@ h1 { font-size: 22px; margin: 12px 0 4px; }
 """
 """Added to the style of the reports."""
 SETTINGS = ("pair", *(option.name for option in COMPARED), "seed", "limit", "device")
+NOT_ASKED: dict = {"verdict": "not asked"}
+"""Stands for the entry of a claim that a run has no arm for."""
 ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
 
 
 def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str:
     """The whole page: `warnings` come first, rows of the claims in `differing` are marked."""
     title = f"{len(runs)} runs compared"
-    entries = {name: {entry["id"]: entry for entry in document["claims"]} for name, document in runs.items()}
-    labels = {e["id"]: e["label"] for table in entries.values() for e in table.values()}
-    order = list(dict.fromkeys(e["claim"] for table in entries.values() for e in table.values()))
+    entries = {
+        name: dict.fromkeys(document["not_asked"], NOT_ASKED) | {entry["id"]: entry for entry in document["claims"]}
+        for name, document in runs.items()
+    }
+    asked = [e for document in runs.values() for e in document["claims"]]
+    labels, order = {e["id"]: e["label"] for e in asked}, list(dict.fromkeys(e["claim"] for e in asked))
     last = [claim for claim in order if claim in labels]
     early = sorted((i for i in labels if labels[i] is not None), key=lambda i: order.index(i.partition("@")[0]))
     parts = [
@@ -64,7 +69,7 @@ def _framed(kind: str, head: Iterable[str], rows: Iterable[str]) -> str:
 
 
 def _row(claim: str, entries: Mapping[str, dict | None], differs: bool) -> str:
-    known = [entry for entry in entries.values() if entry]
+    known = [entry for entry in entries.values() if entry and entry is not NOT_ASKED]
     mark = '<small class="mark">verdicts differ</small>' if differs else ""
     rules = dict.fromkeys(e["judgement"]["rule"] for e in known if e["judgement"] and e["judgement"]["rule"])
     needed = f"<small>needed {escape(' or '.join(rules))}</small>" if rules else ""
@@ -79,6 +84,8 @@ def _cell(entry: dict | None) -> str:
     """A run's verdict as a coloured word, with its estimate or the reason for having none."""
     if entry is None:
         return '<span class="verdict not-run">not run</span>'
+    if entry is NOT_ASKED:
+        return '<span class="verdict not-asked">not asked</span>'
     judged, verdict = entry["judgement"], escape(entry["verdict"])
     chip = f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>'
     if judged is None or judged["estimate"] is None:
@@ -90,10 +97,10 @@ def _plots(claim: str, entries: Mapping[str, dict | None]) -> str:
     """All runs' intervals on one axis; one axis for each rule or part that decided."""
     groups: dict[tuple, dict[str, dict]] = {}
     for name, entry in entries.items():
-        if entry and entry["judgement"] and entry["judgement"]["estimate"] is not None:
+        if entry and entry.get("judgement") and entry["judgement"]["estimate"] is not None:
             judged = entry["judgement"]
             groups.setdefault((judged["rule"], judged["unit"], judged["label"]), {})[name] = judged
-    published = next((entry["published_estimate"] for entry in entries.values() if entry), None)
+    published = next((e["published_estimate"] for e in entries.values() if e and e is not NOT_ASKED), None)
     plots = []
     for (_, _, part), judgements in groups.items():
         names = ", ".join(judgements)

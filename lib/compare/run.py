@@ -75,13 +75,17 @@ def warnings(runs: Runs) -> list[str]:
 def differing(runs: Runs) -> set[str]:
     """Ids of the claims whose verdicts differ.
 
-    A run that did not judge a claim differs from one that did. Earlier checkpoints of a series are compared only if
-    both runs have them.
+    A run that did not judge a claim differs from one that did, unless one of them has no arm to ask it of. Earlier
+    checkpoints of a series are compared only if both runs have them.
     """
-    tables = [{entry["id"]: entry for entry in document["claims"]} for document in runs.values()]
+    tables = [
+        ({entry["id"]: entry for entry in document["claims"]}, document["not_asked"]) for document in runs.values()
+    ]
     ids = set()
-    for one, other in combinations(tables, 2):
+    for (one, not_asked), (other, not_asked_there) in combinations(tables, 2):
         for claim in {**one, **other}:
+            if claim.partition("@")[0] in (*not_asked, *not_asked_there):
+                continue
             a, b = (verdict(table.get(claim)) for table in (one, other))
             early = (one.get(claim) or other[claim])["label"] is not None
             if a != b and not (early and None in (a, b)):
@@ -105,7 +109,8 @@ def summary(runs: Runs) -> list[str]:
             entry = next((entry for entry in document["claims"] if entry["id"] == claim), None)
             judged = (entry or {}).get("judgement") or {"estimate": None}
             number = "" if judged["estimate"] is None else f" {interval(judged)}"
-            outcomes.append(f"{name} {entry['verdict'] if entry else 'not run'}{number}")
+            absent = "not asked" if claim in document["not_asked"] else "not run"
+            outcomes.append(f"{name} {entry['verdict'] if entry else absent}{number}")
         lines.append(f"{claim}: {'; '.join(outcomes)}")
     last = {entry["id"] for document in runs.values() for entry in document["claims"] if entry["label"] is None}
     early = len(different - last)

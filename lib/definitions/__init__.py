@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "EDITED",
             "FACTOR",
             "LABELS",
+            "label",
             "MADE",
             "NAMES",
             "Name",

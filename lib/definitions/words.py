@@ -30,15 +30,24 @@ ROTATING = ("rope", "continued", *RESCALED)
 LABELS = {"rope": "RoPE", "drope": "DroPE"}
 """Names of arms for readers; other arms are shown by their own names."""
 
+
+def label(arm: str, rope: str | None = None) -> str:
+    """The name of an arm for readers.
+
+    A treatment that is made by the model argument `rope` bears that argument: nobody can tell that it is a DroPE.
+    """
+    return f"rope={rope}" if arm == "drope" and rope else LABELS.get(arm, arm)
+
+
 ROLES = ("count", "score")
 """`count`: a text that chooses the massive channels and is counted. `score`: a held-out text whose loss is measured."""
 BANDS = ("slow", "fast")
 """The halves of a layer's rotary pairs."""
 
 VERDICTS = ("supported", "refuted", "inconclusive")
-OUTCOMES = (*VERDICTS, "not decidable", "error", "skipped", "not run")
-"""All possible outcomes of a claim, verdicts first."""
-ABSENT = ("skipped", "not run")
+OUTCOMES = (*VERDICTS, "not decidable", "error", "skipped", "not asked", "not run")
+"""All possible outcomes of a claim, verdicts first. `not asked`: the run has no such arm."""
+ABSENT = ("skipped", "not asked", "not run")
 """Outcomes of a claim that was not judged."""
 
 

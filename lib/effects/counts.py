@@ -12,6 +12,7 @@ from scipy import stats
 from lib.definitions import ARMS, NAMES, Name, Scope, massive_mask, ranks, slow_half
 from lib.effects.concentration import gini
 from lib.judging import NoSubject
+from lib.records import label_of
 
 
 class Rates:
@@ -106,6 +107,10 @@ class MassiveValues(Rates):
     @property
     def arms(self) -> Sequence[str]:
         return tuple(self.records)
+
+    def label(self, arm: str) -> str:
+        """The arm's name for readers."""
+        return label_of(self.records[arm], arm)
 
     def shape(self, arm: str, name: Name) -> tuple[int, int, int]:
         """Layers, heads and dims of a tensor's states."""

@@ -1,6 +1,6 @@
 """The cost of replacing channels, from records: losses of both arms, and losses of slow and fast channels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import xarray as xr
 
 from lib.definitions import EDITED
 from lib.judging import NoSubject
-from lib.records import tokenizers
+from lib.records import label_of, tokenizers
 
 OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
@@ -18,6 +18,14 @@ class Disruption:
     """Losses of both arms at baseline, and with massive or random channels zeroed. Reads records of experiment 2."""
 
     records: Mapping[str, xr.Dataset]
+
+    @property
+    def arms(self) -> Sequence[str]:
+        return tuple(self.records)
+
+    def label(self, arm: str) -> str:
+        """The arm's name for readers."""
+        return label_of(self.records[arm], arm)
 
     def nats(self, arm: str) -> xr.DataArray:
         """Increase of the loss over the baseline [text, condition], nats per token; the baseline itself is left out."""

@@ -45,6 +45,7 @@ class Subject:
     With `each_checkpoint`, it is made anew for every checkpoint of a series. `unpublished` completes the sentence
     "the text gives .." for a subject that no study has figures for. A value `beside` marks a subject that a claim asks
     for in addition to another; the claim is tried on planted records and judged on published figures with this value.
+    With `treatment`, only claims on the RoPE arm alone (a parameter `arm` says so) ask for it in a run of one arm.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Subject:
     losses: str = ""
     sites: tuple[str, ...] = ()
     each_checkpoint: bool = False
+    treatment: bool = False
     parameters: tuple[str, ...] = ()
     unpublished: str = ""
     beside: object = None
@@ -65,7 +67,11 @@ def _values(reader: Reader, site: str | None = None, **arms: str) -> MassiveValu
 
 
 def _massive_values(reader: Reader) -> MassiveValues:
-    return _values(reader, rope="rope", drope=reader.treatment)
+    return _values(reader, rope="rope", **_treated(reader))
+
+
+def _treated(reader: Reader) -> dict[str, str]:
+    return {"drope": reader.treatment} if reader.settings.treated else {}
 
 
 def _rope_values(reader: Reader) -> MassiveValues:
@@ -74,7 +80,8 @@ def _rope_values(reader: Reader) -> MassiveValues:
 
 def _disruption(reader: Reader) -> Disruption:
     _massive_values(reader)  # their norms first: a pair whose norms cannot be read has no losses to compare
-    return Disruption({"rope": reader.get("disruption", "rope"), "drope": reader.get("disruption", reader.treatment)})
+    arms = {"rope": "rope", **_treated(reader)}
+    return Disruption({name: reader.get("disruption", arm) for name, arm in arms.items()})
 
 
 def _bands(reader: Reader) -> Bands:
@@ -162,7 +169,9 @@ def _was_measured(reader: Reader, arm: str) -> bool:
 SUBJECTS: Mapping[str, Subject] = {
     subject.name: subject
     for subject in (
-        Subject("massive_values", "The massive values of both arms.", _massive_values, each_checkpoint=True),
+        Subject(
+            "massive_values", "The massive values of both arms.", _massive_values, each_checkpoint=True, treatment=True
+        ),
         Subject("rope_values", "The massive values of the RoPE arm alone.", _rope_values),
         Subject(
             "disruption",
@@ -170,6 +179,7 @@ SUBJECTS: Mapping[str, Subject] = {
             _disruption,
             losses="disruption",
             each_checkpoint=True,
+            treatment=True,
         ),
         Subject(
             "bands",
@@ -203,12 +213,14 @@ SUBJECTS: Mapping[str, Subject] = {
             "with_continued",
             "The massive values of both arms and of the RoPE arm trained on for as long with its rotation.",
             _with_continued,
+            treatment=True,
             unpublished="nothing about a control that was trained on with its rotation",
         ),
         Subject(
             "trajectory",
             "The massive values of every checkpoint of the series.",
             _trajectory,
+            treatment=True,
             unpublished="nothing about the course of recalibration",
         ),
         Subject(
@@ -216,6 +228,7 @@ SUBJECTS: Mapping[str, Subject] = {
             "The same with the losses under experiment 2.",
             _reliance,
             losses="disruption",
+            treatment=True,
             unpublished="nothing about the course of recalibration",
         ),
         Subject(

@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from lib.definitions import NAMES, SCOPES, Name, Scope, check_threshold, massive_mask, mean_norm
 from lib.effects.counts import MassiveValues
+from lib.records import label_of
 
 THRESHOLDS = tuple(2 + quarter / 4 for quarter in range(33))
 """From 2 to 10 in steps of 0.25."""
@@ -33,16 +34,19 @@ def curve(
     """Counts and verdicts at every threshold, in every scope; plain JSON values.
 
     `judge_at` takes the massive values at one threshold in one scope and returns {claim: judgement as a dict}.
-    Returns `thresholds` and, for each scope in `scopes`: `counts[arm][name]`, massive channels over all layers, mean
-    over texts, one number per threshold; `rates[arm][name]`, the same in percent of the channels, if tensors or arms
-    have different numbers of them; `claims[claim]`, the judgement's KEPT entries at every threshold; and
-    `flips[claim]`, {"between": [threshold, next threshold], "from": verdict, "to": verdict}, in rising order.
+    Returns `thresholds`, the `labels` of the arms, and for each scope in `scopes`: `counts[arm][name]`, massive
+    channels over all layers, mean over texts, one number per threshold; `rates[arm][name]`, the same in percent of the
+    channels, if tensors or arms have different numbers of them; `claims[claim]`, the judgement's KEPT entries at every
+    threshold; and `flips[claim]`, {"between": [threshold, next threshold], "from": verdict, "to": verdict}, in rising
+    order.
     Raises ValueError for thresholds that do not rise, for one that is not above 1, for norms that are not finite, and
     when `judge_at` judges other claims at one threshold than at the first.
     """
     if not thresholds or any(low >= high for low, high in pairwise(thresholds)):
         raise ValueError("a curve needs thresholds that rise, each larger than the one before")
-    return {"thresholds": list(thresholds), "scopes": {s: _in_scope(records, judge_at, thresholds, s) for s in scopes}}
+    scopes = {scope: _in_scope(records, judge_at, thresholds, scope) for scope in scopes}
+    labels = {arm: label_of(record, arm) for arm, record in records.items()}
+    return {"thresholds": list(thresholds), "labels": labels, "scopes": scopes}
 
 
 def counts_at(norms: np.ndarray, thresholds: Sequence[float], scope: Scope) -> Int[np.ndarray, "threshold text layer"]:

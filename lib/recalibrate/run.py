@@ -40,8 +40,9 @@ class Recalibration:
     model: str = field(metadata={"help": "checkpoint to start from, written like --rope of pytest claims/"})
     texts: list[str] = field(
         metadata={
-            "help": "files (.jsonl, .json, .parquet, .txt), one dataset of the hub (org/name[:config]), or self:TOKENS: "
-            "as many tokens that the model writes itself at temperature 1, saved as self.jsonl in the output folder"
+            "help": "files (.jsonl, .json, .parquet, .txt), one dataset of the hub (org/name[:config]), or "
+            "self:TOKENS: as many tokens that the model writes itself at temperature 1, saved as self.jsonl in the "
+            "output folder"
         }
     )
     tokens: int = field(default=2048, metadata={"help": "tokens of a row"})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from lib.checkpoints import sizes
+from lib.definitions import label
 from lib.records.files import provenance_of
 
 
@@ -40,3 +41,9 @@ def sites_of(record: xr.Dataset) -> list[str]:
 def site_before(record: xr.Dataset) -> str:
     """The last site before the rotation: after the norms of query and key if the model has them."""
     return "normed" if "normed" in sites_of(record) else "projection"
+
+
+def label_of(record: xr.Dataset, arm: str) -> str:
+    """The name of an arm for readers, as its record tells what it is."""
+    origin = provenance_of(record) if "provenance" in record.attrs else {}
+    return label(arm, origin.get("arguments", {}).get("rope"))

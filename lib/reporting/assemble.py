@@ -1,7 +1,7 @@
 """A run as one document: everything that the page shows, as plain JSON values. Layout: docs/report.md."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -31,7 +31,8 @@ class Run:
 
     `claims` are the ids of all registered claims, in order, and `results` the entries of those that ran, by id.
     `recorded(experiment)` gives records by arm. `published_estimate` and `counterexample` are called with an entry,
-    `judged_at` with massive values at another threshold. An audit of published figures has an `audit` and no records.
+    `judged_at` with massive values at another threshold. `not_asked` names claims whose arm the run does not have, each
+    with the option that would give it. An audit of published figures has an `audit` and no records.
     """
 
     settings: Settings
@@ -42,6 +43,7 @@ class Run:
     counterexample: Callable[[dict], dict | None] = lambda entry: None
     judged_at: Callable[[MassiveValues], dict[str, dict]] = lambda values: {}
     stopped: str = ""
+    not_asked: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     audit: dict | None = None
     regression: dict | None = None
@@ -68,8 +70,9 @@ def assemble(run: Run) -> dict:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "stopped": run.stopped,
         "settings": {**settings, "note": " ".join(filter(None, [settings["note"], *notes]))},
-        "summary": {"registered": len(run.claims), **counted(run.claims, run.results)},
+        "summary": {"registered": len(run.claims), **counted(run.claims, run.results, run.not_asked)},
         "registered": list(run.claims),
+        "not_asked": dict(run.not_asked),
         "claims": entries,
         **_measured(run, attempt),
         **({"audit": run.audit} if run.audit else {}),
@@ -108,13 +111,14 @@ def settings_of(settings: Settings, *, strict: bool = True) -> dict:
     }
 
 
-def counted(claims: Sequence[str], results: Mapping[str, dict]) -> dict[str, int]:
+def counted(claims: Sequence[str], results: Mapping[str, dict], not_asked: Collection[str] = ()) -> dict[str, int]:
     """The number of claims by outcome. A claim that was not selected, or not reached, counts as not run.
 
     Earlier checkpoints of a series do not count; each column of an audit does.
     """
     by_claim = {claim: [e for e in results.values() if e["claim"] == claim and e["label"] in LAST] for claim in claims}
-    verdicts = [e["verdict"] for entries in by_claim.values() for e in entries or [{"verdict": "not run"}]]
+    absent = {claim: "not asked" if claim in not_asked else "not run" for claim in claims}
+    verdicts = [e["verdict"] for claim, found in by_claim.items() for e in found or [{"verdict": absent[claim]}]]
     return {name: verdicts.count(name) for name in OUTCOMES}
 
 
@@ -168,10 +172,11 @@ def _measured(run: Run, attempt: Callable) -> dict:
     arms = {arm: {**projected, **norms}[arm] for arm in settings.arms if arm in projected or arm in norms}
     parts["arms"] = attempt("provenance", lambda: {arm: _origin(record) for arm, record in arms.items()}, {})
     parts["measured"] = attempt("measured numbers", lambda: numbers(norms, losses, bands, **how))
-    if all(arm in norms for arm in ARMS):
-        both = {arm: norms[arm] for arm in ARMS}
-        parts["heat_maps"] = attempt("heat maps", lambda: _heat_maps(MassiveValues(both, **how)))
-        parts["threshold_curve"] = attempt("threshold curve", lambda: curve(both, run.judged_at))
+    main = {arm: norms[arm] for arm in ARMS if arm in norms}
+    if len(main) == len(ARMS) or not settings.treated:
+        judged_at = run.judged_at if settings.treated else lambda values: {}
+        parts["heat_maps"] = attempt("heat maps", lambda: _heat_maps(MassiveValues(main, **how)))
+        parts["threshold_curve"] = attempt("threshold curve", lambda: curve(main, judged_at))
     return parts
 
 
@@ -183,7 +188,7 @@ def _arms_in_order(recorded: Callable[[str], Records], experiment: str, settings
 def _heat_maps(values: MassiveValues) -> dict:
     from lib.reporting.figures import heat_maps  # it imports matplotlib, which takes a second that audits do not need
 
-    return heat_maps(values)
+    return heat_maps(values, values.arms)
 
 
 def _origin(record: xr.Dataset) -> dict:

@@ -14,11 +14,20 @@ from lib.reporting.sentences import measured
 Results = Mapping[str, dict]
 
 
-def of_run(claims: Sequence[str], results: Results, steps: Mapping[str, int]) -> Iterator[str]:
-    """One line for each claim of a run, one for each claim over a series, and the number of claims by outcome."""
+def of_run(
+    claims: Sequence[str], results: Results, steps: Mapping[str, int], not_asked: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """One line for each claim of a run, one for each claim over a series, and the number of claims by outcome.
+
+    `not_asked` says what would give the arm that a claim needs and the run lacks.
+    """
+    absent = not_asked or {}
     yield from (_line(results[claim]) for claim in claims if claim in results)
     yield from _over_the_series(claims, results, steps)
-    counts = [f"{number} {name}" for name, number in counted(claims, results).items() if number]
+    counts = [f"{number} {name}" for name, number in counted(claims, results, absent).items() if number]
+    if absent:
+        why = ", ".join(dict.fromkeys(absent.values()))
+        counts = [f"{count} ({why})" if count.endswith("not asked") else count for count in counts]
     yield f"{', '.join(counts)} of {len(claims)} registered claims"
 
 

@@ -37,13 +37,24 @@ def document(*claims, arms=None, settings=None, **changes):
     made = {"threshold": 5.0, "scope": "layer", "site": "projection", "max_tokens": 128, "controls": 10, "seed": 0}
     made |= {"pair": "p", "description": "", "note": "", "arms": {"drope": "pretrained=m"}, "steps": {}}
     made |= {"device": "cuda", "limit": None, "texts": texts, **(settings or {})}
-    names = ("registered", "supported", "refuted", "inconclusive", "not decidable", "error", "skipped", "not run")
+    names = (
+        "registered",
+        "supported",
+        "refuted",
+        "inconclusive",
+        "not decidable",
+        "error",
+        "skipped",
+        "not asked",
+        "not run",
+    )
     plain = {
         "schema": documents.SCHEMA,
         "kind": "measured",
         "finished": "2026-01-31T12:00:00+00:00",
         "stopped": "",
         "faults": {},
+        "not_asked": {},
     }
     plain |= {"summary": dict.fromkeys(names, 0), "arms": {"drope": {**ARM, **(arms or {})}}}
     plain |= {"registered": list(dict.fromkeys(claim["claim"] for claim in claims))}
@@ -105,6 +116,15 @@ def test_a_row_is_marked_when_verdicts_differ_and_only_then():
 def test_which_verdicts_differ(a, b, differs):
     runs = {"a": document(*filter(None, [a])), "b": document(*filter(None, [b]))}
     assert bool(run.differing(runs)) is bool(run.differing(dict(reversed(runs.items())))) is differs
+
+
+def test_a_claim_that_one_run_has_no_arm_for_is_no_difference():
+    runs = {"a": document(entry()), "b": document(not_asked={"Q1": "no --drope"})}
+    assert run.differing(runs) == set()
+    assert "not asked" in rows(made(**runs))["Q1"][1]["b"]
+    assert run.summary(runs)[-1] == "0 of 1 claims have verdicts that differ in 2 runs"
+    runs["b"] = document()
+    assert run.differing(runs) == {"Q1"}
 
 
 def test_a_difference_between_the_last_two_of_three_runs_is_one():

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.definitions import ARMS, LABELS, NAMES, ranks, slow_half
+from lib.definitions import ARMS, NAMES, ranks, slow_half
 from lib.effects import Disruption, MassiveValues
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
@@ -27,18 +27,18 @@ LEAST_PERCENT = 0.1
 
 
 def counts(values: MassiveValues) -> Figure:
-    """Massive values of Q, K and V in both arms: mean over texts, error bars of one standard deviation.
+    """Massive values of Q, K and V in each main arm: mean over texts, error bars of one standard deviation.
 
     Where tensors or arms have different numbers of channels, heights are shares of them; counts stand below.
     """
     figure, axes = canvas()
     uneven = values.uneven
-    for offset, arm in zip((-0.2, 0.2), ARMS, strict=True):
+    for offset, arm in _beside(values.arms):
         totals = [values.rates(arm, name) if uneven else values.totals(arm, name) for name in NAMES]
         heights = [t.mean() for t in totals]
         spread = [t.std(ddof=1) if len(t) > 1 else 0.0 for t in totals]
         bars = axes.bar(
-            np.arange(3) + offset, heights, 0.38, yerr=spread, capsize=4, color=COLOURS[arm], label=LABELS[arm]
+            np.arange(3) + offset, heights, 0.38, yerr=spread, capsize=4, color=COLOURS[arm], label=values.label(arm)
         )
         below = [f" %\n({values.totals(arm, name).mean():.4g})" if uneven else "" for name in NAMES]
         labels = [f"{h:.4g}{count}" for h, count in zip(heights, below, strict=True)]
@@ -49,6 +49,12 @@ def counts(values: MassiveValues) -> Figure:
     axes.set_title(f"Massive values (n = {len(totals[0])} texts, mean and sd)")
     legend(figure)
     return figure
+
+
+def _beside(arms: Sequence[str], offset: float = 0.2) -> list[tuple[float, str]]:
+    """The main arms of a figure and how far each stands from the middle; one arm alone stands in it."""
+    shown = [arm for arm in ARMS if arm in arms]
+    return list(zip((-offset, offset) if len(shown) > 1 else (0.0,), shown, strict=True))
 
 
 def slow_share(values: MassiveValues) -> Figure:
@@ -84,7 +90,7 @@ def perplexity(disruption: Disruption) -> Figure:
     """Perplexity undisturbed, under the control and with the massive channels replaced, both arms, on a log scale."""
     figure, axes = canvas()
     names = ("baseline", "control", "massive")
-    for offset, arm in zip((-0.2, 0.2), ARMS, strict=True):
+    for offset, arm in _beside(disruption.arms):
         nll = disruption.records[arm]["nll"]
         baseline = nll.sel(condition="baseline").values
         losses = np.stack([baseline, baseline + disruption.control(arm), nll.sel(condition="massive").values])
@@ -96,7 +102,7 @@ def perplexity(disruption: Disruption) -> Figure:
             yerr=[middle - low, high - middle],
             capsize=4,
             color=COLOURS[arm],
-            label=LABELS[arm],
+            label=disruption.label(arm),
         )
         axes.bar_label(bars, labels=[f"{p:.4g}" for p in middle], padding=3, fontsize=8)
     axes.set_yscale("log")
@@ -114,13 +120,13 @@ def damage_by_kind(disruption: Disruption) -> Figure:
     A text that loses nothing cannot be shown on a log scale; it is drawn at the bottom.
     """
     figure, axes = canvas()
-    for offset, arm in zip((-0.16, 0.16), ARMS, strict=True):
+    for offset, arm in _beside(disruption.arms, 0.16):
         kinds = disruption.percent_by_kind(arm)
         for place, percent in enumerate(kinds.values()):
             across = place + offset + np.linspace(-0.1, 0.1, len(percent))
             axes.plot(across, np.maximum(percent, LEAST_PERCENT), ".", color=COLOURS[arm], alpha=0.6)
             axes.hlines(max(percent.mean(), LEAST_PERCENT), place + offset - 0.14, place + offset + 0.14, COLOURS[arm])
-        axes.plot([], [], ".", color=COLOURS[arm], label=LABELS[arm])
+        axes.plot([], [], ".", color=COLOURS[arm], label=disruption.label(arm))
     axes.set_yscale("log")
     axes.set_xticks(range(len(kinds)), kinds)
     axes.set_ylabel("increase of perplexity, % (log scale)")

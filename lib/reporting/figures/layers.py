@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from lib.definitions import ARMS, Name
 from lib.effects import MassiveValues
-from lib.reporting.figures.figures import COLOURS, LABELS, MANY_LAYERS, canvas, layer_axis, legend
+from lib.reporting.figures.figures import COLOURS, MANY_LAYERS, canvas, layer_axis, legend
 
 MARKED_LAYER = 1
 """The layer the study singles out."""
@@ -27,23 +27,25 @@ def _per_layer(values: MassiveValues, name: Name) -> Figure:
 
     Raises ValueError where no channel is massive in either arm: two lines at 0 show nothing.
     """
-    if not any(values.totals(arm, name).any() for arm in ARMS):
-        raise ValueError(f"no {name} channel is massive in either arm")
+    arms = [arm for arm in ARMS if arm in values.arms]
+    if not any(values.totals(arm, name).any() for arm in arms):
+        raise ValueError(f"no {name} channel is massive in {'either' if len(arms) > 1 else 'the'} arm")
     figure, axes = canvas()
     uneven, apart = values.uneven, bool(values.other_layers())
-    lines = {arm: (values.layer_rates if uneven else values.counts)(arm, name).mean(0) for arm in ARMS}
+    lines = {arm: (values.layer_rates if uneven else values.counts)(arm, name).mean(0) for arm in arms}
     for arm, line in lines.items():
         places = (np.arange(len(line)) + 0.5) / len(line) if apart else np.arange(len(line))
-        label = LABELS[arm] + (_counted(values, arm, name) if uneven else "")
+        label = values.label(arm) + (_counted(values, arm, name) if uneven else "")
         axes.plot(places, line, marker="o", markersize=3, color=COLOURS[arm], label=label)
     if apart:
         axes.set_xlabel("depth: the middle of a layer, from the first (0) to the last (1)")
     else:
-        rope, drope = lines.values()
-        for where, arm in ((rope >= drope, "rope"), (rope <= drope, "drope")):
-            axes.fill_between(places, rope, drope, where=where, interpolate=True, color=COLOURS[arm], alpha=0.2)
+        if len(lines) > 1:
+            rope, drope = lines.values()
+            for where, arm in ((rope >= drope, "rope"), (rope <= drope, "drope")):
+                axes.fill_between(places, rope, drope, where=where, interpolate=True, color=COLOURS[arm], alpha=0.2)
         layer_axis(axes, len(places))
-    channels = {values.channels(name, arm) for arm in ARMS}
+    channels = {values.channels(name, arm) for arm in arms}
     if uneven and len(channels) == 1:
         _second_axis(axes, channels.pop() / 100, "channels")
     axes.set_ylabel(f"massive {name}, % of a layer's channels" if uneven else f"massive {name} channels")
@@ -80,7 +82,7 @@ def change_per_layer(values: MassiveValues) -> Figure:
         axes.annotate("layer 1", tip, xytext=(12, 10), textcoords="offset points", arrowprops={"arrowstyle": "->"})
     axes.margins(y=0.15)
     layer_axis(axes, len(layers))
-    axes.set_ylabel("DroPE minus RoPE, massive query values")
+    axes.set_ylabel(f"{values.label('drope')} minus RoPE, massive query values")
     axes.set_title("Change of Query per layer")
     if values.uneven:
         channels = values.channels("query")

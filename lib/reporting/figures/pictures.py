@@ -15,7 +15,8 @@ class Picture(NamedTuple):
     """One figure: claims know it by its `name`, and the page shows it under the heading `group`.
 
     `needs` is the fixture whose data `drawing` takes, `also` are fixtures whose data it takes as well where they are
-    read. `words` stand for the figure where it cannot be seen; they may depend on the data.
+    read. `words` stand for the figure where it cannot be seen; they may depend on the data. One that `compares` the
+    main arms is left out of a run of one arm.
     """
 
     name: str
@@ -24,19 +25,24 @@ class Picture(NamedTuple):
     drawing: Callable[..., Figure]
     words: str | Callable[..., str]
     also: tuple[str, ...] = ()
+    compares: bool = False
 
 
 def _layers(values) -> str:
-    return "arms of different depth side by side" if values.other_layers() else "difference between arms shaded"
+    if len(values.arms) < 2:
+        return ""
+    return ", arms of different depth side by side" if values.other_layers() else ", difference between arms shaded"
 
 
 def _within(disruption) -> str:
     return " (the arms have different tokenizers: heights compare within an arm)" if disruption.other_tokens else ""
 
 
-def _of_query_and_key(group: str, name: str, drawing: Callable[..., Figure], words: str) -> list[Picture]:
+def _of_query_and_key(
+    group: str, name: str, drawing: Callable[..., Figure], words: str, *, compares: bool = False
+) -> list[Picture]:
     return [
-        Picture(f"{name}_{t}", group, "massive_values", partial(drawing, name=t), words.format(t))
+        Picture(f"{name}_{t}", group, "massive_values", partial(drawing, name=t), words.format(t), compares=compares)
         for t in ("query", "key")
     ]
 
@@ -44,23 +50,24 @@ def _of_query_and_key(group: str, name: str, drawing: Callable[..., Figure], wor
 WITH = ("with_dropped", "with_continued")
 PICTURES = [
     Picture("counts", "Counts", "massive_values", figures.counts,
-            "Massive query, key and value channels in both arms, with error bars"),
+            "Massive query, key and value channels in each arm, with error bars"),
     Picture("query_per_layer", "Layers", "massive_values", layers.query_per_layer,
-            lambda values: f"Massive query channels in every layer, {_layers(values)}"),
+            lambda values: f"Massive query channels in every layer{_layers(values)}"),
     Picture("value_per_layer", "Layers", "massive_values", layers.value_per_layer,
-            lambda values: f"Massive value channels in every layer, {_layers(values)}"),
+            lambda values: f"Massive value channels in every layer{_layers(values)}"),
     Picture("change_per_layer", "Layers", "massive_values", layers.change_per_layer,
-            "Change of massive query channels in every layer, layer 1 marked"),
+            "Change of massive query channels in every layer, layer 1 marked", compares=True),
     *_of_query_and_key("Layers", "overlap", series.overlap_per_layer,
-            "Share of the massive {} channels of RoPE that are kept under DroPE, and Jaccard index, per layer"),
+            "Share of the massive {} channels of RoPE that are kept in the other arm, and Jaccard index, per layer",
+            compares=True),
     Picture("slow_share", "Frequency and weights", "massive_values", figures.slow_share,
             "Massive query and key channels of the RoPE arm by rotary pair, fast to slow, slow half shaded"),
     Picture("rank_agreement", "Frequency and weights", "massive_values", figures.rank_agreement,
             "Rank correlation of row norms and measured norms in every layer of the RoPE arm"),
     *_of_query_and_key("Frequency and weights", "lorenz", series.lorenz_curves,
-            "Lorenz curves of {} norms in both arms"),
+            "Lorenz curves of {} norms in each arm"),
     Picture("perplexity", "Damage", "disruption", figures.perplexity,
-            lambda losses: "Perplexity undisturbed, under the control and with massive channels replaced, in both arms"
+            lambda losses: "Perplexity undisturbed, under the control and with massive channels replaced, in each arm"
             f"{_within(losses)}"),
     Picture("damage_by_kind", "Damage", "disruption", figures.damage_by_kind,
             lambda losses: "Increase of perplexity with the massive channels zeroed, text by text, for every kind of "
@@ -115,6 +122,8 @@ def _drawn(read: Mapping) -> Iterator[tuple[str, Figure | str, str]]:
     for picture in PICTURES:
         if picture.needs in read:
             data = read[picture.needs]
+            if picture.compares and len(data.arms) < 2:
+                continue
             words = picture.words if isinstance(picture.words, str) else picture.words(data)
             try:
                 yield picture.name, picture.drawing(data, *(read.get(name) for name in picture.also)), words

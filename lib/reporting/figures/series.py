@@ -4,12 +4,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.definitions import ARMS, RESCALED, Name
+from lib.definitions import ARMS, RESCALED, Name, label
 from lib.effects import MassiveValues, Trajectory, lorenz
 from lib.records import tokenizers
 from lib.reporting.figures.figures import (
     COLOURS,
-    LABELS,
     MANY_LAYERS,
     TENSORS,
     apart,
@@ -130,7 +129,7 @@ def rescaled(values: MassiveValues) -> Figure:
         bars = axes.bar(places, totals.mean(1), 0.38, yerr=spread, capsize=3, color=TENSORS[name], label=name)
         axes.bar_label(bars, labels=[f"{mean:.4g}" for mean in totals.mean(1)], padding=3, fontsize=8)
     losses = [values.records[arm]["nll"].values.mean() for arm in arms]
-    names = [f"{LABELS.get(arm, arm)}\nloss {loss:.3g}" for arm, loss in zip(arms, losses, strict=True)]
+    names = [f"{label(arm)}\nloss {loss:.3g}" for arm, loss in zip(arms, losses, strict=True)]
     axes.set_xticks(range(len(arms)), names)
     axes.margins(y=0.15)
     axes.set_ylabel("massive values per text")
@@ -143,11 +142,11 @@ def lorenz_curves(values: MassiveValues, name: Name) -> Figure:
     """Lorenz curves of the norms of one tensor in both arms: mean over layers and texts."""
     figure, axes = canvas()
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-    for arm in ARMS:
+    for arm in (arm for arm in ARMS if arm in values.arms):
         curve = lorenz(values.norms(arm, name)).mean((0, 1))
-        label = f"{LABELS[arm]}, Gini {values.gini(arm, name).mean():.3f}"
+        named = f"{values.label(arm)}, Gini {values.gini(arm, name).mean():.3f}"
         points = np.unique(np.linspace(0, len(curve) - 1, 400).astype(int))  # enough for the eye
-        axes.plot(points / (len(curve) - 1), curve[points], color=COLOURS[arm], label=label)
+        axes.plot(points / (len(curve) - 1), curve[points], color=COLOURS[arm], label=named)
     axes.set_title(f"How evenly {name} norms are spread (Lorenz curves)")
     axes.set_xlabel("share of channels, smallest first")
     axes.set_ylabel("share of the sum of norms")
@@ -165,17 +164,18 @@ def overlap_per_layer(values: MassiveValues, name: Name) -> Figure:
         raise ValueError(f"no {name} channel is massive in either arm")
     figure, axes = canvas()
     layers = np.arange(len(kept))
-    both = {"kept under DroPE": (kept, -0.2, COLOURS["rope"]), "Jaccard index": (jaccard, 0.2, "#8899aa")}
-    for label, (shares, offset, colour) in both.items():
+    treatment = values.label("drope")
+    both = {f"kept under {treatment}": (kept, -0.2, COLOURS["rope"]), "Jaccard index": (jaccard, 0.2, "#8899aa")}
+    for named, (shares, offset, colour) in both.items():
         if len(layers) <= MANY_LAYERS:
-            axes.bar(layers + offset, np.nan_to_num(shares), 0.38, color=colour, label=label)
+            axes.bar(layers + offset, np.nan_to_num(shares), 0.38, color=colour, label=named)
         else:  # bars would be hairs
             edges = np.arange(len(layers) + 1) - 0.5
-            axes.stairs(np.nan_to_num(shares), edges, color=colour, linewidth=1.6, label=label)
+            axes.stairs(np.nan_to_num(shares), edges, color=colour, linewidth=1.6, label=named)
     for layer in layers[np.isnan(jaccard)] if len(layers) <= MANY_LAYERS else ():
         axes.text(layer, 0.01, "none", ha="center", va="bottom", fontsize=7, color="#666666")
     axes.set_ylim(0, 1)
-    axes.set_title(f"Massive {name} channels of RoPE under DroPE")
+    axes.set_title(f"Massive {name} channels of RoPE under {treatment}")
     layer_axis(axes, len(layers))
     legend(figure)
     return figure

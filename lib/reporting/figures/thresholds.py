@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.definitions import Scope
-from lib.reporting.figures.figures import LABELS, TENSORS, clean
+from lib.reporting.figures.figures import TENSORS, clean
 
 PANEL, STRIP, BAR = 1.9, 0.33, 0.5
 """Height of a panel and of a strip in inches, and of the bar in its strip."""
@@ -41,10 +41,14 @@ def draw(curve: dict, *, threshold: float, scope: Scope) -> Figure:
         panel.set_title(f"Mean over {WHOLE[name]}{own}", fontsize=10)
         for axes in (panel, strips):
             axes.axvline(threshold, color="#222222", linestyle="-" if name == scope else ":", linewidth=1, zorder=2)
-    edges = _edges(thresholds)
+    labels, edges = curve["labels"], _edges(thresholds)
     rows[-1].set_xlim(edges[0], edges[-1])
     rows[-1].set_xlabel("threshold, x the mean norm (above a strip: first threshold of the new verdict)", fontsize=9)
-    styles = [Line2D([], [], color="#222222", linestyle=stroke, label=LABELS[arm]) for arm, stroke in STROKES.items()]
+    styles = [
+        Line2D([], [], color="#222222", linestyle=stroke, label=labels[arm])
+        for arm, stroke in STROKES.items()
+        if arm in labels
+    ]
     lines = [Line2D([], [], color=colour, label=name.capitalize()) for name, colour in TENSORS.items()]
     figure.legend(handles=[*lines, *styles], loc="outside upper center", ncols=5, fontsize=9, frameon=False)
     patches = [Patch(color=colour, label=f"{verdict[0].upper()} {verdict}") for verdict, colour in VERDICTS.items()]

@@ -42,8 +42,14 @@ def table(document: dict) -> str:
     """Every claim that ran, family by family; a claim's rows are one tbody, so that they move together."""
     shown = [entry for entry in document["claims"] if not entry["label"]]
     ran = {entry["claim"] for entry in document["claims"]}
-    missing = [claim for claim in document["registered"] if claim not in ran]
+    absent = [claim for claim in document["registered"] if claim in document["not_asked"]]
+    missing = [claim for claim in document["registered"] if claim not in ran and claim not in absent]
     note = f'<p class="missing">Not run: {escape(", ".join(missing))}.</p>' if missing else ""
+    if absent:  # by number: their names are those of an arm that is not there
+        more = "1 more claim compares" if len(absent) == 1 else f"{len(absent)} more claims compare"
+        note += (
+            f'<p class="missing">Not asked: {more} the model with one that was trained from it, and none was given.</p>'
+        )
     head = "".join(
         f'<th scope="col" data-sort="{key}"><button type="button">{name}</button></th>' for name, key in COLUMNS.items()
     )

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping
 from html import escape
 
-from lib.definitions import LABELS
+from lib.definitions import label
 from lib.reporting import figures
 
 
@@ -38,11 +38,11 @@ def _left_out(reasons: Mapping[str, str]) -> str:
     return f"<details><summary>Not drawn: {escape(names)}</summary><ul>{items}</ul></details>"
 
 
-def heat_maps(found: dict | None) -> str:
-    """Norms of all channels of one layer, both arms side by side; a script moves the layer."""
+def heat_maps(found: dict | None, labels: Mapping[str, str] | None = None) -> str:
+    """Norms of all channels of one layer, arms side by side; a script moves the layer. `labels` name the arms."""
     if not found:
         return ""
-    scale = found["scale"]
+    scale, labels = found["scale"], labels or {}
     tensors = {name: entry for name, entry in found.items() if name != "scale"}
     layers = {arm: figures.shape_of(entry, arm)["layers"] for entry in tensors.values() for arm in entry["arms"]}
     apart = len(set(layers.values())) > 1
@@ -52,11 +52,13 @@ def heat_maps(found: dict | None) -> str:
         > 1
     )
     sliders = layers.items() if apart else [("", next(iter(layers.values())))]
-    choice = " ".join(_choice(arm, number, start) for arm, number in sliders)
-    maps = "".join(
-        f'<div class="pair">{"".join(_map(name, entry, arm, scale, start, uneven) for arm in entry["arms"])}</div>'
+    choice = " ".join(_choice(arm, labels.get(arm, label(arm)), number, start) for arm, number in sliders)
+    named = {arm: labels.get(arm, label(arm)) for entry in tensors.values() for arm in entry["arms"]}
+    beside = (
+        "".join(_map(name, entry, arm, text, scale, start, uneven) for arm, text in named.items())
         for name, entry in tensors.items()
     )
+    maps = "".join(f'<div class="pair">{pictures}</div>' for pictures in beside)
     bar = (
         f'<p class="legend">{scale["low"]:g} x <img alt="Colours from {scale["low"]:g} to {scale["high"]:g} times the '
         f'mean" src="{encoded(figures.legend(scale), "image/png")}"> {scale["high"]:g} x the mean norm; warm colours '
@@ -66,18 +68,18 @@ def heat_maps(found: dict | None) -> str:
     return f'<h2>Norms of all channels</h2><div class="heat" style="--layer:{start}">{choice}{bar}{maps}</div>'
 
 
-def _choice(arm: str, layers: int, start: int) -> str:
+def _choice(arm: str, named: str, layers: int, start: int) -> str:
     """What chooses the layer that is shown, of all arms or of one that has layers of its own."""
     name, of = f"layer-{arm}" if arm else "layer", f' data-arm="{escape(arm)}"' if arm else ""
-    label = f"Layer of {LABELS.get(arm, arm)}" if arm else "Layer"
+    label = f"Layer of {named}" if arm else "Layer"
     return (
         f'<label class="scripted" hidden>{escape(label)} <input type="range" id="{escape(name)}"{of} min="0" '
         f'max="{layers - 1}" value="{start}"> <output>{start}</output></label>'
     )
 
 
-def _map(name: str, entry: dict, arm: str, scale: dict, start: int, uneven: bool) -> str:
-    label = f"{name.capitalize()} norms under {LABELS.get(arm, arm)}"
+def _map(name: str, entry: dict, arm: str, named: str, scale: dict, start: int, uneven: bool) -> str:
+    label = f"{name.capitalize()} norms under {named}"
     shape, massive = figures.shape_of(entry, arm), figures.levels(entry, arm) >= scale["first_massive"]
     sizes = f"--layers:{shape['layers']};--heads:{shape['heads']};--dim:{shape['dim']}"
     picture = encoded(figures.sprite(entry, arm, scale), "image/png")

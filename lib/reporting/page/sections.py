@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
-from lib.definitions import DEFAULT, PROTOCOLS, marked
+from lib.definitions import DEFAULT, PROTOCOLS, label, marked
 from lib.reporting.page import audit, claims, figures
 from lib.reporting.page.forest import key
 
@@ -27,7 +27,13 @@ MAIN = ("rope", "drope", "continued")
 ALWAYS = ("pretrained", "identity", MOVED, ROTATION)
 """What is shown for every arm even if it is the same."""
 VERDICTS = ("supported", "refuted", "inconclusive")
-OTHERWISE = {"not decidable": "not decidable", "error": "broken", "skipped": "skipped", "not run": "not run"}
+OTHERWISE = {
+    "not decidable": "not decidable",
+    "error": "broken",
+    "skipped": "skipped",
+    "not asked": "not asked",
+    "not run": "not run",
+}
 """What else becomes of a claim, as a sentence says it."""
 DIGITS = 8
 """Digits of a hash that are shown."""
@@ -50,7 +56,7 @@ def build(document: dict, pictures: Pictures) -> list[str]:
         claims.table(document),
         claims.series(document),
         figures.gallery(pictures),
-        figures.heat_maps(document.get("heat_maps")),
+        figures.heat_maps(document.get("heat_maps"), _labels(document["settings"])),
         _provenance(document["arms"]),
         _texts(document["settings"]),
         _script(),
@@ -134,6 +140,12 @@ def _regression(regression: dict) -> str:
         if found
     )
     return f'{head}<div class="stopped">{lists}</div>'
+
+
+def _labels(settings: dict) -> dict[str, str]:
+    """The names of the arms for readers."""
+    changed = {arm: re.search(r",rope=([^,]+)", args) for arm, args in settings["arms"].items()}
+    return {arm: label(arm, found and found[1]) for arm, found in changed.items()}
 
 
 def _pair(settings: dict) -> str:

@@ -19,7 +19,10 @@ def document():
     settings = {"pair": "p", "description": "", "note": "", "arms": {"rope": "a"}, "steps": {}, "device": "cpu"}
     settings |= {"max_tokens": 8, "threshold": 5.0, "scope": "layer", "site": "projection", "controls": 2, "seed": 0}
     settings |= {"limit": None, "texts": {"source": "mine", "count": [], "score": []}}
-    summary = dict.fromkeys(("supported", "refuted", "inconclusive", "not decidable", "error", "skipped", "not run"), 0)
+    summary = dict.fromkeys(
+        ("supported", "refuted", "inconclusive", "not decidable", "error", "skipped", "not asked"), 0
+    )
+    summary["not run"] = 0
     claim = {"id": "Q1", "claim": "Q1", "label": None, "family": "counts", "alpha": 0.01, "verdict": "supported"}
     claim |= dict.fromkeys(("statement", "how", "source", "published", "known", "reason", "refutation"), "")
     claim |= {"by_how_much": "", "figure": "", "texts": "count", "published_estimate": None, "half_widths": 2.0}
@@ -30,6 +33,7 @@ def document():
         "finished": "2026-01-31T12:00:00+00:00",
         "stopped": "",
         "faults": {},
+        "not_asked": {},
         "settings": settings,
         "summary": {"registered": 1, **summary},
         "registered": ["Q1"],
@@ -73,15 +77,22 @@ def test_what_is_written_is_read_again(document, tmp_path):
 )
 def test_a_document_that_does_not_fit_the_schema_is_neither_written_nor_read(document, tmp_path, path, value, where):
     broken, file = changed(document, *path, value=value), tmp_path / "r.json"
-    with pytest.raises(ValueError, match=f"is no report of schema 2: at {where}"):
+    with pytest.raises(ValueError, match=f"is no report of schema {documents.SCHEMA}: at {where}"):
         documents.write(file, broken)
     assert list(tmp_path.iterdir()) == []
     file.write_text(json.dumps(broken))
-    with pytest.raises(ValueError, match=f"is no report of schema 2: at {where}"):
+    with pytest.raises(ValueError, match=f"is no report of schema {documents.SCHEMA}: at {where}"):
         documents.read(file)
 
 
-@pytest.mark.parametrize(("schema", "words"), [(1, "an older one than 2"), (3, "a newer one than 2")])
+def test_a_document_of_version_2_is_read_as_one_in_which_every_claim_was_asked(document, tmp_path):
+    old = {name: value for name, value in document.items() if name != "not_asked"} | {"schema": 2}
+    old["summary"] = {name: number for name, number in old["summary"].items() if name != "not asked"}
+    (tmp_path / "r.json").write_text(json.dumps(old))
+    assert documents.read(tmp_path / "r.json") == document
+
+
+@pytest.mark.parametrize(("schema", "words"), [(1, "an older one than 3"), (4, "a newer one than 3")])
 def test_another_version_is_refused(document, tmp_path, schema, words):
     (tmp_path / "r.json").write_text(json.dumps(document | {"schema": schema}))
     with pytest.raises(ValueError, match=f"has schema {schema}, {words}: make it again with this version"):

@@ -79,6 +79,7 @@ def document(*entries, **settings):
     return {
         "stopped": EVIL,
         "faults": {EVIL: EVIL},
+        "not_asked": {},
         "settings": plain,
         "summary": {"registered": len(built_in()), **counted(list(built_in()), results)},
         "registered": list(built_in()),
