@@ -9,6 +9,7 @@ from pathlib import Path
 from lib.compare.compatible import other_settings
 from lib.compare.drift import interval
 from lib.compare.page import page
+from lib.compare.table import table
 from lib.definitions import ABSENT
 from lib.reporting import documents
 
@@ -21,10 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.compare", description="Put several runs on one page.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.json", help="report.json or baseline of a run")
     parser.add_argument("--out", type=Path, default=Path("compare.html"), help="the page (default: compare.html)")
+    parser.add_argument("--table", type=Path, metavar="FILE.md", help="also write claims by runs as Markdown")
     given = parser.parse_args(arguments)
     try:
         runs = read(given.files)
         write(given.out, page(runs, warnings(runs), differing(runs)))
+        if given.table:
+            write(given.table, table(runs))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -42,6 +42,7 @@ class Run:
     published_estimate: Callable[[dict], float | None] = lambda entry: None
     counterexample: Callable[[dict], dict | None] = lambda entry: None
     judged_at: Callable[[MassiveValues], dict[str, dict]] = lambda values: {}
+    command: str = ""
     stopped: str = ""
     not_asked: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +69,7 @@ def assemble(run: Run) -> dict:
         "schema": SCHEMA,
         "kind": "published" if run.settings.published else "measured",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": run.command,
         "stopped": run.stopped,
         "settings": {**settings, "note": " ".join(filter(None, [settings["note"], *notes]))},
         "summary": {"registered": len(run.claims), **counted(run.claims, run.results, run.not_asked)},

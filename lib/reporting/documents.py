@@ -63,7 +63,7 @@ def _of_today(document: dict) -> dict:
     """A document of an older version with the fields of this one. Before version 3 every claim was asked."""
     if document["schema"] < 3:
         summary = document["summary"] if isinstance(document.get("summary"), dict) else {}
-        document = {**document, "schema": 3, "not_asked": {}, "summary": {**summary, "not asked": 0}}
+        document = {**document, "schema": 3, "command": "", "not_asked": {}, "summary": {**summary, "not asked": 0}}
     return document
 
 

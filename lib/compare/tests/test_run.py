@@ -52,6 +52,7 @@ def document(*claims, arms=None, settings=None, **changes):
         "schema": documents.SCHEMA,
         "kind": "measured",
         "finished": "2026-01-31T12:00:00+00:00",
+        "command": "",
         "stopped": "",
         "faults": {},
         "not_asked": {},

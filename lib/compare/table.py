@@ -1,0 +1,39 @@
+"""Claims by runs as a Markdown table: the verdict of each run, with its estimate and interval."""
+
+from collections.abc import Mapping
+
+from lib.compare.drift import interval
+from lib.definitions import ABSENT
+
+Runs = Mapping[str, dict]
+
+
+def table(runs: Runs) -> str:
+    """One row for each claim that any of the runs was asked, one column for each run."""
+    entries = {name: {entry["id"]: entry for entry in document["claims"]} for name, document in runs.items()}
+    claims = dict.fromkeys(i for found in entries.values() for i, entry in found.items() if entry["label"] is None)
+    head = ["", "claim", "published", "needed", *runs]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for claim in claims:
+        asked = [found[claim] for found in entries.values() if claim in found]
+        rule = next((e["judgement"]["rule"] for e in asked if e["judgement"] and e["judgement"]["rule"]), "")
+        cells = [_cell(found.get(claim), claim, runs[name]) for name, found in entries.items()]
+        row = [claim, asked[0]["statement"], asked[0]["published"], rule, *cells]
+        lines.append(f"| {' | '.join(_escaped(cell) for cell in row)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(entry: dict | None, claim: str, document: dict) -> str:
+    """`**refuted** 11 [5.8, 16] % per text`, or why there is no estimate."""
+    if entry is None:
+        return "not asked" if claim in document["not_asked"] else "not run"
+    judged, verdict = entry["judgement"], entry["verdict"]
+    bold = verdict if verdict in ABSENT else f"**{verdict}**"
+    if judged is None or judged["estimate"] is None:
+        reason = judged["reason"] if judged else entry["reason"]
+        return f"{bold}: {reason}" if reason else bold
+    return f"{bold} {interval(judged, 3)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
