@@ -64,14 +64,14 @@ def _in_turn(by_kind: Mapping[str, list[tuple[int, Text]]], asked: int) -> list[
 def _note(texts: tuple[Text, ...], source: Source, tokens: int, read: int, left_out: Counter) -> str:
     """What was taken of the rows that were read. Raises ValueError if that leaves a role without a text."""
     need = f"{source.characters} characters" if source.characters else f"{tokens} words"
-    of = f"of the first {read} rows of {source}, {left_out['too short']} have fewer than {need}"
-    again = f" and {left_out['repeated']} repeat an earlier one" if left_out["repeated"] else ""
+    of = f"of the first {read} rows of {source}, {left_out['too short']} with fewer than {need}"
+    again = f" and {left_out['repeated']} with the text of an earlier one" if left_out["repeated"] else ""
+    of += f"{again} are left out"
     numbers = {role: sum(text.role == role for text in texts) for role in ROLES}
     for role, number in numbers.items():
         if not number:
-            raise ValueError(f"{of}{again}, so no text has the role {role!r}: lower --max-tokens or give more rows")
-    taken = f"{numbers['count']} texts count and {numbers['score']} are scored"
-    return f"The texts are rows: {of}{again} and were left out; {taken}."
+            raise ValueError(f"{of}, so no text has the role {role!r}: lower --max-tokens or give more rows")
+    return f"The texts are rows: {of}, {numbers['count']} are taken to count and {numbers['score']} to score."
 
 
 def _field(row: Mapping, name: str, source: Source, number: int) -> str:
