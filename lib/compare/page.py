@@ -22,7 +22,7 @@ h1 { font-size: 22px; margin: 12px 0 4px; }
 """
 """Added to the style of the reports."""
 SETTINGS = ("pair", *(option.name for option in COMPARED), "seed", "limit", "device")
-ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
+ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation", "threads")
 
 
 def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str:
