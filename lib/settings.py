@@ -11,6 +11,7 @@ from typing import Literal
 
 from lib.checkpoints import ModelArguments
 from lib.definitions import DEFAULT, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold
+from lib.texts import Selection, Source, parse, select
 
 PREFIX = "CLAIMS_"
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
@@ -19,7 +20,7 @@ LOSSES, EXPERIMENT_2 = ("disruption", "bands"), ("disruption",)
 EVERY = ("norms", *LOSSES)
 """Experiments whose records a setting belongs to."""
 
-Group = Literal["arms", "measuring", "records", "choosing", "comparing", "output"]
+Group = Literal["arms", "measuring", "running", "records", "choosing", "comparing", "output"]
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("--device", "cpu, cuda or cuda:N", "measuring", "DEVICE", shown="the pair's, else a GPU where there is one"),
     Option(
         "--texts",
-        "texts to measure, FILE.jsonl with text, kind and role (count or score) on each line",
+        "texts to measure: FILE.jsonl with text, kind and role (count or score) on each line, FILE.parquet, or "
+        "hf:DATASET[:CONFIG],split=..,text=FIELD,kind=FIELD",
         "measuring",
-        "FILE.jsonl",
+        "TEXTS",
+        lambda text, flag: parse(text),
         shown="the pair's, else the product's",
     ),
     Option(
@@ -188,6 +191,14 @@ OPTIONS: tuple[Option, ...] = (
         compared=True,
     ),
     Option("--limit", "smoke run: only N texts of each kind; nothing can be supported", "measuring", "N", whole(1)),
+    Option(
+        "--threads",
+        "threads of torch on the CPU",
+        "running",
+        "N",
+        whole(1),
+        shown="one for each physical core, or OMP_NUM_THREADS; one in each process of -n",
+    ),
     Option("--records", "folder of the records", "records", "DIR", default="records"),
     Option("--replay", "judge stored records, never load a model", "records", read=truth, default=False, switch=True),
     Option("--published", "judge published figures, measure nothing: a name, or FILE.toml", "choosing", "NAME"),
@@ -242,9 +253,10 @@ class Settings:
     faults: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     own: bool = False
-    texts: Path | None = None
+    texts: Source | None = None
     limit: int | None = None
     replay: bool = False
+    threads: int | None = None
     min_decided: int = 0
     published: bool = False
     seed: int = SEED
@@ -276,6 +288,10 @@ class Settings:
         """The settings that a record of an experiment must have been made with."""
         chosen = {option.name: getattr(self, option.name) for option in OPTIONS if experiment in option.key}
         return {**chosen, "seed": self.seed} if experiment in EXPERIMENT_2 else chosen
+
+    def selected(self) -> Selection:
+        """The texts of the run. Raises ValueError, one sentence, if they cannot be read."""
+        return select(self.texts, self.max_tokens, each=self.limit, keep=self.records)
 
     def shown(self) -> dict[str, object]:
         """The settings that a run's document and its page show."""

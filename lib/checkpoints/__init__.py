@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "arguments": ["ModelArguments", "parse", "scaling"],
         "provenance": ["different_size", "first_sentence", "identity", "read_config", "sizes", "versions"],
+        "tokenizers": ["has_tokenizer", "tokenizer_identity"],
         "series": ["Checkpoint", "Series", "finished", "read", "step_of", "trained_steps", "unfinished"],
     },
 )

@@ -26,6 +26,10 @@ class ModelArguments:
     trust_remote_code: bool = False
     rope: str | None = None
     """`off` takes the rotation out of a rotary model, `yarn:4` and the like rescale it, without any training."""
+    tokenizer: str | None = None
+    """Folder or id that the tokenizer is taken from; None means the model's own."""
+    add_bos_token: bool | None = None
+    """Does the tokenizer prepend BOS, one and only one? None leaves it as it is."""
 
     def __post_init__(self):
         if not self.pretrained:
@@ -91,7 +95,7 @@ def parse(args: str | Mapping) -> ModelArguments:
             raise ValueError(f"unknown model argument {key!r}: did you mean {nearest!r}?")
         if name in given:
             raise ValueError(f"model argument {name!r} is given twice")
-        given[name] = _boolean(name, value) if known[name] is bool else _text(name, value)
+        given[name] = _boolean(name, value) if known[name] in (bool, bool | None) else _text(name, value)
     if "pretrained" not in given:
         raise ValueError("model arguments need pretrained=ID_OR_FOLDER")
     return ModelArguments(**given)
@@ -118,7 +122,9 @@ def _text(name: str, value) -> str | None:
     return text
 
 
-def _boolean(name: str, value) -> bool:
+def _boolean(name: str, value) -> bool | None:
+    if value is None:
+        return None
     text = str(value).strip().lower()
     if text not in _TRUE + _FALSE:
         raise ValueError(f"model argument {name!r} must be True or False, not {value!r}")

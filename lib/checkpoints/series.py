@@ -14,10 +14,10 @@ from safetensors import SafetensorError, safe_open
 
 from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments, parse
+from lib.checkpoints.tokenizers import has_tokenizer
 
 STATE = "trainer_state.json"
 """The file that transformers' Trainer writes last: if it is complete, so is the checkpoint."""
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,8 @@ def _examined(args: ModelArguments, shape: dict | None, marked: bool) -> Checkpo
     fault = unfinished(folder)
     if not fault and marked and not (folder / STATE).is_file():
         fault = f"{folder} was not written to its end: it has no {STATE}, and others of the series have"
-    if not fault and not any((folder / name).is_file() for name in TOKENIZERS):
-        fault = f"{folder} has no tokenizer: save the RoPE arm's beside the weights"
+    if not fault and not args.tokenizer and not has_tokenizer(folder):
+        fault = f"{folder} has no tokenizer: save the RoPE arm's beside the weights, or give tokenizer=ID_OR_FOLDER"
     if not fault and shape and (different := provenance.different_size(shape, own_shape)):
         fault = f"{folder} has another shape than the others: {different}"
     return Checkpoint(args, step, fault or doubt)

@@ -24,7 +24,7 @@ h1 { font-size: 22px; margin: 12px 0 4px; }
 SETTINGS = ("pair", *(option.name for option in COMPARED), "seed", "limit", "device")
 NOT_ASKED: dict = {"verdict": "not asked"}
 """Stands for the entry of a claim that a run has no arm for."""
-ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation")
+ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation", "threads")
 
 
 def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str:

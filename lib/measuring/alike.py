@@ -7,7 +7,7 @@ import xarray as xr
 
 from lib.checkpoints import different_size, read_config, sizes
 from lib.measuring.arms import quiet
-from lib.models import load_tokenizer, tokenize, tokenizer_signature
+from lib.models import load_tokenizer, rows_in_config, tokenize, tokenizer_signature
 from lib.records import BrokenRecord, NoRecord, Profile, profile_of
 from lib.settings import Settings
 from lib.texts import Text
@@ -65,12 +65,13 @@ class Profiles:
             _check_alike(arm, profile, rope, "the RoPE arm")
 
     def _profile(self, arm: str) -> Profile:
-        """Sizes and tokenizer of an arm. Raises ValueError if a text is too short for this tokenizer."""
+        """Sizes and tokenizer of an arm. Raises ValueError for a text that this arm cannot read."""
         args = self.settings.arms[arm]
         with quiet():
             tokenizer = load_tokenizer(args)
-        tokenize(self.texts, tokenizer, self.settings.max_tokens)
-        return Profile(sizes(read_config(args)), tokenizer_signature(tokenizer))
+        config = read_config(args)
+        tokenize(self.texts, tokenizer, self.settings.max_tokens, rows_in_config(config))
+        return Profile(sizes(config), tokenizer_signature(tokenizer))
 
     def _made_from_rope(self, arm: str) -> bool:
         """Does this arm differ from the RoPE arm in its rotation alone?"""

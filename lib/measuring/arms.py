@@ -8,14 +8,15 @@ import torch
 import transformers
 
 from lib.checkpoints import ModelArguments
+from lib.measuring.threads import use_threads
 from lib.models import Arm, fingerprint, load
 
 
 class Arms:
     """Loads arms by name and holds at most one of them at a time."""
 
-    def __init__(self, arguments: Mapping[str, ModelArguments], device: str):
-        self.arguments, self.device = arguments, device
+    def __init__(self, arguments: Mapping[str, ModelArguments], device: str, threads: int | None = None):
+        self.arguments, self.device, self.threads = arguments, device, threads
         self.held: dict[str, Arm] = {}
         self.loads: list[str] = []
         self._fingerprints: dict[str, str] = {}
@@ -24,6 +25,7 @@ class Arms:
         """The arm called `name`, loaded unless it is held; another held arm is freed first."""
         if name not in self.held:
             self.free()
+            use_threads(self.threads)
             with quiet():
                 self.held[name] = load(self.arguments[name], device=self.device)
             self.loads.append(name)

@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from lib.definitions import EDITED, NAMES, Name, Site
 from lib.measuring.scoring import in_batches, nll_per_text
-from lib.models import Arm
+from lib.models import Arm, check_ids, embedding_rows
 from lib.probing import Geometry, Tap, frequencies, geometry, position_response, survey, visiting
 from lib.texts import Text
 
@@ -38,8 +38,9 @@ def measure_norms(
     The record also holds properties of the model alone: the norms of the projections' rows, if it has projections; the
     radians per position by which each dim of query and key turns (`frequency`, see `lib.probing.rotation`); and its
     response to stretched positions (`position_change`, `position_noise`).
-    Raises ValueError for a model that has no such site.
+    Raises ValueError for a model that has no such site, and for a token that it does not know.
     """
+    check_ids(ids, texts, embedding_rows(arm.model))
     sizes = geometry(arm.model)
     ids = ids.to(arm.model.device)
     norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}

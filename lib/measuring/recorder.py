@@ -12,19 +12,29 @@ import xarray as xr
 from filelock import FileLock, Timeout
 
 from lib import records
-from lib.checkpoints import identity
+from lib.checkpoints import identity, tokenizer_identity
 from lib.definitions import EDITED, PROTOCOLS, RESCALED, ROTATING
 from lib.measuring.alike import Profiles
 from lib.measuring.arms import Arms
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.norms import measure_norms
-from lib.models import Arm, CannotChange, check_rescaling, default_dtype, tokenize, tokenizer_signature
+from lib.models import (
+    Arm,
+    CannotChange,
+    check_rescaling,
+    default_dtype,
+    embedding_rows,
+    tokenize,
+    tokenizer_facts,
+    tokenizer_signature,
+)
 from lib.records import Unusable, profile_of, sites_of
 from lib.settings import Settings
-from lib.texts import Text, chosen
+from lib.texts import Text
 
 RESPONSE = 0.01
 """A rotating arm's logits must change by at least 1 % of their standard deviation when positions are stretched."""
+BOS = {None: "as it is", True: "added", False: "left out"}
 UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
 
 
@@ -55,7 +65,7 @@ class Recorder:
     ):
         self.settings, self.arms, self.experiments, self.progress = settings, arms, experiments, progress
         self.at_sites = tuple(settings.named("norms", site) for site in sites)
-        self.texts = chosen(settings.texts, settings.limit)
+        self.texts = settings.selected().texts
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
         self.profiles = Profiles(settings, self.texts, self._on_disk, self._fault)
@@ -176,14 +186,20 @@ class Recorder:
             loaded = self.progress.loading(arm, wanted["pretrained"], lambda: self.arms.get(arm))
         of_norms = experiment.startswith("norms")
         texts = self._of_role("count" if of_norms else "score")
-        ids = tokenize(texts, loaded.tokenizer, self.settings.max_tokens)
+        rows = embedding_rows(loaded.model)
+        ids = tokenize(texts, loaded.tokenizer, self.settings.max_tokens, rows)
         with self.progress.measuring(arm, experiment, len(texts)) as advance:
             if of_norms:
                 record = measure_norms(loaded, ids, texts, site=wanted["site"], progress=advance)
             else:
                 record = self._take_losses(experiment, loaded, ids, texts, self.taken[arm, "norms"], advance)
         self.arms.verify()
-        origin = {**loaded.provenance, "tokenizer": tokenizer_signature(loaded.tokenizer)}
+        origin = {
+            **loaded.provenance,
+            "tokenizer": tokenizer_signature(loaded.tokenizer),
+            "tokenizer_facts": tokenizer_facts(loaded.tokenizer, rows),
+            "threads": torch.get_num_threads(),
+        }
         records.save(self.settings.records, wanted, origin, record)
         self._keep(arm, experiment, records.find(self.settings.records, wanted))
 
@@ -219,11 +235,19 @@ class Recorder:
             if exact:
                 raise
             weights = None
+        try:
+            tokenizer = tokenizer_identity(args.tokenizer) if args.tokenizer else "its own"
+        except ValueError:
+            if exact:
+                raise
+            tokenizer = None
         wanted = {
             "experiment": experiment,
             "pretrained": args.pretrained if exact or weights is None else None,
             "identity": weights,
             "rope": args.rope or "as it is",
+            "tokenizer": tokenizer,
+            "bos": BOS[args.add_bos_token],
             "dtype": args.dtype or (default_dtype(device) if exact else None),
             "quantization": args.quantization,
             "attn_implementation": args.attn_implementation,

@@ -17,6 +17,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "loading": ["Arm", "default_dtype", "fingerprint", "load"],
         "rescaling": ["check_rescaling"],
-        "tokens": ["load_tokenizer", "tokenize", "tokenizer_signature"],
+        "special_tokens": ["set_bos", "tokenizer_facts"],
+        "tokens": [
+            *("check_ids", "embedding_rows", "load_tokenizer", "rows_in_config", "tokenize", "tokenizer_signature"),
+        ],
     },
 )

@@ -2,22 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from lib.checkpoints import ModelArguments, first_sentence, read_config
+from lib.checkpoints import ModelArguments, first_sentence, read_config, tokenizer_identity
 from lib.models.drope import drope_config, is_drope
+from lib.models.special_tokens import set_bos
 from lib.texts import Text
 
 
-def tokenize(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: int) -> torch.Tensor:
+def tokenize(
+    texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: int, embedding: int | None = None
+) -> torch.Tensor:
     """Token ids [text, pos] of the first `tokens` tokens of every text, including the tokenizer's special tokens.
 
-    All rows have the same length, so that counts of texts are comparable and nothing is padded.
-    Raises ValueError with the name of a text that is too short.
+    All rows have the same length, so that counts of texts are comparable and nothing is padded. `embedding` is the
+    number of rows of the model's embedding.
+    Raises ValueError with the name of a text that is too short, or that holds a token without a row.
     """
     rows = []
     for text in texts:
@@ -27,7 +31,31 @@ def tokenize(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: 
                 f"the text {text.name!r} has {len(ids)} tokens, {tokens} are needed: lengthen it or lower --max-tokens"
             )
         rows.append(ids[:tokens])
-    return torch.tensor(rows)
+    ids = torch.tensor(rows)
+    if embedding is not None:
+        check_ids(ids, texts, embedding)
+    return ids
+
+
+def check_ids(ids: torch.Tensor, texts: Sequence[Text], embedding: int) -> None:
+    """Raise ValueError with the name of a text whose ids [text, pos] reach beyond the `embedding` rows of a model."""
+    for text, largest in zip(texts, ids.amax(1).tolist(), strict=True):
+        if largest >= embedding:
+            raise ValueError(
+                f"the text {text.name!r} holds the token id {largest}, and the model's embedding has {embedding} rows: "
+                "the tokenizer is not that of the model, give it by tokenizer=ID_OR_FOLDER"
+            )
+
+
+def embedding_rows(model: transformers.PreTrainedModel) -> int:
+    """The number of rows of a model's embedding, which is the number of token ids that it can read."""
+    return model.get_input_embeddings().weight.shape[0]
+
+
+def rows_in_config(config: Mapping) -> int | None:
+    """The same number as a config.json says it; None if it does not."""
+    text = config.get("text_config")
+    return {**config, **(text if isinstance(text, Mapping) else {})}.get("vocab_size")
 
 
 def tokenizer_signature(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -38,7 +66,17 @@ def tokenizer_signature(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
-    """The arm's tokenizer, without loading the weights. Raises ValueError, one sentence, if it has no usable one."""
+    """The arm's tokenizer, with or without BOS as its arguments ask, without loading the weights.
+
+    Raises ValueError, one sentence, if it has no usable one, or none that can be as the arguments ask.
+    """
+    tokenizer = _elsewhere(args) if args.tokenizer else _its_own(args)
+    if args.add_bos_token is not None:
+        set_bos(tokenizer, args.add_bos_token, args.tokenizer or args.pretrained)
+    return tokenizer
+
+
+def _its_own(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
     raw = read_config(args)
     config = drope_config(args, raw) if is_drope(raw) else None
     try:
@@ -47,5 +85,14 @@ def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase
         )
     except Exception as error:  # transformers raises nearly any exception for a broken tokenizer
         raise ValueError(
-            f"{args.pretrained} has no usable tokenizer ({first_sentence(error)}); save one beside the weights"
+            f"{args.pretrained} has no usable tokenizer ({first_sentence(error)}); save one beside the weights, or "
+            "give tokenizer=ID_OR_FOLDER"
         ) from error
+
+
+def _elsewhere(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
+    tokenizer_identity(args.tokenizer)  # it says in one sentence what is wrong with a name or with the hub
+    try:
+        return transformers.AutoTokenizer.from_pretrained(args.tokenizer, trust_remote_code=args.trust_remote_code)
+    except Exception as error:  # as above
+        raise ValueError(f"tokenizer={args.tokenizer} is not usable ({first_sentence(error)})") from error

@@ -8,7 +8,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "claims_csv": ["claims_csv"],
         "assemble": ["Run", "assemble", "decided", "settings_of"],
-        "sentences": ["differences", "measured"],
+        "notes": ["notes"],
+        "sentences": ["measured"],
         "tables": ["rule"],
     },
 )

@@ -14,9 +14,9 @@ from lib.effects import MassiveValues, curve
 from lib.published import COLUMNS
 from lib.reporting import sentences
 from lib.reporting.documents import SCHEMA
+from lib.reporting.notes import notes
 from lib.reporting.plotted import numbers
 from lib.settings import Settings
-from lib.texts import chosen
 
 LAST = (None, *COLUMNS)
 """Labels of entries that count as their claim's own; all other labels are earlier checkpoints."""
@@ -62,7 +62,7 @@ def assemble(run: Run) -> dict:
             return otherwise
 
     entries = [_complete(entry, run, attempt) for entry in _in_order(run)]
-    notes = attempt("notes", lambda: sentences.differences(run.recorded("norms")), [])
+    remarks = attempt("notes", lambda: notes(run.settings, run.recorded("norms")), [])
     settings = None if run.stopped else attempt("texts", lambda: settings_of(run.settings))
     settings = settings or settings_of(run.settings, strict=False)
     return {
@@ -71,7 +71,7 @@ def assemble(run: Run) -> dict:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": run.command,
         "stopped": run.stopped,
-        "settings": {**settings, "note": " ".join(filter(None, [settings["note"], *notes]))},
+        "settings": {**settings, "note": " ".join(filter(None, [settings["note"], *remarks]))},
         "summary": {"registered": len(run.claims), **counted(run.claims, run.results, run.not_asked)},
         "registered": list(run.claims),
         "not_asked": dict(run.not_asked),
@@ -93,7 +93,7 @@ def settings_of(settings: Settings, *, strict: bool = True) -> dict:
     else:
         source = settings.texts.name if settings.texts else "the product's own"
         try:
-            texts = chosen(settings.texts, settings.limit)
+            texts = settings.selected().texts
         except ValueError:
             if strict:
                 raise
@@ -201,5 +201,7 @@ def _origin(record: xr.Dataset) -> dict:
         "revision": origin["arguments"]["revision"],
         "position_change": float(record["position_change"]),
         "rotation": letters(record["frequency"].values),
+        "tokenizer_facts": origin.get("tokenizer_facts"),
+        "threads": origin.get("threads"),
         "versions": origin["versions"],
     }

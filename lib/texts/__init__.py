@@ -5,6 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "reading": ["Text", "bundled", "chosen", "read"],
+        "reading": ["Text", "bundled", "read"],
+        "rows": ["Selection"],
+        "selecting": ["select"],
+        "sources": ["Source", "parse"],
     },
 )

@@ -38,7 +38,8 @@ def read(path: str | Path) -> list[Text]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the texts in {path} cannot be read: {error}") from error
+        hint = "" if path.exists() else "; a dataset of the hub is written hf:NAME"
+        raise ValueError(f"the texts in {path} cannot be read: {error}{hint}") from error
     texts: list[Text] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -63,12 +64,6 @@ def bundled() -> list[Text]:
 def read_written() -> list[Text]:
     """The written texts, without the generated repetitive ones."""
     return read(BUNDLED)
-
-
-def chosen(path: str | Path | None, count: int | None = None) -> list[Text]:
-    """The texts of a file, or the bundled ones; with a `count`, only the first so many of every role and kind."""
-    texts = read(path) if path else bundled()
-    return limit(texts, count) if count else texts
 
 
 def limit(texts: Sequence[Text], count: int) -> list[Text]:

@@ -23,6 +23,8 @@ NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_./", min_size=1, max_size
         attn_implementation=st.none() | st.just("eager"),
         trust_remote_code=st.booleans(),
         rope=st.sampled_from([None, "off", "linear:4", "dynamic:1.5", "yarn:8", "ntk:1e3"]),
+        tokenizer=st.none() | NAMES,
+        add_bos_token=st.sampled_from([None, True, False]),
     )
 )
 def test_what_is_written_is_read_back(arguments):
@@ -49,6 +51,8 @@ def test_a_mapping_is_read_like_a_string():
         ("pretrained=m,load_in_4bits=True", "did you mean 'load_in_4bit'"),
         *((f"m,rope={rope}", f"'rope' must be off, or one of linear:F, .* F above 1, not '{rope}'") for rope in BAD),
         ("pretrained=m,load_in_4bit=maybe", "must be True or False"),
+        ("m,add_bos_token=perhaps", "must be True or False"),
+        ("m,tokenizer=", "is empty"),
         ("pretrained=m,dtype=int3", "must be one of float32, bfloat16, float16, auto"),
         ("pretrained=m,load_in_4bit=True,bnb_4bit_quant_type=nf5", "must be one of nf4, fp4"),
         ("pretrained=m,load_in_4bit=True,load_in_8bit=True", "exclude each other"),
@@ -73,6 +77,14 @@ def test_no_text_makes_the_parser_break(text):
 def test_a_rescaling_is_a_name_and_a_factor():
     assert scaling("yarn:4") == ("yarn", 4.0)
     assert [parse(f"m{rope}").rescaled for rope in ("", ",rope=off", ",rope=ntk:2")] == [False, False, True]
+
+
+def test_bos_is_added_left_out_or_as_the_tokenizer_has_it():
+    assert [parse(f"m{a}").add_bos_token for a in ("", ",add-bos-token=True", ",add_bos_token=0")] == [
+        None,
+        True,
+        False,
+    ]
 
 
 def test_quantization_has_a_name():

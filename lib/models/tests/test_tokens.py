@@ -1,7 +1,12 @@
 import pytest
 
-from fixtures.models.tiny import byte_tokenizer
-from lib.models.tokens import tokenize, tokenizer_signature
+from fixtures.models.tiny import as_arm, byte_tokenizer, tiny_llama
+from lib.checkpoints.arguments import ModelArguments
+from lib.measuring import measure_norms
+from lib.models.loading import load
+from lib.models.special_tokens import set_bos
+from lib.models.tokens import load_tokenizer, tokenize, tokenizer_signature
+from lib.recalibrate import texts as recalibrating
 from lib.texts.reading import Text
 
 pytestmark = pytest.mark.cpu
@@ -24,3 +29,54 @@ def test_tokenizers_that_cut_differently_have_different_signatures():
     other._tokenizer.post_processor = type(other._tokenizer.post_processor)(single="$A", special_tokens=[])
     assert tokenizer_signature(plain) == tokenizer_signature(byte_tokenizer())
     assert tokenizer_signature(plain) != tokenizer_signature(other)
+
+
+SMALL = Text("odd", "a", "count", "abc")
+
+
+def test_a_token_beyond_the_embedding_is_refused_by_the_name_of_its_text():
+    largest = int(tokenize([SMALL], byte_tokenizer(), 4).max())
+    assert tokenize([SMALL], byte_tokenizer(), 4, embedding=largest + 1).shape == (1, 4)
+    with pytest.raises(ValueError, match=f"'odd' holds the token id {largest}, .* embedding has {largest} rows"):
+        tokenize([SMALL], byte_tokenizer(), 4, embedding=largest)
+
+
+def test_a_token_beyond_the_embedding_is_refused_before_a_model_meets_it():
+    arm = as_arm(tiny_llama(vocab_size=32))
+    with pytest.raises(ValueError, match=r"holds the token id \d+, and the model's embedding has 32 rows"):
+        measure_norms(arm, tokenize([SMALL], arm.tokenizer, 4), [SMALL])
+
+
+@pytest.mark.parametrize("add", [True, False])
+def test_an_arm_reads_texts_with_or_without_bos_as_its_arguments_say(tiny_folder, add):
+    arm = load(ModelArguments(str(tiny_folder("rope")), add_bos_token=add), device="cpu")
+    assert (int(tokenize([SMALL], arm.tokenizer, 2)[0, 0]) == arm.tokenizer.bos_token_id) is add
+    assert arm.provenance["arguments"]["add_bos_token"] is add
+
+
+def test_recalibration_packs_its_texts_with_the_arms_own_tokenizer(tiny_folder, tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"text": "abcdefgh"}\n')
+    tokenizer = load_tokenizer(ModelArguments(str(tiny_folder("rope")), add_bos_token=False))
+    documents, field = recalibrating.read([str(tmp_path / "t.jsonl")])
+    (row,) = recalibrating.rows(documents, field, tokenizer, 9)
+    assert tokenizer.bos_token_id not in row["input_ids"]
+    assert row["input_ids"][-1] == tokenizer.eos_token_id
+
+
+def test_a_tokenizer_is_taken_from_elsewhere(tiny_folder, tmp_path):
+    model = tiny_folder("rope")
+    other = byte_tokenizer()
+    set_bos(other, False, "other")
+    other.save_pretrained(tmp_path / "other")
+    args = ModelArguments(str(model), tokenizer=str(tmp_path / "other"))
+    assert tokenizer_signature(load_tokenizer(args)) == tokenizer_signature(other)
+    assert tokenizer_signature(load_tokenizer(args)) != tokenizer_signature(byte_tokenizer())
+
+
+def test_a_tokenizer_elsewhere_that_is_none_gets_a_sentence(tiny_folder, tmp_path):
+    model = str(tiny_folder("rope"))
+    with pytest.raises(ValueError, match="holds no tokenizer"):
+        load_tokenizer(ModelArguments(model, tokenizer=str(tmp_path)))
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(ValueError, match=r"^tokenizer=.* is not usable"):
+        load_tokenizer(ModelArguments(model, tokenizer=str(tmp_path)))

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from lib.definitions import DEFAULT, PROTOCOLS, label, marked
+from lib.reporting.notes import tokenizer_in_short
 from lib.reporting.page import audit, claims, figures
 from lib.reporting.page.forest import key
 
@@ -198,7 +199,11 @@ def _provenance(arms: dict) -> str:
 
 def _flat(origin: dict) -> dict[str, str]:
     """What is known of an arm's weights as text, libraries among it."""
-    plain = {key: str(value) for key, value in origin.items() if key not in ("versions", "position_change", "rotation")}
+    apart = ("versions", "position_change", "rotation", "tokenizer_facts", "threads")
+    plain = {key: str(value) for key, value in origin.items() if key not in apart}
+    # records that are older than these facts have none
+    plain["tokenizer"] = tokenizer_in_short(origin.get("tokenizer_facts"))
+    plain["threads"] = str(origin.get("threads") or "not recorded")
     return {**plain, MOVED: f"{origin['position_change']:.3g}", ROTATION: origin["rotation"], **origin["versions"]}
 
 

@@ -95,7 +95,7 @@ def test_a_figure_that_cannot_be_drawn_takes_no_other_with_it(read, values):
     values.records["rope"]["query_norm"].values[:] = 0
     found = draw({"massive_values": values})
     assert found["lorenz_query"][0] == ""
-    assert found["lorenz_query"][1].startswith("Lorenz curves of query norms in both arms: not drawn, since norms that")
+    assert found["lorenz_query"][1].startswith("Lorenz curves of query norms in each arm: not drawn, since norms that")
     assert found["counts"][0].startswith("<?xml")
     assert on_page.gallery(found).count("<img ") == sum(bool(svg) for svg, _ in found.values())
 

@@ -1,0 +1,74 @@
+"""Notes on a run, to be read beside its verdicts: how arms differ, what tokenizers do, which texts were taken."""
+
+from collections.abc import Mapping
+
+import xarray as xr
+
+from lib import records
+from lib.reporting.sentences import differences
+from lib.settings import Settings
+
+
+def notes(settings: Settings, norms: Mapping[str, xr.Dataset]) -> list[str]:
+    """All of them, as sentences, from the records of norms by arm."""
+    texts = _of_texts(settings) if norms and not settings.published else ""
+    return [*differences(norms), *tokenizers(norms), *([texts] if texts else [])]
+
+
+def _of_texts(settings: Settings) -> str:
+    try:
+        return settings.selected().note
+    except ValueError:
+        return ""  # the texts are listed elsewhere in the report, and the fault is said there
+
+
+def tokenizers(norms: Mapping[str, xr.Dataset]) -> list[str]:
+    """One sentence for each tokenizer that does something else than put BOS before a text, with the arms that have it.
+
+    Earlier checkpoints of a series have the tokenizer of the last one, and are not named beside it. Records that are
+    older than these facts say nothing.
+    """
+    arms: dict[str, list[str]] = {}
+    for arm, record in norms.items():
+        origin = records.provenance_of(record) if "provenance" in record.attrs else {}
+        if oddities := _oddities(origin):
+            arms.setdefault("; it ".join(oddities), []).append(arm)
+    return [f"The tokenizer of {_named(names)} {what}." for what, names in arms.items()]
+
+
+def tokenizer_in_short(facts: Mapping | None) -> str:
+    """A tokenizer in a few words, from the facts in a document; a record that is older than these has none."""
+    if not facts:
+        return "not recorded"
+    bos = "adds BOS" if facts["adds_bos"] else "adds no BOS"
+    eos = ", adds EOS" if facts["adds_eos"] else ""
+    return f"{bos}{eos}, {facts['vocabulary']} ids for {facts['embedding']} rows"
+
+
+def _oddities(origin: Mapping) -> list[str]:
+    facts, found = origin.get("tokenizer_facts"), []
+    if not facts:
+        return []
+    if not facts["adds_bos"]:
+        found.append(_without_bos(facts["bos_token"], origin["arguments"].get("add_bos_token")))
+    if facts["adds_eos"]:
+        found.append("adds EOS after a text, which is read only in a text that ends with it after --max-tokens")
+    known, rows = facts["vocabulary"], facts["embedding"]
+    if known > rows:
+        found.append(f"has {known} token ids and the embedding {rows} rows: a text with one of the others is refused")
+    if known < rows:
+        found.append(f"has {known} token ids and the embedding {rows} rows: no text reads the others")
+    return found
+
+
+def _without_bos(token: str | None, asked: bool | None) -> str:
+    first = "so every text begins with a token of its own"
+    if token is None:
+        return f"has no BOS token, {first}"
+    how = ", as add_bos_token=False asks" if asked is False else " (add_bos_token=True adds it)"
+    return f"adds no BOS token, {first}{how}"
+
+
+def _named(arms: list[str]) -> str:
+    main = [arm for arm in arms if "@" not in arm] or arms
+    return main[0] if len(main) == 1 else f"{', '.join(main[:-1])} and {main[-1]}"
