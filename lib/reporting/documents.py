@@ -11,8 +11,10 @@ from pathlib import Path
 
 import jsonschema
 
-SCHEMA = 2
-"""Version of the documents. It goes up when a field changes its meaning or goes away; readers refuse other versions."""
+SCHEMA = 3
+"""Version of the documents. It goes up with every change of their fields; older ones are brought up to date."""
+OLDEST = 2
+"""The oldest version that can be read."""
 
 
 def write(path: Path, document: dict) -> None:
@@ -49,10 +51,19 @@ def read(path: Path) -> dict:
     schema = document.get("schema") if isinstance(document, dict) else None
     if type(schema) is not int:
         raise ValueError(f"{path} is no report: it does not name its schema")
-    if schema != SCHEMA:
+    if not OLDEST <= schema <= SCHEMA:
         age = "an older" if schema < SCHEMA else "a newer"
         raise ValueError(f"{path} has schema {schema}, {age} one than {SCHEMA}: make it again with this version")
+    document = _of_today(document)
     check(document, str(path))
+    return document
+
+
+def _of_today(document: dict) -> dict:
+    """A document of an older version with the fields of this one. Before version 3 no claim came out as smoke."""
+    if document["schema"] < 3:
+        summary = document["summary"] if isinstance(document.get("summary"), dict) else {}
+        document = {**document, "schema": 3, "summary": {**summary, "smoke": 0}}
     return document
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.definitions.words import OUTCOMES
 from lib.judging.verdicts import assess
 from lib.reporting import documents
 
@@ -19,7 +20,7 @@ def document():
     settings = {"pair": "p", "description": "", "note": "", "arms": {"rope": "a"}, "steps": {}, "device": "cpu"}
     settings |= {"max_tokens": 8, "threshold": 5.0, "scope": "layer", "site": "projection", "controls": 2, "seed": 0}
     settings |= {"limit": None, "texts": {"source": "mine", "count": [], "score": []}}
-    summary = dict.fromkeys(("supported", "refuted", "inconclusive", "not decidable", "error", "skipped", "not run"), 0)
+    summary = dict.fromkeys(OUTCOMES, 0)
     claim = {"id": "Q1", "claim": "Q1", "label": None, "family": "counts", "alpha": 0.01, "verdict": "supported"}
     claim |= dict.fromkeys(("statement", "how", "source", "published", "known", "reason", "refutation"), "")
     claim |= {"by_how_much": "", "figure": "", "texts": "count", "published_estimate": None, "half_widths": 2.0}
@@ -73,19 +74,31 @@ def test_what_is_written_is_read_again(document, tmp_path):
 )
 def test_a_document_that_does_not_fit_the_schema_is_neither_written_nor_read(document, tmp_path, path, value, where):
     broken, file = changed(document, *path, value=value), tmp_path / "r.json"
-    with pytest.raises(ValueError, match=f"is no report of schema 2: at {where}"):
+    with pytest.raises(ValueError, match=f"is no report of schema 3: at {where}"):
         documents.write(file, broken)
     assert list(tmp_path.iterdir()) == []
     file.write_text(json.dumps(broken))
-    with pytest.raises(ValueError, match=f"is no report of schema 2: at {where}"):
+    with pytest.raises(ValueError, match=f"is no report of schema 3: at {where}"):
         documents.read(file)
 
 
-@pytest.mark.parametrize(("schema", "words"), [(1, "an older one than 2"), (3, "a newer one than 2")])
+@pytest.mark.parametrize(("schema", "words"), [(1, "an older one than 3"), (4, "a newer one than 3")])
 def test_another_version_is_refused(document, tmp_path, schema, words):
     (tmp_path / "r.json").write_text(json.dumps(document | {"schema": schema}))
     with pytest.raises(ValueError, match=f"has schema {schema}, {words}: make it again with this version"):
         documents.read(tmp_path / "r.json")
+
+
+def test_a_document_of_version_2_is_read_as_one_of_today(document, tmp_path):
+    old = changed(document, "summary", "smoke", value=None) | {"schema": 2}
+    (tmp_path / "r.json").write_text(json.dumps(old))
+    assert documents.read(tmp_path / "r.json") == document
+    with pytest.raises(ValueError, match="'smoke' is a required property"):
+        documents.write(tmp_path / "r.json", old | {"schema": 3})
+
+
+def test_the_bundled_baseline_is_readable_whatever_its_version():
+    assert documents.read(ROOT / "fixtures" / "pairs" / "toy.json")["schema"] == documents.SCHEMA
 
 
 @pytest.mark.parametrize(
