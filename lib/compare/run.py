@@ -10,7 +10,7 @@ from lib.compare.compatible import other_settings
 from lib.compare.drift import interval
 from lib.compare.page import page
 from lib.compare.table import table
-from lib.definitions import ABSENT
+from lib.definitions import ABSENT, SMOKE
 from lib.reporting import documents
 
 Runs = Mapping[str, dict]
@@ -79,8 +79,8 @@ def warnings(runs: Runs) -> list[str]:
 def differing(runs: Runs) -> set[str]:
     """Ids of the claims whose verdicts differ.
 
-    A run that did not judge a claim differs from one that did, unless one of them has no arm to ask it of. Earlier
-    checkpoints of a series are compared only if both runs have them.
+    A run that did not judge a claim differs from one that did, unless one of them has no arm to ask it of. A claim that
+    a smoke run leaves open differs from none. Earlier checkpoints of a series are compared only if both runs have them.
     """
     tables = [
         ({entry["id"]: entry for entry in document["claims"]}, document["not_asked"]) for document in runs.values()
@@ -92,7 +92,7 @@ def differing(runs: Runs) -> set[str]:
                 continue
             a, b = (verdict(table.get(claim)) for table in (one, other))
             early = (one.get(claim) or other[claim])["label"] is not None
-            if a != b and not (early and None in (a, b)):
+            if a != b and SMOKE not in (a, b) and not (early and None in (a, b)):
                 ids.add(claim)
     return ids
 

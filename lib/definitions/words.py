@@ -45,7 +45,9 @@ BANDS = ("slow", "fast")
 """The halves of a layer's rotary pairs."""
 
 VERDICTS = ("supported", "refuted", "inconclusive")
-OUTCOMES = (*VERDICTS, "not decidable", "error", "skipped", "not asked", "not run")
+SMOKE = "smoke"
+"""The outcome of a claim that a smoke run (--limit) leaves open: its few texts support nothing, by design."""
+OUTCOMES = (*VERDICTS, SMOKE, "not decidable", "error", "skipped", "not asked", "not run")
 """All possible outcomes of a claim, verdicts first. `not asked`: the run has no such arm."""
 ABSENT = ("skipped", "not asked", "not run")
 """Outcomes of a claim that was not judged."""

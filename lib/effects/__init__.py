@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "before_after": ["AFTER", "BEFORE", "describe_pairs", "massive_pairs", "where_it_rotates"],
         "concentration": ["gini", "lorenz"],
         "counts": ["MassiveValues", "Rates"],
+        "distinct": ["distinct_measurements"],
         "losses": ["Bands", "Disruption"],
         "subjects": ["Missing", "Records", "SUBJECTS", "Subject", "read_again"],
         "thresholds": ["curve"],

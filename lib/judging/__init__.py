@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "ClaimRefuted",
             "Judge",
             "Judgement",
+            "Meets",
             "NoSubject",
             "all_of",
             "assess",

@@ -1,11 +1,13 @@
 """Estimates with one-sided confidence bounds: a mean, a contrast of two groups, a coefficient of variation, a trend."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from scipy import stats
+
+from lib.judging.signs import ROUNDING, Signs, at_limit
 
 
 class Estimate(Protocol):
@@ -19,7 +21,13 @@ class Estimate(Protocol):
 
     @property
     def constant(self) -> bool:
-        """Are all observations equal? A deterministic number repeated is one observation, not many."""
+        """Are all observations equal, so that they may be one measurement repeated?"""
+
+    def exact(self, distinct: int, limits: Sequence[float]) -> "Estimate":
+        """The estimate with bounds that hold where all observations are equal, and come of `distinct` measurements.
+
+        `limits` are the thresholds it is compared with. A value that equals one but for rounding becomes that one.
+        """
 
     def lower(self, alpha: float) -> float:
         """A lower bound of the true value, wrong with probability `alpha` at most."""
@@ -30,7 +38,11 @@ class Estimate(Protocol):
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean of independent observations (a linear contrast of group means); bounds from Student's t."""
+    """Mean of independent observations (a linear contrast of group means); bounds from Student's t.
+
+    Where all observations are equal, the sign test is of the median. Of two groups it is that of the difference between
+    a text of one and a text of the other: the smaller group makes as many independent pairs as it has texts.
+    """
 
     value: float
     error: float
@@ -42,8 +54,15 @@ class Mean:
     @property
     def constant(self) -> bool:
         # a spread within rounding of the values is no spread: 0.1 repeated has a standard error of 1e-17
-        scale = max(abs(value) for value in (self.value, *self.sample))
-        return self.error <= 1e-12 * max(scale, 1e-300)
+        return self.error <= ROUNDING * max(self._scale, 1e-300)
+
+    @property
+    def _scale(self) -> float:
+        return max(abs(value) for value in (self.value, *self.sample))
+
+    def exact(self, distinct: int, limits: Sequence[float]) -> Signs:
+        value = at_limit(self.value, limits, self._scale)
+        return Signs(value, min(distinct, self.fewest), self.n, self.fewest, self.sample)
 
     def lower(self, alpha: float) -> float:
         return self.value - self._reach(alpha)
@@ -60,6 +79,8 @@ class Variation:
     """Coefficient of variation (standard deviation / mean) of positive observations, assumed normal.
 
     Bounds by Vangel's modification of McKay's interval. Source: Vangel 1996, The American Statistician 50(1).
+    Where all observations are equal, every deviation from their mean is 0. The sign test is then of the median relative
+    deviation of a text from this number; one text gives the number, so that n - 1 deviations are independent.
     """
 
     value: float
@@ -69,7 +90,10 @@ class Variation:
 
     @property
     def constant(self) -> bool:
-        return self.value <= 1e-12
+        return self.value <= ROUNDING
+
+    def exact(self, distinct: int, limits: Sequence[float]) -> Signs:
+        return Signs(0.0, min(distinct, self.fewest) - 1, self.n, self.fewest, self.sample)
 
     def lower(self, alpha: float) -> float:
         return self._bound(float(stats.chi2.isf(alpha, self.n - 1)))
@@ -89,6 +113,7 @@ class Trend:
     `value` is Page's L, scaled: without ties, the mean over texts of Spearman's rho. Its standard error without a trend
     is 1 / sqrt(texts (points - 1)), so a bound is clear of 0 exactly when Page's test rejects at that level (normal
     approximation; ties make it conservative). Source: Page 1963, Journal of the ASA 58(301).
+    The error does not come from the texts' spread, so the bounds hold as they are where all texts take the same course.
     """
 
     value: float
@@ -99,6 +124,9 @@ class Trend:
     constant: bool
     p_falling: float
     p_rising: float
+
+    def exact(self, distinct: int, limits: Sequence[float]) -> "Trend":
+        return replace(self, error=self.error * (self.n / min(distinct, self.n)) ** 0.5)
 
     def lower(self, alpha: float) -> float:
         return max(-1.0, self.value - float(stats.norm.isf(alpha)) * self.error)

@@ -6,10 +6,15 @@ from math import isinf
 from typing import Literal
 
 from lib.judging.estimates import Estimate, Mean, Trend, Variation, mean
+from lib.judging.signs import Signs
 
 Verdict = Literal["supported", "refuted", "inconclusive"]
 MINIMUM_TEXTS = 3
 """Fewer texts than this decide nothing: two numbers hardly tell a variance."""
+REPEATED = "every text gives the same number, and one measurement that is repeated counts as n = 1"
+HELD = "the interval holds the threshold"
+Meets = Callable[[float, float], bool]
+"""Whether an interval from `low` to `high` lies on one side of a rule."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,10 @@ class NoSubject(ClaimInconclusive):
 class Assessment:
     """An estimate waiting for its rule; every rule returns a Judgement.
 
-    `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`. `then` receives
-    the judgement before it is returned, and may raise; by default no rule raises.
+    `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`. `distinct` counts
+    the different measurements behind the numbers, and is asked only where all numbers are equal: one measurement that
+    is repeated decides nothing, and several are judged by the sign test (`lib.judging.signs`). `then` receives the
+    judgement before it is returned, and may raise; by default no rule raises.
     """
 
     estimate: Estimate
@@ -89,23 +96,24 @@ class Assessment:
     note: str = ""
     parts: int = 1
     smoke: bool = False
+    distinct: Callable[[], int] = lambda: 1
     then: Callable[[Judgement], Judgement] = lambda judgement: judgement
 
     def at_most(self, x: float) -> Judgement:
         """Supported when the upper bound is at most `x`; refuted when the lower bound is above it."""
-        return self._judge(self._asked(f"<= {x:g}", x), lambda a: self._high(a) <= x, lambda a: self._low(a) > x)
+        return self._judge(self._asked(f"<= {x:g}", x), lambda low, high: high <= x, lambda low, high: low > x)
 
     def at_least(self, x: float) -> Judgement:
         """Supported when the lower bound is at least `x`; refuted when the upper bound is below it."""
-        return self._judge(self._asked(f">= {x:g}", x), lambda a: self._low(a) >= x, lambda a: self._high(a) < x)
+        return self._judge(self._asked(f">= {x:g}", x), lambda low, high: low >= x, lambda low, high: high < x)
 
     def below(self, x: float) -> Judgement:
         """Supported when the upper bound is below `x`; refuted when the lower bound is not."""
-        return self._judge(self._asked(f"< {x:g}", x), lambda a: self._high(a) < x, lambda a: self._low(a) >= x)
+        return self._judge(self._asked(f"< {x:g}", x), lambda low, high: high < x, lambda low, high: low >= x)
 
     def above(self, x: float) -> Judgement:
         """Supported when the lower bound is above `x`; refuted when the upper bound is not."""
-        return self._judge(self._asked(f"> {x:g}", x), lambda a: self._low(a) > x, lambda a: self._high(a) <= x)
+        return self._judge(self._asked(f"> {x:g}", x), lambda low, high: low > x, lambda low, high: high <= x)
 
     def within(self, lo: float, hi: float) -> Judgement:
         """Equivalence by two one-sided tests: supported when both bounds lie in [lo, hi], refuted when both miss it."""
@@ -113,52 +121,60 @@ class Assessment:
             raise ValueError(f"within needs lo < hi, got {lo:g} and {hi:g}")
         return self._judge(
             self._asked(f"in [{lo:g}, {hi:g}]", lo, hi),
-            lambda a: lo <= self._low(a) and self._high(a) <= hi,
-            lambda a: self._low(a) > hi or self._high(a) < lo,
+            lambda low, high: lo <= low and high <= hi,
+            lambda low, high: low > hi or high < lo,
         )
-
-    def _low(self, alpha: float) -> float:
-        return self.estimate.lower(alpha)
-
-    def _high(self, alpha: float) -> float:
-        return self.estimate.upper(alpha)
 
     def _asked(self, rule: str, *limits: float) -> Judgement:
         """The estimate with its rule, not judged yet."""
         base = Judgement("inconclusive", rule, limits, n=self.estimate.n, unit=self.unit, label=self.label)
         return replace(base, values=self.estimate.sample, estimate=self.estimate.value, note=self.note)
 
-    def _judge(
-        self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
-    ) -> Judgement:
+    def _judge(self, base: Judgement, supported: Meets, refuted: Meets) -> Judgement:
         return self.then(self._decided(base, supported, refuted))
 
-    def _decided(
-        self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
-    ) -> Judgement:
-        if self.estimate.fewest < MINIMUM_TEXTS:
-            few = f"{self.estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"
+    def _decided(self, base: Judgement, supported: Meets, refuted: Meets) -> Judgement:
+        estimate = self.estimate
+        if estimate.fewest < MINIMUM_TEXTS:
+            few = f"{estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"
             return replace(base, reason=few)
-        bounded = replace(base, low=self._low(self.alpha), high=self._high(self.alpha), alpha=self.alpha)
-        if refuted(self.alpha / self.parts):
+        if estimate.constant:
+            if (distinct := self.distinct()) < 2:
+                return replace(base, n=1, reason=REPEATED)
+            estimate = estimate.exact(distinct, base.limits)
+        (low, high), strict = (_bounds(estimate, alpha) for alpha in (self.alpha, self.alpha / self.parts))
+        how = estimate.how if isinstance(estimate, Signs) else ""
+        bounded = replace(base, low=low, high=high, alpha=self.alpha, reason=how)
+        if refuted(*strict):
             return replace(bounded, verdict="refuted")
-        if not supported(self.alpha):
-            return replace(bounded, reason="the interval holds the threshold")
-        if self.estimate.constant:
-            return replace(bounded, reason="every text gives the same number, which counts as n = 1")
+        if not supported(low, high):
+            return replace(bounded, reason=self._not_reached(estimate, supported) if how else HELD)
         if self.smoke:
             return replace(bounded, reason="a smoke run (--limit) supports nothing")
         return replace(bounded, verdict="supported")
 
+    def _not_reached(self, estimate: Signs, supported: Meets) -> str:
+        """Why a sign test decides nothing: all texts lie on one side of the threshold, and they are too few."""
+        level = self.alpha if supported(estimate.value, estimate.value) else self.alpha / self.parts
+        return f"{estimate.how}, and the level is {level:.2g}"
 
-def assess(values: Sequence[float] | Estimate, **options) -> Assessment:
+
+def _bounds(estimate: Estimate, alpha: float) -> tuple[float, float]:
+    return estimate.lower(alpha), estimate.upper(alpha)
+
+
+def assess(values: Sequence[float] | Estimate, *, distinct: int | Callable[[], int] = 1, **options) -> Assessment:
     """Prepare one number per text (or a ready estimate) for a rule. Options are the fields of `Assessment`.
 
+    `distinct` is the number of different measurements behind the values, or a function that counts them. It matters
+    only for values that are all equal. Nothing can be seen in such values of where they come from, so that without it
+    they are taken for one measurement repeated, which decides nothing.
     Raises ValueError for values that are not finite (a broken instrument) or a level outside (0, 0.5).
     """
     if not 0 < options.get("alpha", 0.05) < 0.5:
         raise ValueError(f"the level alpha must lie between 0 and 0.5, not {options['alpha']}")
-    return Assessment(values if isinstance(values, (Mean, Variation, Trend)) else mean(values), **options)
+    estimate = values if isinstance(values, (Mean, Variation, Trend)) else mean(values)
+    return Assessment(estimate, distinct=distinct if callable(distinct) else lambda: distinct, **options)
 
 
 class Judge:
@@ -166,16 +182,17 @@ class Judge:
 
     `judge(values, unit="%").at_most(-30)` judges a claim of one rule. A claim of several hands them to `all_of`:
     `judge.all_of(judge.part(a, of=2).below(0), judge.part(b, of=2).above(0))`. Both raise ClaimRefuted or
-    ClaimInconclusive unless the claim is supported. A smoke run supports nothing.
+    ClaimInconclusive unless the claim is supported. A smoke run supports nothing. `distinct` counts the different
+    measurements that the claim's numbers come from; unless it is given, equal numbers are one measurement repeated.
     """
 
-    def __init__(self, alpha: float, *, smoke: bool = False):
-        self.alpha, self.smoke = alpha, smoke
+    def __init__(self, alpha: float, *, smoke: bool = False, distinct: Callable[[], int] = lambda: 1):
+        self.alpha, self.smoke, self.distinct = alpha, smoke, distinct
         self.judgement: Judgement | None = None
 
     def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
         """One of the claim's rules, `of` their number: it returns its judgement and never raises a verdict."""
-        return assess(values, alpha=self.alpha, smoke=self.smoke, parts=of, **options)
+        return assess(values, alpha=self.alpha, smoke=self.smoke, distinct=self.distinct, parts=of, **options)
 
     def __call__(self, values: Sequence[float] | Estimate, **options) -> Assessment:
         """The claim's only rule."""

@@ -1,9 +1,9 @@
 """Judging published figures: like measurements with a spread over texts; without one, a figure can only refute."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from lib.judging import Assessment, Estimate, Judge, Judgement, Mean, Trend, Variation, mean
+from lib.judging import Assessment, Estimate, Judge, Judgement, Mean, Meets, Trend, Variation, mean
 from lib.published.figures import NotPublished
 
 CONTRADICTS = "the figure itself contradicts it; no spread over texts is published"
@@ -13,10 +13,9 @@ MEETS = "the figure meets it as it stands, but no spread over texts is published
 class Stated(Assessment):
     """One published figure, waiting for its rule: refuted by the figure as stated, or inconclusive."""
 
-    def _decided(
-        self, base: Judgement, supported: Callable[[float], bool], refuted: Callable[[float], bool]
-    ) -> Judgement:
-        if refuted(self.alpha):  # both bounds of a number without spread are that number
+    def _decided(self, base: Judgement, supported: Meets, refuted: Meets) -> Judgement:
+        value = self.estimate.value
+        if refuted(value, value):
             return replace(base, verdict="refuted", n=1, reason=CONTRADICTS)
         return replace(base, n=1, reason=MEETS)
 
@@ -29,8 +28,8 @@ class FigureJudge(Judge):
             if any(value != value for value in values):  # NaN stands for layers without a figure
                 raise NotPublished("counts are published for layer 1 alone")
             values = mean(values)
-        if values.fewest > 1:
+        if values.fewest > 1 and not values.constant:
             return super().part(values, of=of, **options)
-        if isinstance(values, Variation):
+        if isinstance(values, Variation) and values.fewest == 1:
             raise NotPublished("no spread over texts is published")
         return Stated(values, alpha=self.alpha, parts=of, **options)

@@ -60,10 +60,14 @@ def read(path: Path) -> dict:
 
 
 def _of_today(document: dict) -> dict:
-    """A document of an older version with the fields of this one. Before version 3 every claim was asked."""
+    """A document of an older version with the fields of this one.
+
+    Before version 3 every claim was asked, and none came out as smoke.
+    """
     if document["schema"] < 3:
         summary = document["summary"] if isinstance(document.get("summary"), dict) else {}
-        document = {**document, "schema": 3, "command": "", "not_asked": {}, "summary": {**summary, "not asked": 0}}
+        summary = {**summary, "smoke": 0, "not asked": 0}
+        document = {**document, "schema": 3, "command": "", "not_asked": {}, "summary": summary}
     return document
 
 

@@ -107,6 +107,9 @@ def by_how_much(judgement: dict) -> str:
     if judgement["low"] is None and judgement["high"] is None:
         short = "meets it" if to_limit.away >= 0 else f"misses it by {-to_limit.away:.3g}"
         return f"{start}: the estimate {short}, but has no interval ({judgement['reason']})."
+    if judgement["verdict"] in ("supported", "refuted") and judgement["low"] == judgement["high"]:
+        short = "clear of the threshold" if judgement["verdict"] == "supported" else "misses it"
+        return f"{start}: {short} by {abs(to_limit.away):.3g} in every text ({judgement['reason']})."
     if judgement["verdict"] == "supported":
         spare = "" if to_limit.bound is None else f", and the interval ends {_gap(to_limit):.3g} short of it"
         return f"{start}: clear of the threshold by {to_limit.away:.3g}{spare}."

@@ -6,7 +6,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from lib.definitions import OUTCOMES
+from lib.definitions import OUTCOMES, SMOKE
 from lib.published import COLUMNS, Published, audit_document
 from lib.reporting.assemble import counted
 from lib.reporting.sentences import measured
@@ -35,9 +35,15 @@ def _line(entry: dict) -> str:
     judgement = entry["judgement"]
     known = " (known)" if entry["known"] else ""
     text = f"{entry['id']:<17} {entry['verdict'] + known:<21} {measured(judgement):<30} {rule(judgement):<18}"
-    without_estimate = judgement["reason"] if judgement and judgement["estimate"] is None else ""
-    reason = entry["reason"] or without_estimate
+    reason = entry["reason"] or (
+        judgement["reason"] if judgement and _needs_reason(entry["verdict"], judgement) else ""
+    )
     return f"{text} {entry['statement']}" + (f" ({reason})" if reason else "")
+
+
+def _needs_reason(verdict: str, judgement: dict) -> bool:
+    """Whether the figures do not show how a verdict came about: there is no estimate, or no spread over texts."""
+    return judgement["estimate"] is None or (verdict != SMOKE and judgement["low"] == judgement["high"])
 
 
 def rule(judgement: dict | None) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from lib.compare import run
 from lib.compare.page import page
+from lib.definitions.words import OUTCOMES
 from lib.judging.verdicts import assess, undecided
 from lib.reporting import documents
 
@@ -37,17 +38,6 @@ def document(*claims, arms=None, settings=None, **changes):
     made = {"threshold": 5.0, "scope": "layer", "site": "projection", "max_tokens": 128, "controls": 10, "seed": 0}
     made |= {"pair": "p", "description": "", "note": "", "arms": {"drope": "pretrained=m"}, "steps": {}}
     made |= {"device": "cuda", "limit": None, "texts": texts, **(settings or {})}
-    names = (
-        "registered",
-        "supported",
-        "refuted",
-        "inconclusive",
-        "not decidable",
-        "error",
-        "skipped",
-        "not asked",
-        "not run",
-    )
     plain = {
         "schema": documents.SCHEMA,
         "kind": "measured",
@@ -57,7 +47,7 @@ def document(*claims, arms=None, settings=None, **changes):
         "faults": {},
         "not_asked": {},
     }
-    plain |= {"summary": dict.fromkeys(names, 0), "arms": {"drope": {**ARM, **(arms or {})}}}
+    plain |= {"summary": dict.fromkeys(("registered", *OUTCOMES), 0), "arms": {"drope": {**ARM, **(arms or {})}}}
     plain |= {"registered": list(dict.fromkeys(claim["claim"] for claim in claims))}
     return {**plain, "settings": made, "claims": list(claims), **changes}
 
@@ -112,6 +102,8 @@ def test_a_row_is_marked_when_verdicts_differ_and_only_then():
         (entry(label="step5"), None, False),
         (entry(label="step5"), entry("Q1", SUPPORTED, label="step5"), True),
         (entry("Q1", NOTHING), entry("Q1", None, verdict="error"), True),
+        (entry(), entry("Q1", NOTHING, verdict="smoke"), False),
+        (entry("Q1", SUPPORTED, verdict="smoke"), None, False),
     ],
 )
 def test_which_verdicts_differ(a, b, differs):

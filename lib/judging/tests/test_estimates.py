@@ -123,6 +123,14 @@ def test_the_bounds_of_a_constant_are_the_number(number):
     assert estimate.lower(0.01) == estimate.value == estimate.upper(0.01) == pytest.approx(number)
 
 
+@pytest.mark.parametrize("estimate", [mean([0.1] * 7), contrast([0.3] * 7, [0.2] * 9, 2.0), variation([0.1] * 8)])
+def test_the_exact_bounds_of_a_constant_are_the_number_where_the_sign_test_reaches_the_level(estimate):
+    exact = estimate.exact(100, [])
+    assert (exact.p, exact.n, exact.sample) == (2**-7, estimate.n, estimate.sample)
+    assert exact.lower(2**-7) == exact.upper(2**-7) == exact.value == pytest.approx(estimate.value)
+    assert (exact.lower(2**-7 - 1e-9), exact.upper(2**-7 - 1e-9)) == (-float("inf"), float("inf"))
+
+
 @pytest.mark.parametrize("values", [[1.0, 1.0, 1.000001], [-1.0, 0.0, 1.0], [0.0, 0.0, 1e-9]])
 def test_a_sample_that_varies_is_not_constant(values):
     assert not mean(values).constant

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lib.judging.estimates import contrast, variation
+from lib.judging.estimates import contrast, trend, variation
 from lib.judging.verdicts import (
+    REPEATED,
     ClaimInconclusive,
     ClaimRefuted,
     Judge,
@@ -96,28 +97,117 @@ def test_judging_needs_one_number_per_text(values):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_one_number_repeated_supports_nothing(rule):
-    found = getattr(assess([5.0] * 20), rule)(*SETTLED[rule][0])
-    assert (found.verdict, found.low, found.high) == ("inconclusive", 5.0, 5.0)
-    assert "counts as n = 1" in found.reason
+@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("told", [{}, {"distinct": 1}, {"distinct": lambda: 1}], ids=["not told", "one", "counted"])
+def test_one_measurement_that_is_repeated_decides_nothing_on_either_side(rule, which, told):
+    found = getattr(assess([5.0] * 20, **told), rule)(*SETTLED[rule][which])
+    assert (found.verdict, found.reason) == ("inconclusive", REPEATED)
+    assert (found.n, found.estimate, found.low, found.high) == (1, 5.0, None, None)
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_one_number_repeated_can_refute(rule):
-    assert verdict([5.0] * 20, rule, *SETTLED[rule][1]) == "refuted"
+@pytest.mark.parametrize(("which", "verdict"), [(0, "supported"), (1, "refuted")])
+def test_the_same_number_from_distinct_measurements_is_judged_by_the_sign_test(rule, which, verdict):
+    found = getattr(assess([5.0] * 20, distinct=20), rule)(*SETTLED[rule][which])
+    assert (found.verdict, found.reason) == (verdict, "20 of 20 texts, sign test p = 9.5e-07")
+    assert (found.n, found.estimate, found.low, found.high) == (20, 5.0, 5.0, 5.0)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(("n", "decided"), [(4, False), (5, True)])  # 2^-4 is 0.0625 and 2^-5 is 0.031
+def test_a_sign_test_decides_from_the_number_of_texts_on_that_reaches_the_level(rule, which, n, decided):
+    found = getattr(assess([5.0] * n, distinct=n, alpha=0.05), rule)(*SETTLED[rule][which])
+    assert (found.verdict != "inconclusive") == decided
+    if not decided:
+        assert found.reason == "4 of 4 texts, sign test p = 0.062, and the level is 0.05"
+        assert (found.as_dict()["low"], found.as_dict()["high"]) == (None, None)
+
+
+@pytest.mark.parametrize(("n", "decided"), [(6, False), (7, True)])  # a quarter of 0.05 is 0.0125
+def test_a_sign_test_refutes_a_part_at_its_share_of_the_level_and_supports_it_at_the_whole(n, decided):
+    part = assess([5.0] * n, distinct=n, parts=4)
+    assert part.at_most(6).verdict == "supported"
+    refuted = part.at_most(4)
+    assert (refuted.verdict == "refuted") == decided
+    assert decided or refuted.reason == "6 of 6 texts, sign test p = 0.016, and the level is 0.013"
 
 
 @pytest.mark.parametrize(
     ("rule", "expected"),
-    [("at_most", "inconclusive"), ("at_least", "inconclusive"), ("below", "refuted"), ("above", "refuted")],
+    [("at_most", "supported"), ("at_least", "supported"), ("below", "refuted"), ("above", "refuted")],
 )
-def test_a_constant_exactly_at_the_threshold_meets_at_most_and_misses_below(rule, expected):
-    assert verdict([5.0] * 3, rule, 5.0) == expected
+@pytest.mark.parametrize("number", [5.0, 0.1, 1 / 3])
+def test_a_constant_exactly_at_the_threshold_meets_at_most_and_misses_below(rule, expected, number):
+    assert verdict([number] * 7, rule, number, distinct=7) == expected
 
 
-@pytest.mark.parametrize("rule", ["at_most", "at_least"])
-def test_a_constant_at_the_threshold_is_held_back_only_because_it_is_constant(rule):
-    assert "counts as n = 1" in getattr(assess([5.0] * 3), rule)(5.0).reason
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("at_most", "supported"), ("above", "refuted"), ("at_least", "supported")]
+)
+@pytest.mark.parametrize(("values", "sign"), [(([0.7] * 5, [0.1] * 5, 7), -1), (([0.7] * 6, [0.1] * 6, 7), 1)])
+def test_a_tie_is_not_decided_by_the_last_bit(rule, expected, values, sign):
+    nearly_0 = contrast(*values)
+    assert sign * nearly_0.value > 0
+    assert verdict(nearly_0, rule, 0, distinct=12) == expected
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(5.0, 6.0), (4.0, 5.0)])
+def test_the_margins_belong_to_the_interval_of_an_equivalence(lo, hi):
+    assert verdict([5.0] * 7, "within", lo, hi, distinct=7) == "supported"
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(5.1, 6.0), (4.0, 4.9)])
+def test_an_equivalence_is_refuted_by_a_constant_on_either_side(lo, hi):
+    assert verdict([5.0] * 7, "within", lo, hi, distinct=7) == "refuted"
+
+
+def test_texts_that_share_a_measurement_count_once():
+    found = assess([5.0] * 20, distinct=4).at_most(6)
+    assert (found.verdict, found.reason) == ("inconclusive", "4 of 4 texts, sign test p = 0.062, and the level is 0.05")
+
+
+def test_a_constant_contrast_has_as_many_signs_as_its_smaller_group():
+    found = assess(contrast([3.0] * 20, [1.0] * 5, 1.5), distinct=25).at_least(0)
+    assert (found.verdict, found.reason) == ("supported", "5 of 5 texts, sign test p = 0.031")
+    assert verdict(contrast([3.0] * 20, [1.0] * 4, 1.5), "at_least", 0, distinct=24) == "inconclusive"
+
+
+def test_a_variation_of_0_has_a_sign_less_than_texts():
+    found = assess(variation([7.0] * 20), distinct=20).at_most(0.1)
+    assert (found.verdict, found.reason) == ("supported", "19 of 19 texts, sign test p = 1.9e-06")
+    assert (found.low, found.high) == (0.0, 0.0)
+    assert verdict(variation([7.0] * 20), "at_least", 0.1, distinct=20) == "refuted"
+    assert verdict(variation([7.0] * 20), "at_most", 0.0, distinct=20) == "supported"
+    assert verdict(variation([7.0] * 5), "at_most", 0.1, distinct=5) == "inconclusive"
+
+
+def test_a_trend_that_all_texts_share_keeps_pages_bounds_where_their_measurements_differ():
+    found = trend(np.tile([3.0, 2.0, 1.0], (12, 1)))
+    judged = assess(found, distinct=12).below(0)
+    assert (judged.verdict, judged.reason) == ("supported", "")
+    assert (judged.low, judged.high) == (found.lower(0.05), found.upper(0.05))
+    assert assess(found).below(0).reason == REPEATED
+    assert assess(found, distinct=4).below(0).high == pytest.approx(trend(np.tile([3.0, 2.0, 1.0], (4, 1))).upper(0.05))
+
+
+def test_measurements_are_counted_only_where_all_numbers_are_equal():
+    def counted():
+        raise AssertionError("counted")
+
+    assert assess(AROUND_5, distinct=counted).at_most(6).verdict == "supported"
+    with pytest.raises(AssertionError, match="counted"):
+        assess([5.0] * 6, distinct=counted).at_most(6)
+
+
+def test_a_judge_hands_the_count_of_measurements_to_all_its_parts():
+    claim = Judge(0.05, distinct=lambda: 20)
+    assert claim([5.0] * 20).at_most(6).verdict == "supported"
+    assert claim.all_of(claim.part([5.0] * 20, of=2).at_most(6), claim.part(AROUND_5, of=2).at_most(6))
+    with pytest.raises(ClaimRefuted, match="sign test"):
+        claim([5.0] * 20).at_most(4)
+    with pytest.raises(ClaimInconclusive, match="n = 1"):
+        Judge(0.05)([5.0] * 20).at_most(4)
 
 
 @pytest.mark.parametrize("rule", ["below", "above"])
@@ -125,11 +215,6 @@ def test_a_bound_that_touches_the_threshold_is_neither_below_nor_above_it(rule):
     estimate = assess([4.0, 5.0, 6.0], alpha=0.1)
     touched = estimate.estimate.upper(0.1) if rule == "below" else estimate.estimate.lower(0.1)
     assert getattr(estimate, rule)(touched).verdict == "inconclusive"
-
-
-@pytest.mark.parametrize(("lo", "hi"), [(5.0, 6.0), (4.0, 5.0)])
-def test_the_margins_belong_to_the_interval_of_an_equivalence(lo, hi):
-    assert verdict([5.0] * 3, "within", lo, hi) == "inconclusive"
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -307,9 +392,10 @@ def test_another_unit_changes_no_verdict(values, rule, x, factor):
     assert verdict(values, rule, x) == verdict([factor * value for value in values], rule, factor * x)
 
 
-@given(samples, st.sampled_from([("at_most", "at_least"), ("below", "above")]), thresholds)
-def test_upper_and_lower_rules_mirror_each_other_under_negation(values, rules, x):
-    assert verdict(values, rules[0], x) == verdict([-value for value in values], rules[1], -x)
+@given(samples, st.sampled_from([("at_most", "at_least"), ("below", "above")]), thresholds, st.integers(1, 12))
+def test_upper_and_lower_rules_mirror_each_other_under_negation(values, rules, x, distinct):
+    turned = verdict([-value for value in values], rules[1], -x, distinct=distinct)
+    assert verdict(values, rules[0], x, distinct=distinct) == turned
 
 
 @given(samples, thresholds, st.integers(1, 30))
@@ -338,9 +424,9 @@ def test_a_smaller_alpha_decides_nothing_that_a_larger_one_leaves_open(values, r
     assert strict in ("inconclusive", verdict(values, rule, x, alpha=large))
 
 
-@given(samples, one_sided, thresholds, st.integers(2, 50))
-def test_more_parts_never_decide_more_and_leave_support_alone(values, rule, x, parts):
-    alone, together = verdict(values, rule, x), verdict(values, rule, x, parts=parts)
+@given(samples, one_sided, thresholds, st.integers(2, 50), st.integers(1, 12))
+def test_more_parts_never_decide_more_and_leave_support_alone(values, rule, x, parts, distinct):
+    alone, together = (verdict(values, rule, x, parts=of, distinct=distinct) for of in (1, parts))
     assert together in (alone, "inconclusive")
     assert (together == "supported") == (alone == "supported")
 
@@ -363,8 +449,16 @@ def test_several_rules_are_supported_exactly_when_each_is(parts, x):
 
 
 @given(whole, st.integers(1, 20), st.sampled_from(RULES), thresholds)
-def test_no_constant_is_ever_supported(value, n, rule, x):
-    assert verdict([value] * n, rule, *([x, x + 100] if rule == "within" else [x])) != "supported"
+def test_no_measurement_repeated_is_ever_decided(value, n, rule, x):
+    assert verdict([value] * n, rule, *([x, x + 100] if rule == "within" else [x])) == "inconclusive"
+
+
+@given(whole, st.integers(3, 20), one_sided, thresholds, alphas)
+def test_a_constant_is_decided_exactly_when_scipys_sign_test_rejects(value, n, rule, x, alpha):
+    found = verdict([value] * n, rule, x, distinct=n, alpha=alpha)
+    p = stats.binomtest(n, n, 0.5, alternative="greater").pvalue
+    meets = {"at_most": value <= x, "at_least": value >= x, "below": value < x, "above": value > x}[rule]
+    assert found == ("inconclusive" if p > alpha else "supported" if meets else "refuted")
 
 
 @given(samples, one_sided, thresholds)
@@ -372,6 +466,12 @@ def test_a_decided_claim_has_its_estimate_on_the_side_of_the_verdict(values, rul
     found = getattr(assess(values), rule)(x)
     slack = x - found.estimate if rule in ("at_most", "below") else found.estimate - x
     assert {"supported": slack >= 0, "refuted": slack <= 0, "inconclusive": True}[found.verdict]
+
+
+@given(samples, one_sided, thresholds, st.integers(1, 12), st.integers(0, 12))
+def test_more_different_measurements_never_decide_less(values, rule, x, distinct, more):
+    few, many = (verdict(values, rule, x, distinct=number) for number in (distinct, distinct + more))
+    assert few in ("inconclusive", many)
 
 
 # error rates: how often a verdict is false when the truth lies exactly at the threshold
@@ -423,6 +523,15 @@ def test_at_the_threshold_a_variation_is_as_rarely_decided_as_alpha_says(true):
     found = frequencies((assess(variation(row), alpha=ALPHA) for row in rows), "at_most", true)
     assert LEAST <= found["supported"] <= MOST
     assert LEAST <= found["refuted"] <= MOST
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_where_half_of_the_texts_lie_beyond_a_threshold_all_of_them_do_as_rarely_as_the_sign_test_says(n):
+    rows = np.random.default_rng(0).choice([4.0, 6.0], (TIMES, n))
+    constant = [assess(row, alpha=0.13, distinct=n) for row in rows if np.ptp(row) == 0]
+    found = frequencies(constant, "at_most", 5)
+    for decided in (found["supported"], found["refuted"]):
+        assert stats.binom.ppf(1e-4, TIMES, 0.5**n) <= decided <= stats.binom.isf(1e-4, TIMES, 0.5**n)
 
 
 def several(centers, times: int) -> list[str]:

@@ -51,6 +51,13 @@ def test_a_sample_is_judged_like_a_measured_one(judge):
         judge([-28.0, -28.1]).at_most(-30)
 
 
+def test_a_published_spread_of_0_makes_one_figure_of_a_sample(judge):
+    with pytest.raises(ClaimInconclusive, match="one figure supports nothing"):
+        judge([-38.0] * 20).at_most(-30)
+    with pytest.raises(ClaimRefuted, match="the figure itself contradicts it"):
+        judge([-28.0] * 20).at_most(-30)
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [([float("nan")], "for layer 1 alone"), (variation([5.0]), "no spread over texts is published")],

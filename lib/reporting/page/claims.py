@@ -19,7 +19,15 @@ COLUMNS = {
 """Column titles, and the number that rows are sorted by."""
 FAR = 10
 """Half-widths beyond which a distance is not said more exactly."""
-LETTERS = {"supported": "S", "refuted": "R", "inconclusive": "I", "not decidable": "N", "error": "E", "skipped": "-"}
+LETTERS = {
+    "supported": "S",
+    "refuted": "R",
+    "inconclusive": "I",
+    "smoke": "M",
+    "not decidable": "N",
+    "error": "E",
+    "skipped": "-",
+}
 """What stands for a verdict in the cells of a series, beside its colour."""
 
 

@@ -22,7 +22,7 @@ KEY = {
     ),
     "estimate and interval, supported": "supported",
     "refuted": "refuted",
-    "inconclusive": "inconclusive",
+    "inconclusive, or open in a smoke run": "inconclusive",
     "an interval without an end": (
         '<g class="inconclusive"><line x1="1" x2="40" y1="8" y2="8"/>'
         '<line x1="40" x2="40" y1="4" y2="12"/><path d="M 6 4 L 1 8 L 6 12"/><circle cx="22" cy="8" r="4"/></g>'

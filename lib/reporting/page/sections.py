@@ -29,6 +29,7 @@ ALWAYS = ("pretrained", "identity", MOVED, ROTATION)
 """What is shown for every arm even if it is the same."""
 VERDICTS = ("supported", "refuted", "inconclusive")
 OTHERWISE = {
+    "smoke": "left open by a smoke run",
     "not decidable": "not decidable",
     "error": "broken",
     "skipped": "skipped",
@@ -118,11 +119,11 @@ def _banners(document: dict) -> list[str]:
     """What must not be overlooked: why there are no verdicts, which arms are missing, what changed."""
     lines = [document["stopped"]] if document["stopped"] else []
     lines += [f"{arm} is left out: {why}" for arm, why in document["faults"].items()]
-    if document["settings"]["limit"]:
-        lines.append("Smoke run (--limit): nothing can be supported.")
     if (protocol := PROTOCOLS.get(document["settings"].get("protocol", DEFAULT))) and protocol.leaks:
         lines.append(f"Protocol {marked(protocol.name)}.")
     found = [f'<p class="stopped">{short(line)}</p>' for line in lines]
+    if document["settings"]["limit"]:
+        found.append('<p class="stopped smoke">Smoke run (--limit): nothing can be supported.</p>')
     return found + ([_regression(document["regression"])] if document.get("regression") else [])
 
 
@@ -165,6 +166,8 @@ def _how_to_read(settings: dict) -> str:
         "level. Distance: how far the estimate lies from the threshold, in half-widths of the interval; beyond +1 the "
         "claim is supported, beyond -1 it is refuted. Known: the verdict was expected, and its details say why."
     )
+    if settings["limit"]:
+        how += " Smoke: the claim is not refuted, and a smoke run measures too few texts to support it."
     return f'<details class="how"><summary>How to read this</summary><div>{key()}<p>{escape(how)}</p></div></details>'
 
 

@@ -53,7 +53,7 @@ def test_an_interval_without_an_end_has_no_half_width():
 
 @pytest.mark.parametrize(("limit", "sign"), [(10, 1), (11, 1), (9, -1)])
 def test_texts_that_are_all_alike_are_infinitely_many_half_widths_away(limit, sign):
-    assert distance(judged("at_most", limit, values=[10.0] * 5)).half_widths == sign * float("inf")
+    assert distance(judged("at_most", limit, values=[10.0] * 5, distinct=5)).half_widths == sign * float("inf")
 
 
 def test_where_nothing_was_estimated_there_is_no_distance_but_the_reason():
@@ -99,6 +99,17 @@ def test_a_reason_other_than_the_interval_is_given():
     assert by_how_much(smoke).endswith("the estimate meets it by 2, but a smoke run (--limit) supports nothing.")
     few = judged("at_most", 8, values=[10.0, 11.0])
     assert "misses it by 2.5, but has no interval (2 texts are too few" in by_how_much(few)
+
+
+def test_a_number_that_is_the_same_in_every_text_is_judged_in_a_sentence_of_its_own():
+    tens = {"values": [10.0] * 20, "distinct": 20}
+    by_signs = " by 2 in every text (20 of 20 texts, sign test p = 9.5e-07)."
+    assert by_how_much(judged("at_most", 12, **tens)) == f"10 (%), needed <= 12: clear of the threshold{by_signs}"
+    assert by_how_much(judged("at_most", 8, **tens)) == f"10 (%), needed <= 8: misses it{by_signs}"
+    few = judged("at_most", 8, values=[10.0] * 4, distinct=4)
+    assert by_how_much(few).endswith(
+        "misses it by 2, but has no interval (4 of 4 texts, sign test p = 0.062, and the level is 0.05)."
+    )
 
 
 def test_as_many_texts_as_said_do_decide():

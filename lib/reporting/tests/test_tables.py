@@ -31,6 +31,21 @@ def test_a_run_has_a_line_for_each_claim_in_order_and_counts_its_outcomes():
     assert last == "1 supported, 1 inconclusive, 1 not run of 3 registered claims"
 
 
+@pytest.mark.parametrize(
+    ("values", "options", "verdict", "told"),
+    [
+        ([-38.0] * 20, {"distinct": 20}, "supported", " (20 of 20 texts, sign test p = 9.5e-07)"),
+        ([-38.0] * 20, {}, "inconclusive", "counts as n = 1)"),
+        ([-38.0, -39.0], {}, "smoke", " query loses"),
+        ([-38.0, -20.0, -39.0], {}, "inconclusive", " query loses"),
+    ],
+)
+def test_a_verdict_that_its_figures_do_not_show_says_how_it_came_about(values, options, verdict, told):
+    judged = assess(values, alpha=0.01, **options).at_most(-30)
+    line, _ = tables.of_run(CLAIMS[:1], by_id(entry(judgement=judged, verdict=verdict)), {})
+    assert line.endswith(told)
+
+
 def test_a_claim_that_broke_says_why():
     broken = entry(judgement=undecided("")) | {"judgement": None, "verdict": "error", "reason": "the test broke"}
     assert next(tables.of_run(CLAIMS, by_id(broken), {})).endswith(" query loses (the test broke)")

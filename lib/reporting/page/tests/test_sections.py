@@ -355,7 +355,10 @@ def test_a_document_from_before_there_were_protocols_is_of_the_default_one():
 
 
 def test_a_smoke_run_says_so():
-    assert "Smoke run" in "".join(sections._banners(document(limit=1)))
+    banner = '<p class="stopped smoke">Smoke run (--limit): nothing can be supported.</p>'
+    assert banner in sections._banners(document(limit=1))
+    assert "Smoke: the claim is not refuted" in sections._how_to_read(document(limit=1)["settings"])
+    assert "Smoke: " not in sections._how_to_read(document()["settings"])
     assert "Smoke run" not in "".join(sections._banners(document()))
 
 

@@ -1,0 +1,36 @@
+"""How many different measurements a subject rests on: whether equal numbers are several findings, or one repeated."""
+
+from collections.abc import Iterator
+
+import xarray as xr
+
+from lib.definitions import NAMES
+from lib.effects.counts import MassiveValues
+from lib.effects.losses import Bands, Disruption
+from lib.effects.trajectory import Trajectory
+
+MEASURED = (*(f"{name}_norm" for name in NAMES), "nll")
+"""What is measured of every text: channel norms and losses."""
+
+
+def distinct_measurements(*subjects: object) -> int:
+    """The number of different measurements of texts behind subjects: of the record that has the fewest.
+
+    Two texts count as one where all their channel norms or all their losses are equal to the last bit: another text
+    never gives that, and the same text measured again does. 1 for subjects without records, of which nothing is known.
+    """
+    return min((_different(record) for subject in subjects for record in _records(subject)), default=1)
+
+
+def _records(subject: object) -> Iterator[xr.Dataset]:
+    if isinstance(subject, Trajectory):
+        for part in (*subject.values, *subject.disruptions):
+            yield from part.records.values()
+    elif isinstance(subject, (MassiveValues, Disruption, Bands)):
+        yield from subject.records.values()
+
+
+def _different(record: xr.Dataset) -> int:
+    """The number of different texts in the measured quantity that has the fewest."""
+    measured = [record[name].transpose("text", ...).values for name in MEASURED if name in record]
+    return min((len({of_text.tobytes() for of_text in values}) for values in measured), default=1)

@@ -1,0 +1,50 @@
+"""The sign test, for a number that is the same in every text: exact bounds where there is no spread to estimate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+ROUNDING = 1e-12
+"""Numbers whose relative difference is at most this are the same number, computed in another order."""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """One number in every text, with the bounds that the sign test gives for the median over all texts.
+
+    `value` is a bound on either side, wrong with probability 2^-`signs`: were half of all texts (or more) beyond it,
+    so many independent texts would show it with that probability at most. At a smaller level there is no bound.
+    Nothing is assumed of the distribution. It is the median that is bounded, and rare texts may move a mean far
+    from it. Source: Dixon and Mood 1946, Journal of the ASA 41(236).
+    """
+
+    value: float
+    signs: int
+    n: int
+    fewest: int
+    sample: tuple[float, ...]
+    constant: bool = True
+
+    @property
+    def p(self) -> float:
+        """The one-sided p of the test, 2^-signs."""
+        return 0.5**self.signs
+
+    @property
+    def how(self) -> str:
+        """The test in words."""
+        return f"{self.signs} of {self.signs} texts, sign test p = {self.p:.2g}"
+
+    def lower(self, alpha: float) -> float:
+        return self.value if self.p <= alpha else -inf
+
+    def upper(self, alpha: float) -> float:
+        return self.value if self.p <= alpha else inf
+
+
+def at_limit(value: float, limits: Sequence[float], scale: float) -> float:
+    """The limit that the value equals but for rounding, else the value: a tie must not be decided by the last bit.
+
+    `scale` is the size of the numbers that the value was computed from.
+    """
+    return next((limit for limit in limits if abs(value - limit) <= ROUNDING * max(scale, abs(limit))), value)
