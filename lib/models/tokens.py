@@ -8,8 +8,9 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from lib.checkpoints import ModelArguments, first_sentence, read_config
+from lib.checkpoints import ModelArguments, first_sentence, gguf_of, read_config
 from lib.models.drope import drope_config, is_drope
+from lib.models.from_gguf import gguf_tokenizer
 from lib.texts import Text
 
 
@@ -39,6 +40,8 @@ def tokenizer_signature(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
     """The arm's tokenizer, without loading the weights. Raises ValueError, one sentence, if it has no usable one."""
+    if gguf := gguf_of(args):
+        return gguf_tokenizer(gguf)
     raw = read_config(args)
     config = drope_config(args, raw) if is_drope(raw) else None
     try:
