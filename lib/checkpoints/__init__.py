@@ -5,8 +5,11 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "adapters": ["ADAPTER_WEIGHTS", "adapter_identity", "read_adapter"],
         "arguments": ["ModelArguments", "parse", "scaling"],
-        "provenance": ["different_size", "first_sentence", "identity", "read_config", "sizes", "versions"],
+        "gguf_header": ["Header", "read_header"],
+        "hashes": ["sha256_of"],
+        "provenance": ["different_size", "first_sentence", "gguf_of", "identity", "read_config", "sizes", "versions"],
         "tokenizers": ["has_tokenizer", "tokenizer_identity"],
         "series": ["Checkpoint", "Series", "finished", "read", "step_of", "trained_steps", "unfinished"],
     },

@@ -1,8 +1,9 @@
 """Model arguments as lm-eval writes them: `pretrained=ID,revision=..,dtype=..,load_in_4bit=True`."""
 
 import difflib
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from lib.definitions import RESCALED
@@ -13,9 +14,12 @@ _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 @dataclass(frozen=True)
 class ModelArguments:
-    """How to load one arm. `dtype=None` means bfloat16 on a GPU and float32 on a CPU."""
+    """How to load one arm. `dtype=None` means bfloat16 on a GPU and float32 on a CPU.
 
-    pretrained: str
+    The weights are at `pretrained` (an id, a folder or a GGUF file), or else in an installed `package`.
+    """
+
+    pretrained: str | None = None
     revision: str | None = None
     dtype: str | None = None
     load_in_4bit: bool = False
@@ -30,10 +34,18 @@ class ModelArguments:
     """Folder or id that the tokenizer is taken from; None means the model's own."""
     add_bos_token: bool | None = None
     """Does the tokenizer prepend BOS, one and only one? None leaves it as it is."""
+    gguf_file: str | None = None
+    """The GGUF file to load from `pretrained`, if that is a folder or an id."""
+    package: str | None = None
+    """The import name of an installed package that holds `file`, a GGUF file. The package's code never runs."""
+    file: str | None = None
+    sha256: str | None = None
+    """The checksum that the GGUF file must have, in hexadecimal digits."""
+    peft: str | None = None
+    """The folder of an adapter that is merged into the weights before anything is measured."""
 
     def __post_init__(self):
-        if not self.pretrained:
-            raise ValueError("model arguments need pretrained=ID_OR_FOLDER")
+        self._check_source()
         if self.load_in_4bit and self.load_in_8bit:
             raise ValueError("load_in_4bit and load_in_8bit exclude each other: give one of them")
         _one_of("dtype", self.dtype, (None, *DTYPES))
@@ -41,10 +53,48 @@ class ModelArguments:
             scaling(self.rope)
         _one_of("bnb_4bit_quant_type", self.bnb_4bit_quant_type, ("nf4", "fp4"))
 
+    def _check_source(self) -> None:
+        if not self.pretrained and not self.package:
+            raise ValueError("model arguments need pretrained=ID_OR_FOLDER")
+        if self.pretrained and self.package:
+            raise ValueError("pretrained and package exclude each other: the weights are in one of them")
+        if bool(self.package) != bool(self.file):
+            raise ValueError("package and file belong together: write package=NAME,file=NAME.gguf")
+        if self.gguf_file and not self.pretrained:
+            raise ValueError("gguf_file belongs to pretrained=FOLDER: name the file of a package with file=NAME.gguf")
+        if self.sha256 and not self.is_gguf:
+            raise ValueError("sha256 is the checksum of a GGUF file: leave it out for other weights")
+        if self.sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", self.sha256):
+            raise ValueError(f"model argument 'sha256' must be 64 hexadecimal digits, not {self.sha256!r}")
+
+    @property
+    def source(self) -> str:
+        """What holds the weights, as it is shown: an id, a folder, a file, or a file of a package."""
+        if self.package:
+            return f"{self.package}/{self.file}"
+        return f"{self.pretrained}/{self.gguf_file}" if self.gguf_file else self.pretrained
+
     @property
     def name(self) -> str:
-        """A short name for readers: the id on the hub, or the folder's own name."""
-        return Path(self.pretrained).resolve().name if Path(self.pretrained).exists() else self.pretrained
+        """The model, as it is shown: what holds its weights, and its adapter."""
+        return f"{self.source} + {self.peft}" if self.peft else self.source
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that `pretrained` names, or None for an id, a file or a package."""
+        return Path(self.pretrained) if self.pretrained and Path(self.pretrained).is_dir() else None
+
+    @property
+    def is_gguf(self) -> bool:
+        """Are the weights in a GGUF file?"""
+        return bool(self.package or self.gguf_file) or (self.pretrained.endswith(".gguf") and not self.folder)
+
+    @property
+    def title(self) -> str:
+        """A short name for a pair of this model alone: its id on the hub, or the name of its file or folder."""
+        where = Path(self.file or self.gguf_file or self.pretrained)
+        here = self.package or self.gguf_file or where.exists()
+        return where.resolve().name.removesuffix(".gguf") if here else str(self.pretrained)
 
     @property
     def rescaled(self) -> bool:
@@ -59,9 +109,8 @@ class ModelArguments:
         return "int8" if self.load_in_8bit else "none"
 
     def __str__(self) -> str:
-        default = ModelArguments(self.pretrained)
-        given = {k: v for k, v in asdict(self).items() if k == "pretrained" or v != getattr(default, k)}
-        return ",".join(f"{key}={value}" for key, value in given.items())
+        values = ((field, getattr(self, field.name)) for field in fields(self))
+        return ",".join(f"{field.name}={value}" for field, value in values if value != field.default)
 
 
 def scaling(rope: str) -> tuple[str, float]:
@@ -96,8 +145,6 @@ def parse(args: str | Mapping) -> ModelArguments:
         if name in given:
             raise ValueError(f"model argument {name!r} is given twice")
         given[name] = _boolean(name, value) if known[name] in (bool, bool | None) else _text(name, value)
-    if "pretrained" not in given:
-        raise ValueError("model arguments need pretrained=ID_OR_FOLDER")
     return ModelArguments(**given)
 
 

@@ -12,7 +12,11 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import errors
 
+from lib.checkpoints import packages
+from lib.checkpoints.adapters import ADAPTER_CONFIG, adapter_identity
 from lib.checkpoints.arguments import ModelArguments
+from lib.checkpoints.gguf_header import read_header
+from lib.checkpoints.hashes import sha256_of
 
 SIZES: dict[str, tuple[str, ...]] = {
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
@@ -22,7 +26,7 @@ SIZES: dict[str, tuple[str, ...]] = {
     "head_dim": (),
 }
 """Sizes by transformers' common names, with the other names that some architectures use in their configs."""
-PACKAGES = ("torch", "transformers", "bitsandbytes", "numpy", "scipy", "xarray")
+PACKAGES = ("torch", "transformers", "bitsandbytes", "gguf", "peft", "numpy", "scipy", "xarray")
 
 
 def checkpoint_file(args: ModelArguments, name: str) -> Path:
@@ -30,19 +34,47 @@ def checkpoint_file(args: ModelArguments, name: str) -> Path:
 
     Raises ValueError, one sentence, when the model does not exist, is gated, or cannot be reached.
     """
-    model = args.pretrained
-    if Path(model).is_dir():
-        path = Path(model) / name
+    if args.folder:
+        path = args.folder / name
         if not path.is_file():
-            raise ValueError(f"{model} holds no {name}: is it a folder made by save_pretrained?")
+            raise ValueError(f"{args.folder} holds no {name}: {_instead(args.folder)}")
         return path
     with _one_sentence(args, name):
-        return Path(huggingface_hub.hf_hub_download(model, name, revision=args.revision))
+        return Path(huggingface_hub.hf_hub_download(args.pretrained, name, revision=args.revision))
+
+
+def _instead(folder: Path) -> str:
+    """What to do about a folder without the file that was looked for."""
+    if (folder / ADAPTER_CONFIG).is_file():
+        return "it holds an adapter, so give the model as pretrained= and this folder as peft="
+    if files := sorted(path.name for path in folder.glob("*.gguf")):
+        return f"it holds {', '.join(files)}, so add gguf_file={files[0]}"
+    return "is it a folder made by save_pretrained?"
+
+
+def gguf_of(args: ModelArguments) -> Path | None:
+    """The GGUF file that holds the weights; None if they are safetensors.
+
+    Raises ValueError, one sentence, if the file is not there, or if its checksum is not that of the arguments.
+    """
+    if not args.is_gguf:
+        return None
+    if args.package:
+        return packages.find(args.package, args.file, args.sha256)
+    path = Path(args.pretrained)
+    if args.gguf_file and path.is_file():
+        raise ValueError(f"{path} is a file, so leave out gguf_file")
+    if args.gguf_file:
+        path = checkpoint_file(args, args.gguf_file)
+    elif not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    packages.check(path, args.sha256)
+    return path
 
 
 def revisions(args: ModelArguments) -> list[str]:
     """Names of all branches and tags of a model on the hub. Raises ValueError, one sentence, if it cannot be asked."""
-    if Path(args.pretrained).is_dir():
+    if args.folder:
         raise ValueError(f"{args.pretrained} is a folder, which has no revisions: give a pattern of folders")
     with _one_sentence(args, "branches"):
         refs = huggingface_hub.list_repo_refs(args.pretrained)
@@ -72,7 +104,12 @@ def _one_sentence(args: ModelArguments, name: str) -> Iterator[None]:
 
 
 def read_config(args: ModelArguments) -> dict:
-    """The checkpoint's config.json as written, before any class interprets it."""
+    """The checkpoint's config.json as written, before any class interprets it.
+
+    A GGUF file has none: what its header tells of the architecture and its sizes is given under the same names.
+    """
+    if gguf := gguf_of(args):
+        return read_header(gguf).config()
     path = checkpoint_file(args, "config.json")
     try:
         config = json.loads(path.read_text())
@@ -110,9 +147,19 @@ def different_size(one: Mapping, other: Mapping) -> str:
 
 
 def identity(args: ModelArguments) -> str:
-    """`commit:<sha>` of a model on the hub, or `sha256:<hash>` of a folder's config, tokenizer and weights."""
-    if Path(args.pretrained).is_dir():
-        return "sha256:" + _folder_hash(Path(args.pretrained))
+    """`commit:<sha>` of a model on the hub, or `sha256:<hash>` of a folder's config, tokenizer and weights.
+
+    That of a GGUF file is `sha256:<hash>` of the file. `+peft:<hash>` follows if an adapter is merged.
+    """
+    adapter = f"+peft:{adapter_identity(Path(args.peft))}" if args.peft else ""
+    return _identity_of_base(args) + adapter
+
+
+def _identity_of_base(args: ModelArguments) -> str:
+    if gguf := gguf_of(args):
+        return "sha256:" + sha256_of(gguf)
+    if args.folder:
+        return "sha256:" + _folder_hash(args.folder)
     snapshot = re.search(r"snapshots/([0-9a-f]{40})/", checkpoint_file(args, "config.json").as_posix())
     if not snapshot:
         raise ValueError(f"{args.pretrained}: the hub's cache does not tell the commit; give revision=COMMIT")

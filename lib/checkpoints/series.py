@@ -30,8 +30,8 @@ class Checkpoint:
 
     @property
     def label(self) -> str:
-        """`step500`, or the folder's name if the step is unknown."""
-        return Path(self.args.pretrained).name if self.step is None else f"step{self.step}"
+        """`step500`, or the name of the folder or file if the step is unknown."""
+        return Path(self.args.source).name if self.step is None else f"step{self.step}"
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def read(given: str | Mapping | Sequence, *, like: ModelArguments | None = None,
     """The checkpoints that `given` names, ordered by step and examined without loading any weights.
 
     `given` is model arguments, several of them (a list, or separated by `;`), or a pattern: `runs/checkpoint-*` for
-    folders, `org/model,revision=step-*` for branches and tags. If no folder fits a pattern, it is matched against
-    `known`, the names in stored records. All checkpoints must have the same shape: that of `like` (if it is a folder)
-    when at least half of them have it, else that of the last one.
+    folders or GGUF files, `org/model,revision=step-*` for branches and tags. If nothing here fits a pattern, it is
+    matched against `known`, the names in stored records. All checkpoints must have the same shape: that of `like` (if
+    it is on disk) when at least half of them have it, else that of the last one.
     Raises ValueError when nothing fits, when no step can be read, or when no checkpoint can be measured.
     """
     expanded = expand(given, known=known)
@@ -84,8 +84,9 @@ def expand(given: str | Mapping | Sequence, *, known: Sequence[str] = ()) -> lis
     expanded: list[ModelArguments] = []
     for item in items:
         args = parse(item)
-        if has_magic(args.pretrained) and not Path(args.pretrained).is_dir():
-            names = sorted((path for path in glob(args.pretrained) if Path(path).is_dir()), key=_by_number)
+        if args.pretrained and has_magic(args.pretrained) and not Path(args.pretrained).exists():
+            fit = (path for path in glob(args.pretrained) if Path(path).is_dir() or path.endswith(".gguf"))
+            names = sorted(fit, key=_by_number)
             names = names or sorted((name for name in known if fnmatch(name, args.pretrained)), key=_by_number)
             if not names:
                 raise ValueError(f"no folder fits {args.pretrained!r}")
@@ -149,33 +150,43 @@ def unfinished(folder: Path) -> str:
 
 
 def _examined(args: ModelArguments, shape: dict | None, marked: bool) -> Checkpoint:
-    """A checkpoint with its step and, for a folder, its fault. `marked`: others of the series have a Trainer state."""
+    """A checkpoint with its step and, if it is on disk, its fault. `marked`: others of the series have a state."""
     step, doubt = _step(args)
-    folder = Path(args.pretrained)
-    if not folder.is_dir():
+    if not _on_disk(args):
         return Checkpoint(args, step, doubt)
     try:
         own_shape = _shape(args)
     except ValueError as error:
         return Checkpoint(args, step, str(error))
+    fault = "" if args.is_gguf else _fault_of_folder(args, marked)
+    if not fault and shape and (different := provenance.different_size(shape, own_shape)):
+        fault = f"{args.source} has another shape than the others: {different}"
+    return Checkpoint(args, step, fault or doubt)
+
+
+def _fault_of_folder(args: ModelArguments, marked: bool) -> str:
+    folder = args.folder
     fault = unfinished(folder)
     if not fault and marked and not (folder / STATE).is_file():
         fault = f"{folder} was not written to its end: it has no {STATE}, and others of the series have"
     if not fault and not args.tokenizer and not has_tokenizer(folder):
         fault = f"{folder} has no tokenizer: save the RoPE arm's beside the weights, or give tokenizer=ID_OR_FOLDER"
-    if not fault and shape and (different := provenance.different_size(shape, own_shape)):
-        fault = f"{folder} has another shape than the others: {different}"
-    return Checkpoint(args, step, fault or doubt)
+    return fault
+
+
+def _on_disk(args: ModelArguments) -> bool:
+    """Can the checkpoint be examined here? One on the hub cannot."""
+    return bool(args.folder) or (args.is_gguf and not args.gguf_file)
 
 
 def _step(args: ModelArguments) -> tuple[int | None, str]:
     """The step, from the Trainer state or from the name, and a sentence if it is in doubt."""
-    name = args.revision or Path(args.pretrained).name
+    name = args.revision or Path(args.pretrained or args.file).name
     named, trained = _number(name), _state(args)
     if named is None and trained is None:
-        return None, f"{args.pretrained} tells no step: name its folder checkpoint-N"
+        return None, f"{args.source} tells no step: name its folder checkpoint-N"
     if None not in (named, trained) and named != trained:
-        return named, f"{args.pretrained} says in {STATE} that it is step {trained}: its place in the series is unclear"
+        return named, f"{args.source} says in {STATE} that it is step {trained}: its place in the series is unclear"
     return (named if trained is None else trained), ""
 
 
@@ -191,12 +202,12 @@ def _by_number(name: str) -> tuple[int, str]:
 
 
 def _state(args: ModelArguments) -> int | None:
-    return trained_steps(args.pretrained) if Path(args.pretrained).is_dir() else None
+    return trained_steps(args.folder) if args.folder else None
 
 
 def _shape(args: ModelArguments) -> dict | None:
-    """Sizes of the states of a checkpoint in a folder; None for one on the hub, which is compared when it is loaded."""
-    return provenance.sizes(provenance.read_config(args)) if Path(args.pretrained).is_dir() else None
+    """Sizes of the states of a checkpoint on disk; None for one on the hub, which is compared when it is loaded."""
+    return provenance.sizes(provenance.read_config(args)) if _on_disk(args) else None
 
 
 def _common_shape(expanded: list[ModelArguments], like: ModelArguments | None) -> dict | None:
@@ -222,7 +233,7 @@ def _in_order(listed: list[Checkpoint]) -> list[Checkpoint]:
     kept = [c for c in listed if c.step not in many]
     for step in many:
         claiming = [c for c in listed if c.step == step]
-        names = " and by ".join(c.args.pretrained for c in claiming)
+        names = " and by ".join(c.args.source for c in claiming)
         kept.append(replace(claiming[0], fault=f"step {step} is claimed by {names}: give one of them"))
     return sorted(kept, key=lambda c: (c.step is None, c.step or 0))
 

@@ -43,7 +43,7 @@ class Progress(Protocol):
 
     def say(self, line: str) -> None: ...
 
-    def loading(self, arm: str, pretrained: str, load: Callable[[], Arm]) -> Arm: ...
+    def loading(self, arm: str, name: str, load: Callable[[], Arm]) -> Arm: ...
 
     def measuring(self, arm: str, experiment: str, texts: int) -> AbstractContextManager[Callable[[int], None]]: ...
 
@@ -131,7 +131,7 @@ class Recorder:
             args = self.settings.arms[arm]
             if arm in RESCALED:  # if it cannot be rescaled, no record is missing
                 check_rescaling(records.provenance_of(self.record("rope", "norms"))["config"], args.rope)
-            raise ValueError(f"--replay, {arm} arm ({args.pretrained}): {error}") from error
+            raise ValueError(f"--replay, {arm} arm ({args.name}): {error}") from error
 
     def _measure_missing(self, arm: str, experiments: tuple[str, ...]) -> None:
         """Read or measure every experiment on the arm while its model is loaded once, then free the model."""
@@ -183,7 +183,7 @@ class Recorder:
             raise self.faults[arm]
         loaded = self.arms.held.get(arm)
         if loaded is None:
-            loaded = self.progress.loading(arm, wanted["pretrained"], lambda: self.arms.get(arm))
+            loaded = self.progress.loading(arm, self.settings.arms[arm].name, lambda: self.arms.get(arm))
         of_norms = experiment.startswith("norms")
         texts = self._of_role("count" if of_norms else "score")
         rows = embedding_rows(loaded.model)
@@ -243,7 +243,7 @@ class Recorder:
             tokenizer = None
         wanted = {
             "experiment": experiment,
-            "pretrained": args.pretrained if exact or weights is None else None,
+            "pretrained": args.source if exact or weights is None else None,
             "identity": weights,
             "rope": args.rope or "as it is",
             "tokenizer": tokenizer,

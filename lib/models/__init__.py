@@ -15,7 +15,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "is_drope",
             "mark_as_drope",
         ],
-        "loading": ["Arm", "default_dtype", "fingerprint", "load"],
+        "hashing": ["fingerprint"],
+        "loading": ["Arm", "default_dtype", "load"],
         "rescaling": ["check_rescaling"],
         "special_tokens": ["set_bos", "tokenizer_facts"],
         "tokens": [

@@ -115,15 +115,15 @@ def drope_config(args: ModelArguments, raw: Mapping) -> transformers.PreTrainedC
     base = raw["model_type"].removesuffix("_drope")
     kind = str(raw.get("attention_type", "nope"))
     if base not in DROPE_BASES:
-        raise ValueError(f"{args.pretrained} is DroPE on {base!r}; only {' and '.join(DROPE_BASES)} are supported")
+        raise ValueError(f"{args.source} is DroPE on {base!r}; only {' and '.join(DROPE_BASES)} are supported")
     if kind not in NORMED:
-        raise ValueError(f"{args.pretrained} has attention_type {kind!r}; known are {', '.join(NORMED)}")
+        raise ValueError(f"{args.source} has attention_type {kind!r}; known are {', '.join(NORMED)}")
     dropped = ("model_type", "auto_map", "architectures", "quantization_config")
     kept = {key: value for key, value in raw.items() if key not in dropped}
     try:
         config = transformers.CONFIG_MAPPING[base].from_dict(kept)
     except Exception as error:
-        raise ValueError(f"{args.pretrained} has a broken config.json: {first_sentence(error)}") from error
+        raise ValueError(f"{args.source} has a broken config.json: {first_sentence(error)}") from error
     config.attention_type = kind
     return config
 

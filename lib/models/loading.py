@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers  # classes by their full names: importing model classes takes seconds, and a replay needs none
-from torch import nn, uint8
 
-from lib.checkpoints import ModelArguments, first_sentence, identity, parse, read_config, versions
+from lib.checkpoints import (
+    ModelArguments,
+    adapter_identity,
+    first_sentence,
+    gguf_of,
+    identity,
+    parse,
+    read_adapter,
+    read_config,
+    versions,
+)
+from lib.models import adapters
 from lib.models.drope import apply_norms, drop_rope, drope_class, drope_config, is_drope
+from lib.models.from_gguf import gguf_config, gguf_provenance, load_from_gguf
 from lib.models.rescaling import forget_lengths, rescale
 from lib.models.tokens import load_tokenizer
 
@@ -29,17 +39,20 @@ class Arm:
 
 
 def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> Arm:
-    """Load a causal LM and its tokenizer for measuring: eval mode, no gradients, safetensors only.
+    """Load a causal LM and its tokenizer for measuring: eval mode, no gradients, safetensors or GGUF only.
 
     `args` is a string in lm-eval's syntax, a mapping or parsed arguments. `device` defaults to CUDA if available. The
-    default dtype is bfloat16 on a GPU and float32 on a CPU.
+    default dtype is bfloat16 on a GPU and float32 on a CPU. GGUF is dequantized to that dtype. An adapter is merged
+    before the rotation is changed and before anything is quantized.
     Raises ValueError, one sentence, if the checkpoint is not found or gated, if its weights are pickled, incomplete or
-    unexpected, if it has no tokenizer, or if it needs remote code that was not asked for.
+    unexpected, if it has no tokenizer, if it needs remote code that was not asked for, or if an adapter does not fit.
     """
     args = args if isinstance(args, ModelArguments) else parse(args)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     raw = read_config(args)
     _refuse_pickles(args)
+    if args.peft:
+        adapters.check(Path(args.peft))
     model = _load_model(args, raw, device)
     tokenizer = load_tokenizer(args)
     return Arm(model, tokenizer, describe(args, model, device))
@@ -52,9 +65,10 @@ def default_dtype(device: str) -> str:
 
 def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: str) -> dict[str, Any]:
     """The provenance of a loaded model, as plain JSON values."""
+    gguf = gguf_of(args)
     return {
         "arguments": asdict(args),
-        "pretrained": args.pretrained,
+        "pretrained": args.name,
         "identity": identity(args),
         "class": type(model).__name__,
         "config": model.config.to_dict(),
@@ -64,22 +78,59 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "parameters": model.num_parameters(),
         "versions": versions(),
+        **({"gguf": gguf_provenance(gguf)} if gguf else {}),
+        **({"adapter": _adapter_provenance(Path(args.peft))} if args.peft else {}),
+    }
+
+
+def _adapter_provenance(folder: Path) -> dict[str, Any]:
+    config = read_adapter(folder)
+    return {
+        "folder": str(folder),
+        "identity": "sha256:" + adapter_identity(folder),
+        "kind": config["peft_type"],
+        "made_for": config.get("base_model_name_or_path"),
     }
 
 
 def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers.PreTrainedModel:
     dtype = args.dtype or default_dtype(device)
+    quantization = _quantization(args, dtype)
+    gguf = gguf_of(args)
+    # GGUF is dequantized and adapters are merged in full precision: such weights are quantized afterwards
+    later = quantization is not None and bool(gguf or args.peft)
     options = {
-        "revision": args.revision,
         "dtype": dtype,
         "device_map": args.device_map or {"": device},
         "attn_implementation": args.attn_implementation,
-        "quantization_config": _quantization(args, dtype),
-        "use_safetensors": True,
         "ignore_mismatched_sizes": True,  # so that `_refuse_incomplete` names them
         "output_loading_info": True,
     }
     options = {key: value for key, value in options.items() if value is not None}
+    first = {**options, "device_map": {"": "cpu"}} if later else options
+    model, info = _read_gguf(args, gguf, first) if gguf else _read(args, raw, first, None if later else quantization)
+    _refuse_incomplete(args, info)
+    if args.peft:
+        model = adapters.merge(model, Path(args.peft))
+    if later:
+        model = _quantized(args, model, {**options, "quantization_config": quantization})
+    if is_drope(raw):
+        apply_norms(model)
+    if args.rope == "off":
+        drop_rope(model)
+    if args.rescaled:
+        forget_lengths(model)
+    _keep_four_bits_as_loaded(model)
+    return model.eval().requires_grad_(False)
+
+
+def _read(args: ModelArguments, raw: Mapping, options: Mapping, quantization) -> tuple[Any, dict]:
+    """A model from safetensors, and transformers' report on what was loaded."""
+    options = {**options, "use_safetensors": True}
+    if args.revision:
+        options["revision"] = args.revision
+    if quantization:
+        options["quantization_config"] = quantization
     if is_drope(raw):
         config = drope_config(args, raw)
         loader = drope_class(config).from_pretrained
@@ -92,19 +143,36 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
             options["config"] = _plain_config(args)
     if args.rescaled:
         rescale(options["config"], args.rope)
-    try:
-        model, info = loader(args.pretrained, **options)
-    except Exception as error:  # transformers raises nearly any exception for a broken checkpoint
-        raise ValueError(f"{args.pretrained} cannot be loaded: {first_sentence(error)}") from error
-    _refuse_incomplete(args, info)
-    if is_drope(raw):
-        apply_norms(model)
-    if args.rope == "off":
-        drop_rope(model)
+    return _attempt(args, lambda: loader(args.pretrained, **options))
+
+
+def _read_gguf(args: ModelArguments, path: Path, options: Mapping) -> tuple[Any, dict]:
+    """A model from a GGUF file, dequantized, and transformers' report on what was loaded."""
+    config = gguf_config(path)
     if args.rescaled:
-        forget_lengths(model)
-    _keep_four_bits_as_loaded(model)
-    return model.eval().requires_grad_(False)
+        rescale(config, args.rope)
+    return _attempt(args, lambda: load_from_gguf(path, config, **options))
+
+
+def _quantized(args: ModelArguments, model: transformers.PreTrainedModel, options: Mapping):
+    """A quantized copy of a model, as if the model had been saved and loaded."""
+    weights, config = model.state_dict(), model.config
+    copied, info = _attempt(
+        args, lambda: type(model).from_pretrained(None, config=config, state_dict=weights, **options)
+    )
+    _refuse_incomplete(args, info)
+    return copied
+
+
+def _attempt(args: ModelArguments, loads: Callable[[], Any]) -> Any:
+    """What `loads` loads. Raises ValueError, one sentence, for any fault of the checkpoint."""
+    try:
+        model, info = loads()
+    except Exception as error:  # transformers raises nearly any exception for a broken checkpoint
+        raise ValueError(f"{args.source} cannot be loaded: {first_sentence(error)}") from error
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(f"{args.source} holds an adapter beside the model: give it as peft=FOLDER, in its own folder")
+    return model, info
 
 
 def _keep_four_bits_as_loaded(model: transformers.PreTrainedModel) -> None:
@@ -142,8 +210,10 @@ def _quantization(args: ModelArguments, dtype: str) -> transformers.BitsAndBytes
 
 
 def _refuse_pickles(args: ModelArguments) -> None:
-    folder = Path(args.pretrained)
-    if folder.is_dir() and not list(folder.glob("*.safetensors")):
+    folder = args.folder
+    if folder and not args.gguf_file and not list(folder.glob("*.safetensors")):
+        if files := sorted(path.name for path in folder.glob("*.gguf")):
+            raise ValueError(f"{folder} holds no safetensors but {', '.join(files)}: add gguf_file={files[0]}")
         pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in folder.glob(pattern))
         content = f"only {pickles[0]}, and pickles can run code" if pickles else "no weights"
         raise ValueError(f"{folder} holds {content}: save the model with save_pretrained, which writes safetensors")
@@ -168,17 +238,4 @@ def _refuse_incomplete(args: ModelArguments, info: Mapping) -> None:
         if keys:
             names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise ValueError(f"{args.pretrained} {fault} weights for its config: {', '.join(names[:3])}{more}")
-
-
-def fingerprint(model: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers that a model would save, as they are in memory (quantized or not).
-
-    Equal fingerprints before and after a measurement show that it changed no weight.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        if hasattr(tensor, "numel"):  # a quantized layer also saves names
-            digest.update(tensor.detach().contiguous().cpu().reshape(-1).view(uint8).numpy())
-    return digest.hexdigest()
+            raise ValueError(f"{args.source} {fault} weights for its config: {', '.join(names[:3])}{more}")

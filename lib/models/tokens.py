@@ -8,8 +8,9 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from lib.checkpoints import ModelArguments, first_sentence, read_config, tokenizer_identity
+from lib.checkpoints import ModelArguments, first_sentence, gguf_of, read_config, tokenizer_identity
 from lib.models.drope import drope_config, is_drope
+from lib.models.from_gguf import gguf_tokenizer
 from lib.models.special_tokens import set_bos
 from lib.texts import Text
 
@@ -72,11 +73,13 @@ def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase
     """
     tokenizer = _elsewhere(args) if args.tokenizer else _its_own(args)
     if args.add_bos_token is not None:
-        set_bos(tokenizer, args.add_bos_token, args.tokenizer or args.pretrained)
+        set_bos(tokenizer, args.add_bos_token, args.tokenizer or args.source)
     return tokenizer
 
 
 def _its_own(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
+    if gguf := gguf_of(args):
+        return gguf_tokenizer(gguf)
     raw = read_config(args)
     config = drope_config(args, raw) if is_drope(raw) else None
     try:

@@ -91,9 +91,9 @@ def prepare(settings: Recalibration) -> Arm:
     if args.quantization != "none":
         raise ValueError(QUANTIZED)
     if settings.rotation == "keep" and is_drope(raw):
-        raise ValueError(f"{args.pretrained} has no rotation to keep: it is a DroPE checkpoint")
+        raise ValueError(f"{args.name} has no rotation to keep: it is a DroPE checkpoint")
     if raw["model_type"].removesuffix("_drope") not in DROPE_BASES:
-        raise ValueError(f"{args.pretrained} is a {raw['model_type']!r}: Llama and Qwen2 can be recalibrated")
+        raise ValueError(f"{args.name} is a {raw['model_type']!r}: Llama and Qwen2 can be recalibrated")
     arm = load(args, device="cpu")
     if settings.rotation == "drop" and not is_drope(raw):
         drop_rope(arm.model)

@@ -31,6 +31,39 @@ def test_what_is_written_is_read_back(arguments):
     assert parse(str(arguments)) == arguments
 
 
+@given(
+    st.builds(
+        ModelArguments,
+        package=NAMES,
+        file=NAMES,
+        sha256=st.none() | st.just("0" * 64),
+        peft=st.none() | NAMES,
+        rope=st.sampled_from([None, "off", "yarn:8"]),
+    )
+)
+def test_what_is_written_of_a_package_is_read_back(arguments):
+    assert parse(str(arguments)) == arguments
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("some/model", "some/model"),
+        ("runs/a,gguf_file=b.gguf", "runs/a/b.gguf"),
+        ("package=weights,file=b.gguf", "weights/b.gguf"),
+        ("some/model,peft=runs/adapter", "some/model + runs/adapter"),
+    ],
+)
+def test_a_model_has_a_name_to_be_shown(text, name):
+    assert parse(text).name == name
+
+
+def test_arguments_tell_whether_the_weights_are_gguf(tmp_path):
+    (tmp_path / "folder.gguf").mkdir()
+    texts = ("m", "m.gguf", "m,gguf_file=a.gguf", "package=p,file=a.gguf", str(tmp_path / "folder.gguf"))
+    assert [parse(text).is_gguf for text in texts] == [False, True, True, True, False]
+
+
 def test_a_bare_id_is_pretrained():
     assert parse("meta-llama/Llama-2-7b-hf") == ModelArguments("meta-llama/Llama-2-7b-hf")
     assert parse("some/model,dtype=float32").dtype == "float32"
@@ -61,6 +94,12 @@ def test_a_mapping_is_read_like_a_string():
         ("pretrained=m,eager", "has no value"),
         ("dtype=float32", "need pretrained"),
         ("", "is empty"),
+        ("m,package=p,file=a.gguf", "exclude each other"),
+        ("package=p", "package and file belong together: write package=NAME,file=NAME.gguf"),
+        ("m,file=a.gguf", "belong together"),
+        ("package=p,file=a.gguf,gguf_file=b.gguf", "name the file of a package with file="),
+        (f"m,sha256={'0' * 64}", "sha256 is the checksum of a GGUF file"),
+        ("m.gguf,sha256=123", "must be 64 hexadecimal digits, not '123'"),
     ],
 )
 def test_wrong_arguments_get_a_sentence(text, sentence):

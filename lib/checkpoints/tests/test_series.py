@@ -5,6 +5,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import errors
 
+from fixtures.models.gguf_files import write
 from fixtures.models.tiny import save, tiny_llama
 from lib.checkpoints import series
 from lib.checkpoints.arguments import ModelArguments, parse
@@ -244,3 +245,20 @@ def test_the_last_checkpoint_of_a_run_is_known_as_such(made, tmp_path):
     assert not series.finished(tmp_path / "checkpoint-999")
     assert series.finished(tmp_path / "checkpoint-1000")
     assert not series.finished(tmp_path)
+
+
+def test_gguf_files_are_a_series_and_a_damaged_one_gets_a_sentence(tmp_path):
+    for step in (100, 20):
+        write(tiny_llama(layers=2, hidden_size=64), tmp_path / f"checkpoint-{step}.gguf")
+    write(tiny_llama(layers=3, hidden_size=64), tmp_path / "checkpoint-40.gguf")
+    (tmp_path / "checkpoint-60.gguf").write_bytes((tmp_path / "checkpoint-20.gguf").read_bytes()[:-5000])
+    found = series.read(str(tmp_path / "checkpoint-*.gguf"))
+    assert steps(found) == [20, 100]
+    assert "another shape than the others: num_hidden_layers is 3 and not 2" in found.faults["step40"]
+    assert "checkpoint-60.gguf is cut short" in found.faults["step60"]
+
+
+def test_the_digits_of_a_quantization_are_no_step():
+    for text in ("package=weights,file=Model-135M.Q4_1.gguf", "runs/Model.Q4_1.gguf"):
+        assert series.step_of(parse(text)) is None
+        assert series.read(text).checkpoints[0].label == text.rpartition("=")[2].rpartition("/")[2]

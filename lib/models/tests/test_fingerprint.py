@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from fixtures.models.tiny import tiny_llama
-from lib.models.loading import fingerprint, load
+from lib.models.hashing import fingerprint
+from lib.models.loading import load
 
 pytestmark = pytest.mark.cpu
 

@@ -16,7 +16,8 @@ from fixtures.models.tiny import byte_tokenizer, save, tiny_llama
 from lib.definitions.words import NAMES, SITES
 from lib.measuring.norms import channel_norms, norms_and_loss
 from lib.models.drope import NORMED, NoRotation, drop_rope
-from lib.models.loading import fingerprint, load
+from lib.models.hashing import fingerprint
+from lib.models.loading import load
 from lib.models.tests.test_drope import run, tiny_qwen2, without_rotation
 from lib.probing.probe import geometry
 from lib.probing.rotation import position_response

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fixtures.models.gguf_files import write
 from fixtures.models.tiny import save, tiny_llama
 from lib.checkpoints import series
 from lib.models.drope import NORMED
@@ -328,3 +329,11 @@ def test_a_users_mistake_is_one_sentence_without_a_traceback(texts, start, tmp_p
     assert done.returncode != 0
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_gguf_file_is_recalibrated_like_a_folder(train, tmp_path):
+    model = tiny_llama(layers=2, hidden_size=64)
+    file, folder = write(model, tmp_path / "tiny.gguf"), save(model, tmp_path / "folder")
+    last = [train(name, str(start), max_steps=2) / "checkpoint-2" for name, start in (("a", file), ("b", folder))]
+    assert same(*map(weights, last))
+    assert position_response(load(str(last[0]), device="cpu").model, torch.arange(16)[None])["change"] == 0
