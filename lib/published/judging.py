@@ -21,7 +21,7 @@ class Stated(Assessment):
 
 
 class FigureJudge(Judge):
-    """Judges an equivalent sample like a measured one, and a figure without a spread as it stands."""
+    """Judges an equivalent sample like a measured one, and a figure without a spread (or one of 0) as it stands."""
 
     def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
         if not isinstance(values, (Mean, Variation, Trend)):
