@@ -39,7 +39,7 @@ def merge(model: nn.Module, folder: Path) -> nn.Module:
 
 
 def check(folder: Path) -> None:
-    """Raise ValueError, one sentence, if the folder holds no adapter that can be loaded, or if peft is not installed."""
+    """Raise ValueError, one sentence, if the folder holds no usable adapter, or if the package peft is missing."""
     read_adapter(folder)
     try:
         import peft  # noqa: F401  an optional extra, and only arms with an adapter need it
