@@ -24,6 +24,30 @@ def runs(folder: Path = FOLDER) -> dict[str, dict]:
     return {document["settings"]["pair"]: document for document in found}
 
 
+def short(found: Mapping[str, dict]) -> str:
+    """The README's table: a row for each claim, in its cells the verdict and estimate for each of its parameters."""
+    entries = {name: [e for e in document["claims"] if e["label"] is None] for name, document in found.items()}
+    claims: dict[str, list[dict]] = {}
+    for entry in (entry for of_run in entries.values() for entry in of_run):
+        claims.setdefault(entry["id"].partition("[")[0], []).append(entry)
+    lines = [f"| | claim | published | {' | '.join(found)} |", f"|{'---|' * (3 + len(found))}"]
+    for claim, asked in claims.items():
+        cells = [_verdicts([e for e in of_run if e["id"].partition("[")[0] == claim]) for of_run in entries.values()]
+        lines.append(f"| {' | '.join([claim, asked[0]['statement'], asked[0]['published'], *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _verdicts(entries: list[dict]) -> str:
+    """`query: supported 8.21; key: refuted -1.3`."""
+    parts = []
+    for entry in entries:
+        estimate = (entry["judgement"] or {}).get("estimate")
+        number = "" if estimate is None else f" {estimate:.3g}"
+        parameters = entry["id"].partition("[")[2].removesuffix("]").removeprefix("rope").lstrip("-")
+        parts.append(f"{f'{parameters}: ' if parameters else ''}**{entry['verdict']}**{number}")
+    return "; ".join(parts)
+
+
 def page(found: Mapping[str, dict]) -> str:
     """The table of all claims, and how each run was made."""
     notes = [f"- {sentence}" for sentence in warnings(found)] if len(found) > 1 else []
@@ -65,7 +89,7 @@ def between(content: str, made: str) -> str:
 def main() -> None:
     """Bring both pages up to date."""
     found = runs()
-    for path, made in zip(PAGES, (table(found), page(found)), strict=True):
+    for path, made in zip(PAGES, (short(found), page(found)), strict=True):
         path.write_text(between(path.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
