@@ -19,7 +19,6 @@ def merge(model: nn.Module, folder: Path) -> nn.Module:
     kind = read_adapter(folder)["peft_type"]
     stored = _stored(folder)
     before = fingerprint(model)
-    places = vars(model).pop("hf_device_map", None)  # peft would distribute the model anew
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft only warns of weights that are missing, which are named below
@@ -30,9 +29,6 @@ def merge(model: nn.Module, folder: Path) -> nn.Module:
             merged = adapted.merge_and_unload(safe_merge=True)
     except Exception as error:  # peft raises nearly any exception for an adapter that does not fit
         raise ValueError(f"the adapter {folder} does not fit the model: {first_sentence(error)}") from error
-    if places is not None:
-        merged.hf_device_map = places
-    vars(merged).pop("peft_config", None)
     if fingerprint(merged) == before:
         raise ValueError(f"the adapter {folder} changes no weight of the model: it was never trained")
     return merged

@@ -73,7 +73,7 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
         "class": type(model).__name__,
         "config": model.config.to_dict(),
         "dtype": str(model.dtype).removeprefix("torch."),
-        "quantization": args.quantization,
+        "quantization": _quantization_shown(args, gguf),
         "attn_implementation": model.config._attn_implementation,
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "parameters": model.num_parameters(),
@@ -81,6 +81,14 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
         **({"gguf": gguf_provenance(gguf)} if gguf else {}),
         **({"adapter": _adapter_provenance(Path(args.peft))} if args.peft else {}),
     }
+
+
+def _quantization_shown(args: ModelArguments, gguf: Path | None) -> str:
+    """The format in which the weights are held, and the types that a GGUF file held them in before."""
+    if not gguf:
+        return args.quantization
+    types = f"GGUF {', '.join(gguf_provenance(gguf)['types'])}"
+    return types if args.quantization == "none" else f"{args.quantization} after {types}"
 
 
 def _adapter_provenance(folder: Path) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def test_an_adapter_is_merged_into_the_weights(base, change, ids):
     torch.testing.assert_close(run(loaded.model, ids), run(by_hand(change), ids), rtol=0, atol=1e-5)
     assert (run(loaded.model, ids) - run(llama(), ids)).abs().max() > 0.01
     assert not any("lora" in name for name, _ in loaded.model.named_modules())
+    assert not hasattr(loaded.model, "peft_config")
     assert type(loaded.model).__name__ == loaded.provenance["class"] == "LlamaForCausalLM"
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
 

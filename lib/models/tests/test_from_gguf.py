@@ -85,6 +85,7 @@ def test_the_provenance_names_hash_and_types(tmp_path):
     loaded = json.loads(json.dumps(arm(path).provenance))
     assert (loaded["pretrained"], loaded["identity"]) == (str(path), f"sha256:{loaded['gguf']['sha256']}")
     assert loaded["gguf"]["types"] == {"Q8_0": 23, "F32": 7}
+    assert loaded["quantization"] == "GGUF Q8_0, F32"
     assert loaded["gguf"]["tensors"]["blk.2.ffn_up.weight"] == "Q8_0"
     assert loaded["versions"]["gguf"] != "not installed"
 
@@ -106,7 +107,7 @@ def test_dequantized_weights_can_be_quantized_again(file, tmp_path, how):
     kind = bitsandbytes.nn.Linear4bit if how == "load_in_4bit" else bitsandbytes.nn.Linear8bitLt
     assert sum(isinstance(module, kind) for module in again.model.modules()) == 3 * 7
     assert fingerprint(again.model) == fingerprint(plain.model)
-    assert again.provenance["quantization"] == plain.provenance["quantization"]
+    assert again.provenance["quantization"] == f"{plain.provenance['quantization']} after GGUF F32"
 
 
 def test_an_architecture_that_transformers_does_not_read_is_refused(tmp_path):
