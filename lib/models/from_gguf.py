@@ -50,7 +50,12 @@ def load_from_gguf(path: Path, config: transformers.PreTrainedConfig, **options)
             quantization_config=transformers.GgufConfig(dequantize=True),
             **options,
         )
-    _refuse_unread_tensors(path, model)
+    if unread := _unread_tensors(path, path.stat().st_mtime_ns, model):
+        more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
+        raise ValueError(
+            f"{path} holds {', '.join(unread[:3])}{more}, which transformers does not read from GGUF: "
+            "give the checkpoint as safetensors"
+        )
     return model, info
 
 
@@ -63,28 +68,43 @@ def _refuse_unread_rotation(path: Path, header: Header) -> None:
         )
 
 
-def _refuse_unread_tensors(path: Path, model: transformers.PreTrainedModel) -> None:
-    """transformers passes over tensors that its model has no place for, such as biases or factors of the rotation."""
+def _unread_tensors(path: Path, time: int, model: transformers.PreTrainedModel) -> list[str]:
+    """Tensors that transformers passed over, since its model has no place for them: biases, factors of the rotation.
+
+    Asked once for each file and class: making the map of names takes seconds.
+    """
+    key = (path, time, type(model))
+    if key not in _UNREAD:
+        _UNREAD[key] = _find_unread(read_header(path), model)
+    return _UNREAD[key]
+
+
+_UNREAD: dict[tuple[Path, int, type], list[str]] = {}
+
+
+def _find_unread(header: Header, model: transformers.PreTrainedModel) -> list[str]:
     # here, because importing it takes time that no other checkpoint needs
     from transformers import modeling_gguf_pytorch_utils as legacy
     from transformers.integrations.gguf import is_gguf_arch_supported  # as above
 
-    header = read_header(path)
     if is_gguf_arch_supported(header.architecture):
-        return  # this newer code of transformers reports such tensors itself
+        return []  # this newer code of transformers reports such tensors itself
     processor = legacy.TENSOR_PROCESSORS.get(header.architecture, legacy.TensorProcessor)(config=model.config.to_dict())
     read = legacy.get_gguf_hf_weights_map(model, processor)
-    unread = [name for name in header.types if not {name, name.removesuffix(".weight")} & read.keys()]
-    if unread:
-        more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
-        raise ValueError(
-            f"{path} holds {', '.join(unread[:3])}{more}, which transformers does not read from GGUF: "
-            "give the checkpoint as safetensors"
-        )
+    return [name for name in header.types if not {name, name.removesuffix(".weight")} & read.keys()]
 
 
 def gguf_tokenizer(path: Path) -> transformers.PreTrainedTokenizerBase:
-    """The tokenizer in a GGUF file, whatever else lies beside it. Raises ValueError, one sentence, if there is none."""
+    """The tokenizer in a GGUF file, whatever else lies beside it; a copy that may be changed.
+
+    Raises ValueError, one sentence, if there is none.
+    """
+    return copy.deepcopy(_tokenizer(path, path.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(path: Path, _time: int) -> transformers.PreTrainedTokenizerBase:
+    """Kept, because making it takes seconds for a large vocabulary."""
     # here, because importing it takes time that no other checkpoint needs
     from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
 
