@@ -11,6 +11,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "hashes": ["sha256_of"],
         "provenance": ["different_size", "first_sentence", "gguf_of", "identity", "read_config", "sizes", "versions"],
         "tokenizers": ["has_tokenizer", "tokenizer_identity"],
-        "series": ["Checkpoint", "Series", "finished", "read", "step_of", "trained_steps", "unfinished"],
+        "series": [
+            "Checkpoint",
+            "Series",
+            "finished",
+            "read",
+            "step_of",
+            "tokens_per_step",
+            "trained_steps",
+            "unfinished",
+        ],
     },
 )

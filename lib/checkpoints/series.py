@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from glob import glob, has_magic
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -18,6 +19,12 @@ from lib.checkpoints.tokenizers import has_tokenizer
 
 STATE = "trainer_state.json"
 """The file that transformers' Trainer writes last: if it is complete, so is the checkpoint."""
+
+
+RECALIBRATION = "recalibration.json"
+"""The note that `lib.recalibrate` leaves in the folder of a run, above its checkpoints."""
+ROWS = ("tokens", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size")
+"""What makes up the tokens of a step, in that note."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,15 @@ def expand(given: str | Mapping | Sequence, *, known: Sequence[str] = ()) -> lis
 def trained_steps(folder: str | Path) -> int | None:
     """The number of steps in the Trainer state of a checkpoint; None if it has no readable state."""
     return _trainer_state(folder).get("global_step")
+
+
+def tokens_per_step(args: ModelArguments) -> int | None:
+    """The tokens that a step of a recalibration trains on, from the note in the folder of its run; None without one."""
+    try:
+        begun = json.loads((args.folder.parent / RECALIBRATION).read_text(encoding="utf-8"))
+        return prod(begun[name] for name in ROWS)
+    except (AttributeError, OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def step_of(args: ModelArguments) -> int | None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import xarray as xr
 
-from lib.checkpoints import step_of
+from lib.checkpoints import step_of, tokens_per_step
 from lib.definitions import RESCALED
 from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
@@ -143,7 +143,8 @@ def _trajectory(reader: Reader, *, losses: bool = False) -> Trajectory:
         disruptions += [Disruption(records)] if losses else []
     if len(steps) < ENOUGH:
         raise Missing(f"a trend needs {ENOUGH} checkpoints, there are {len(steps)}: give a series to --drope")
-    return Trajectory(tuple(steps), tuple(values), tuple(disruptions))
+    tokens = tokens_per_step(reader.settings.arms["drope"])
+    return Trajectory(tuple(steps), tuple(values), tuple(disruptions), tokens)
 
 
 def _reliance(reader: Reader) -> Trajectory:

@@ -15,12 +15,18 @@ from lib.judging import NoSubject
 class Trajectory:
     """Checkpoints in the order of their steps, each as the DroPE arm beside the same RoPE arm.
 
-    `disruptions` may be empty, if experiment 2 was not made.
+    `disruptions` may be empty, if experiment 2 was not made; `tokens_per_step` is None where it is not known.
     """
 
     steps: Sequence[int]
     values: Sequence[MassiveValues]
     disruptions: Sequence[Disruption] = ()
+    tokens_per_step: int | None = None
+
+    @property
+    def unit(self) -> str:
+        """What an axis of steps is labelled with: `steps of 2,048 tokens`."""
+        return f"steps of {self.tokens_per_step:,} tokens" if self.tokens_per_step else "steps"
 
     def totals(self, name: Name) -> np.ndarray:
         """Number of massive channels over all layers [text, checkpoint]."""

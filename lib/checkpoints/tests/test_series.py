@@ -262,3 +262,13 @@ def test_the_digits_of_a_quantization_are_no_step():
     for text in ("package=weights,file=Model-135M.Q4_1.gguf", "runs/Model.Q4_1.gguf"):
         assert series.step_of(parse(text)) is None
         assert series.read(text).checkpoints[0].label == text.rpartition("=")[2].rpartition("/")[2]
+
+
+def test_the_tokens_of_a_step_are_read_from_the_note_of_the_run(tmp_path):
+    (tmp_path / "checkpoint-2").mkdir()
+    args = parse(str(tmp_path / "checkpoint-2"))
+    assert series.tokens_per_step(args) is None
+    assert series.tokens_per_step(parse("org/model")) is None
+    note = {"tokens": 256, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "world_size": 3}
+    (tmp_path / "recalibration.json").write_text(json.dumps(note))
+    assert series.tokens_per_step(args) == 256 * 4 * 2 * 3

@@ -40,7 +40,7 @@ def counts_over_steps(
         rope = height(trajectory.values[0], "rope", name)
         course = [height(values, "drope", name) for values in trajectory.values]
         count = f" ({trajectory.totals(name).mean(0)[-1]:.4g} at the last step)" if uneven else ""
-        _along(axes, trajectory.steps, course, before, rope, control, colour, f"{name}{count}")
+        _along(axes, trajectory, course, before, rope, control, colour, f"{name}{count}")
     axes.set_ylim(bottom=0)
     legend(figure)
     axes.set_ylabel("massive values, % of all channels" if uneven else "massive values per text")
@@ -58,28 +58,30 @@ def loss_over_steps(
     figure, axes = canvas()
     if len(tokenizers(trajectory.values[0].records.values())) > 1:
         _line(axes, trajectory.steps, trajectory.loss().mean(0), "#444444", "loss")
-        _step_axis(axes, trajectory.steps, "steps (RoPE has another tokenizer: its loss is of other tokens)")
+        _step_axis(
+            axes, trajectory.steps, f"{trajectory.unit} (RoPE has another tokenizer: its loss is of other tokens)"
+        )
         axes.set_ylabel("loss, nats per token")
         axes.set_title("Loss along recalibration")
         return figure
     before = dropped.records["dropped"]["nll"].values.mean() if dropped else None
     control = continued.records["continued"]["nll"].values.mean() if continued else None
     rope = trajectory.values[0].records["rope"]["nll"].values.mean()
-    _along(axes, trajectory.steps, trajectory.loss().mean(0), before, rope, control, "#444444", "loss")
+    _along(axes, trajectory, trajectory.loss().mean(0), before, rope, control, "#444444", "loss")
     axes.set_ylabel("loss, nats per token")
     axes.set_title("Loss along recalibration")
     return figure
 
 
-def _along(axes: Axes, steps, course, before, rope, control, colour: str, label: str) -> None:
+def _along(axes: Axes, trajectory: Trajectory, course, before, rope, control, colour: str, label: str) -> None:
     """One line along the steps, from `before` at step 0, with the RoPE arm dashed and the control as a cross."""
-    start = [] if before is None else [0]
+    steps, start = trajectory.steps, [] if before is None else [0]
     values = [*([] if before is None else [before]), *course]
     _line(axes, [*start, *steps], values, colour, label)
     axes.axhline(rope, color=colour, linestyle="--", linewidth=0.8)
     if control is not None:
         axes.plot(steps[-1], control, marker="x", markersize=7, color=colour)
-    _step_axis(axes, [*start, *steps], "steps (dashed: RoPE; cross: trained on with rotation)")
+    _step_axis(axes, [*start, *steps], f"{trajectory.unit} (dashed: RoPE; cross: trained on with rotation)")
 
 
 def _line(axes: Axes, steps, course, colour: str, label: str) -> None:
@@ -109,7 +111,7 @@ def query_heat_map(trajectory: Trajectory) -> Figure:
     axes.set_xticks([point + 0.5 for point in points], [str(trajectory.steps[point]) for point in points])
     layers = layer_ticks(len(counts))
     axes.set_yticks(layers + 0.5, [str(layer) for layer in layers])
-    axes.set_xlabel("steps of recalibration")
+    axes.set_xlabel(f"recalibration, {trajectory.unit}")
     axes.set_ylabel("layer")
     axes.set_title("Massive query values, layer by layer")
     figure.colorbar(mesh, ax=axes, label="channels per text")
@@ -190,7 +192,7 @@ def reliance_over_steps(trajectory: Trajectory) -> Figure:
     axes.plot(trajectory.steps, nats.mean(0), marker="o", markersize=3, color="#3b6fb6", label="mean")
     if not trajectory.disruptions[0].other_tokens:
         axes.axhline(rope, color="#444444", linestyle="--", linewidth=0.8, label="RoPE")
-    _step_axis(axes, trajectory.steps, "steps of recalibration")
+    _step_axis(axes, trajectory.steps, f"recalibration, {trajectory.unit}")
     axes.set_ylabel("rise of the loss, nats per token")
     axes.set_title("Reliance on massive values along recalibration")
     legend(figure)

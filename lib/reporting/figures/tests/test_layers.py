@@ -194,3 +194,10 @@ def test_the_threshold_curve_is_in_shares_where_channels_differ(even, wide):
     )
     assert "massive values, % of channels" in as_svg(thresholds.draw(found, threshold=5, scope="layer"))
     assert "%" not in as_svg(thresholds.draw(plain, threshold=5, scope="layer"))
+
+
+def test_an_axis_of_steps_says_how_many_tokens_a_step_has():
+    alike = massive_values(texts=2)
+    svg = as_svg(series.counts_over_steps(Trajectory((1, 2), (alike,) * 2, tokens_per_step=2048)))
+    assert "steps of 2,048 tokens (dashed: RoPE" in svg
+    assert "tokens" not in as_svg(series.counts_over_steps(Trajectory((1, 2), (alike,) * 2)))
