@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lib.definitions import RESCALED
@@ -95,6 +95,10 @@ class ModelArguments:
         where = Path(self.file or self.gguf_file or self.pretrained)
         here = self.package or self.gguf_file or where.exists()
         return where.resolve().name.removesuffix(".gguf") if here else str(self.pretrained)
+
+    def same_but_for_rotation(self, other: "ModelArguments") -> bool:
+        """Do the two load the same weights in the same way, whatever is done to their rotation?"""
+        return replace(self, rope=None) == replace(other, rope=None)
 
     @property
     def rescaled(self) -> bool:

@@ -19,7 +19,7 @@ LIBRARIES = ("python", "torch", "transformers", "gguf")
 
 
 def runs(folder: Path = FOLDER) -> dict[str, dict]:
-    """The documents of the runs on real models, by the name of their pair, the shortest name first."""
+    """The documents of the runs on real models, by the name of their pair, in the order of their files."""
     found = [documents.read(file) for file in sorted(folder.glob("*.json"))]
     return {document["settings"]["pair"]: document for document in found}
 

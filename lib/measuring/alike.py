@@ -1,7 +1,6 @@
 """Check that all arms can be compared, by their shapes and tokenizers, before the first arm is measured."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import xarray as xr
 
@@ -75,8 +74,7 @@ class Profiles:
 
     def _made_from_rope(self, arm: str) -> bool:
         """Does this arm differ from the RoPE arm in its rotation alone?"""
-        rope, args = self.settings.arms["rope"], self.settings.arms[arm]
-        return args == replace(rope, rope=args.rope)
+        return self.settings.arms[arm].same_but_for_rotation(self.settings.arms["rope"])
 
     def _last(self, arm: str) -> Profile | None:
         """The profile of the last checkpoint that has one, if it comes after this checkpoint."""

@@ -53,8 +53,13 @@ def counts(values: MassiveValues) -> Figure:
 
 def _beside(arms: Sequence[str], offset: float = 0.2) -> list[tuple[float, str]]:
     """The main arms of a figure and how far each stands from the middle; one arm alone stands in it."""
-    shown = [arm for arm in ARMS if arm in arms]
+    shown = main_arms(arms)
     return list(zip((-offset, offset) if len(shown) > 1 else (0.0,), shown, strict=True))
+
+
+def main_arms(arms: Sequence[str]) -> list[str]:
+    """The main arms among those of a subject: both, or the RoPE arm alone."""
+    return [arm for arm in ARMS if arm in arms]
 
 
 def slow_share(values: MassiveValues) -> Figure:

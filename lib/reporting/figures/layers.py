@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from lib.definitions import ARMS, Name
 from lib.effects import MassiveValues
-from lib.reporting.figures.figures import COLOURS, MANY_LAYERS, canvas, layer_axis, legend
+from lib.reporting.figures.figures import COLOURS, MANY_LAYERS, canvas, layer_axis, legend, main_arms
 
 MARKED_LAYER = 1
 """The layer the study singles out."""
@@ -27,7 +27,7 @@ def _per_layer(values: MassiveValues, name: Name) -> Figure:
 
     Raises ValueError where no channel is massive in either arm: two lines at 0 show nothing.
     """
-    arms = [arm for arm in ARMS if arm in values.arms]
+    arms = main_arms(values.arms)
     if not any(values.totals(arm, name).any() for arm in arms):
         raise ValueError(f"no {name} channel is massive in {'either' if len(arms) > 1 else 'the'} arm")
     figure, axes = canvas()

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.definitions import ARMS, RESCALED, Name, label
+from lib.definitions import RESCALED, Name, label
 from lib.effects import MassiveValues, Trajectory, lorenz
 from lib.records import tokenizers
 from lib.reporting.figures.figures import (
@@ -16,6 +16,7 @@ from lib.reporting.figures.figures import (
     layer_axis,
     layer_ticks,
     legend,
+    main_arms,
 )
 
 
@@ -144,7 +145,7 @@ def lorenz_curves(values: MassiveValues, name: Name) -> Figure:
     """Lorenz curves of the norms of one tensor in both arms: mean over layers and texts."""
     figure, axes = canvas()
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-    for arm in (arm for arm in ARMS if arm in values.arms):
+    for arm in main_arms(values.arms):
         curve = lorenz(values.norms(arm, name)).mean((0, 1))
         named = f"{values.label(arm)}, Gini {values.gini(arm, name).mean():.3f}"
         points = np.unique(np.linspace(0, len(curve) - 1, 400).astype(int))  # enough for the eye
