@@ -7,7 +7,6 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from lib.measuring.interventions import REPLACEMENTS, Masks
 from lib.probing import visiting
@@ -27,8 +26,10 @@ def nll_per_text(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "bat
     for start in range(0, ids.shape[1] - 1, POSITIONS_AT_ONCE):
         stop = min(start + POSITIONS_AT_ONCE, ids.shape[1] - 1)
         for row in range(len(ids)):
-            loss = cross_entropy(logits[row, start:stop].float(), ids[row, start + 1 : stop + 1], reduction="none")
-            total[row] += loss.double().sum().cpu()
+            predicted, right = logits[row, start:stop].float(), ids[row, start + 1 : stop + 1, None]
+            # cross_entropy in float32 loses a part of the sum over a large vocabulary: 4e-5 nats of 262,144 tokens
+            loss = predicted.logsumexp(-1).double() - predicted.gather(-1, right)[:, 0].double()
+            total[row] += loss.sum().cpu()
     if not torch.isfinite(total).all():
         raise ValueError("a loss is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
     return total / (ids.shape[1] - 1)

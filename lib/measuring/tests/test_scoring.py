@@ -55,6 +55,13 @@ def test_logits_that_know_nothing_lose_the_logarithm_of_the_vocabulary():
     torch.testing.assert_close(loss, torch.tensor([7.0], dtype=torch.float64).log(), rtol=1e-6, atol=0)
 
 
+def test_the_loss_over_a_large_vocabulary_is_that_of_float64():
+    logits = 3 * torch.randn(1, 33, 2**18, generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(2**18, (1, 33), generator=torch.Generator().manual_seed(1))
+    expected = torch.nn.functional.cross_entropy(logits[0, :-1].double(), ids[0, 1:])
+    torch.testing.assert_close(nll_per_text(logits, ids)[0], expected, rtol=0, atol=5e-7)
+
+
 def test_half_precision_logits_are_widened_before_they_are_scored():
     logits = torch.randn(1, 40, 99, generator=torch.Generator().manual_seed(0)).bfloat16()
     ids = torch.arange(40)[None]
