@@ -9,6 +9,7 @@ from functools import partial
 import xarray as xr
 
 from lib import records
+from lib.checkpoints import tokens_per_step
 from lib.definitions import ARMS, OUTCOMES, ROLES, letters
 from lib.effects import MassiveValues, curve
 from lib.published import COLUMNS
@@ -108,6 +109,7 @@ def settings_of(settings: Settings, *, strict: bool = True) -> dict:
         "note": settings.note,
         "arms": {arm: str(args) for arm, args in settings.arms.items()},
         "steps": dict(settings.steps),
+        "tokens_per_step": tokens_per_step(settings.arms["drope"]) if settings.steps else None,
         **settings.shown(),
         "texts": {"source": source, **named},
     }

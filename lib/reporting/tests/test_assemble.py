@@ -183,6 +183,17 @@ def test_texts_that_stopped_a_run_are_no_second_fault(tmp_path):
         settings_of(stopped)
 
 
+def test_a_document_of_a_series_says_how_many_tokens_a_step_trained_on(tmp_path):
+    rows = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "world_size": 1, "tokens": 256}
+    (tmp_path / "recalibration.json").write_text(json.dumps(rows))
+    (tmp_path / "checkpoint-20").mkdir()
+    last = ModelArguments(str(tmp_path / "checkpoint-20"))
+    series = replace(SETTINGS, arms={**SETTINGS.arms, "drope": last}, steps=STEPS)
+    assert settings_of(series)["tokens_per_step"] == 2048
+    assert settings_of(replace(series, arms=SETTINGS.arms))["tokens_per_step"] is None
+    assert settings_of(replace(series, steps={}))["tokens_per_step"] is None
+
+
 def test_a_stopped_run_names_the_texts_that_can_be_read():
     document = assemble(run(stopped="it still rotates"))
     assert document["settings"] == {**settings_of(SETTINGS), "note": "n."}
