@@ -1,19 +1,20 @@
 """What the claims say of real models: `python -m lib.compare.evidence` makes docs/evidence.md and the README's table.
 
-Both are made of the documents in evidence/, which are runs as they came out. No verdict in them is edited or left out.
+They are made of the documents in evidence/, which are runs as they came out. No verdict in them is edited or left out.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from lib.compare.course import course, verdicts
 from lib.compare.run import warnings
 from lib.compare.table import table
 from lib.reporting import documents
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "evidence"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "evidence.md")
-START, END = "<!-- made by python -m lib.compare.evidence -->\n", "<!-- end of evidence -->\n"
+RECALIBRATION = FOLDER / "recalibration" / "smollm2-135m.json"
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "evidence.md"
 LIBRARIES = ("python", "torch", "transformers", "gguf")
 """Libraries that are named beside a run."""
 
@@ -81,16 +82,30 @@ def made(name: str, document: dict) -> str:
     return "\n".join(lines)
 
 
-def between(content: str, made: str) -> str:
-    """A page with everything between its two marks replaced."""
-    return f"{content.split(START)[0]}{START}{made}{END}{content.split(END)[1]}"
+def recalibrated(document: dict) -> str:
+    """A recalibration from checkpoint to checkpoint, how its run was made, and its verdicts."""
+    return "\n".join([course(document), made("The run", document), verdicts(document)])
+
+
+def written() -> dict[Path, str]:
+    """The pages as the documents in evidence/ make them."""
+    found, pages = runs(), {path: path.read_text(encoding="utf-8") for path in (README, PAGE)}
+    pages[README] = between(pages[README], "models", short(found))
+    pages[PAGE] = between(pages[PAGE], "models", page(found))
+    pages[PAGE] = between(pages[PAGE], "recalibration", recalibrated(documents.read(RECALIBRATION)))
+    return pages
+
+
+def between(content: str, part: str, made: str) -> str:
+    """A page with everything between the two marks of one of its parts replaced."""
+    start, end = f"<!-- {part}: made by python -m lib.compare.evidence -->\n", f"<!-- end of {part} -->\n"
+    return f"{content.split(start)[0]}{start}{made}{end}{content.split(end)[1]}"
 
 
 def main() -> None:
     """Bring both pages up to date."""
-    found = runs()
-    for path, made in zip(PAGES, (short(found), page(found)), strict=True):
-        path.write_text(between(path.read_text(encoding="utf-8"), made), encoding="utf-8")
+    for path, content in written().items():
+        path.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

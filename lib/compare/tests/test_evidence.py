@@ -2,25 +2,36 @@
 
 import pytest
 
+from lib.checkpoints import parse, step_of
 from lib.compare import evidence
+from lib.reporting import documents
 
 pytestmark = pytest.mark.cpu
 
 
 def test_the_pages_of_evidence_are_up_to_date():
-    found = evidence.runs()
-    for path, made in zip(evidence.PAGES, (evidence.short(found), evidence.page(found)), strict=True):
-        content = path.read_text(encoding="utf-8")
-        assert evidence.between(content, made) == content, f"{path.name}: run python -m lib.compare.evidence"
+    for path, content in evidence.written().items():
+        assert path.read_text(encoding="utf-8") == content, f"{path.name}: run python -m lib.compare.evidence"
+
+
+def is_whole(run):
+    assert (run["kind"], run["stopped"], run["faults"]) == ("measured", "", {})
+    assert (run["settings"]["limit"], run["summary"]["not run"], run["summary"]["error"]) == (None, 0, 0)
+    assert not [arm for arm in run["settings"]["arms"].values() if "=/" in arm]
 
 
 def test_evidence_is_of_full_runs_that_were_not_stopped_and_left_nothing_out():
-    found = evidence.runs()
-    assert found
-    for run in found.values():
-        settings = run["settings"]
-        assert (run["kind"], run["stopped"], run["faults"]) == ("measured", "", {})
-        assert (settings["limit"], settings["max_tokens"]) == (None, 512)
-        assert run["summary"]["not run"] == 0
+    assert sorted(evidence.runs()) == ["gemma3-270m", "smollm2-135m"]
+    for run in evidence.runs().values():
+        is_whole(run)
+        assert run["settings"]["max_tokens"] == 512
         assert run["command"].startswith("pytest claims/ --pair ")
-        assert not [arm for arm in settings["arms"].values() if arm.startswith("pretrained=/")]
+
+
+def test_the_recalibration_has_eight_checkpoints_and_a_control_trained_for_as_long():
+    run = documents.read(evidence.RECALIBRATION)
+    is_whole(run)
+    settings = run["settings"]
+    assert len(settings["steps"]) == 8
+    assert settings["tokens_per_step"] == 2048
+    assert step_of(parse(settings["arms"]["continued"])) == settings["steps"]["drope"]
