@@ -13,7 +13,7 @@ from lib.probing.attention import receiving
 SHIFT = 5
 """Position p becomes (1 + SHIFT) p in the second pass."""
 FITS = 0.05
-"""Frequencies fit if the relative error of the turned states is below this in every dim. bfloat16 rounds to 0.4 %."""
+"""Frequencies fit if the relative error of the turned states is below this in every pair. bfloat16 rounds to 0.4 %."""
 
 
 def frequencies(model: nn.Module) -> Float[Tensor, "layer dim"]:
@@ -90,7 +90,8 @@ def _fitting(before: Tensor, after: Tensor, candidates: list, moved: Tensor) -> 
     for frequency, partner in candidates:
         angle = moved[:, None, None] * frequency
         turned = before * angle.cos() - before[..., partner] * angle.sin()
-        missed, size = (x.square().sum((0, 1)) for x in (turned - after, after))
+        # of the whole pair, since a rotation carries the rounding of a massive dim into its partner
+        missed, size = (of_dim + of_dim[partner] for of_dim in (x.square().sum((0, 1)) for x in (turned - after, after)))
         worst = (missed / size.clamp_min(torch.finfo(torch.float64).tiny)).max().sqrt()
         if worst < error:
             best, error = frequency.abs(), worst

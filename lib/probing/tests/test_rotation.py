@@ -52,6 +52,15 @@ def test_massive_channels_hide_no_frequency(dtype):
     torch.testing.assert_close(frequencies(model), frequencies(tiny_llama()), rtol=0.01, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_massive_dim_whose_rounding_drowns_its_partner_hides_no_frequency(dtype):
+    theta = (torch.pi / 6) ** -8  # pair 1 turns by whole half turns at the second positions, which leaves its dims alone
+    model = tiny_llama(rope_parameters={"rope_type": "default", "rope_theta": theta}).to(dtype)
+    for layer in model.model.layers:
+        layer.self_attn.k_proj.weight.data[9::16] *= 100
+    assert letters(frequencies(model).numpy()) == "RRR"
+
+
 def test_of_two_sets_that_fit_the_better_one_is_taken():
     bases = {
         kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in zip(KINDS, (100.0, 101.0), strict=True)
