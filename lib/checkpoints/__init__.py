@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Checkpoint",
             "Series",
             "finished",
+            "label_of",
             "read",
             "step_of",
             "tokens_per_step",

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fnmatch import fnmatch
 from glob import glob, has_magic
 from itertools import pairwise
@@ -19,8 +20,15 @@ from lib.checkpoints.tokenizers import has_tokenizer
 
 STATE = "trainer_state.json"
 """The file that transformers' Trainer writes last: if it is complete, so is the checkpoint."""
-
-
+NAMED = re.compile(
+    r"(?:step|checkpoint|ckpt|iter(?:ation)?)s?[-_]?(\d+(?:\.\d+)?)([kmbg]?)(?![a-z0-9]|\.\d)", re.IGNORECASE
+)
+"""A step in a name: `checkpoint-500`, `iter_0070`, `step-500k`, `step1.5M`."""
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
+BARE = re.compile(r"(?<![0-9.])(?<![0-9][-_.])(?<!v)(\d+)$", re.IGNORECASE)
+"""A number that ends a name, unless it is the end of a date or of a decimal, or that of a version: `r7`, not `b-v2`."""
+DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d*")
+"""A date in digits alone, with or without a time of day."""
 RECALIBRATION = "recalibration.json"
 """The note that `lib.recalibrate` leaves in the folder of a run, above its checkpoints."""
 ROWS = ("tokens", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size")
@@ -37,8 +45,11 @@ class Checkpoint:
 
     @property
     def label(self) -> str:
-        """`step500`, or the name of the folder or file if the step is unknown."""
-        return Path(self.args.source).name if self.step is None else f"step{self.step}"
+        """`step500`, `step500k` where its name has that unit, or the folder's or file's name if the step is unknown."""
+        if self.step is None:
+            return Path(self.args.source).name
+        number, unit = _written(_name(self.args)) or ("", "")
+        return f"step{number}{unit}" if unit and _steps(number, unit) == self.step else f"step{self.step}"
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,11 @@ def step_of(args: ModelArguments) -> int | None:
     return _step(args)[0]
 
 
+def label_of(args: ModelArguments) -> str:
+    """How one checkpoint is called in reports, see `Checkpoint.label`."""
+    return Checkpoint(args, step_of(args)).label
+
+
 def finished(folder: str | Path) -> bool:
     """Is this the last checkpoint of its training run?"""
     state = _trainer_state(folder)
@@ -196,20 +212,41 @@ def _on_disk(args: ModelArguments) -> bool:
 
 
 def _step(args: ModelArguments) -> tuple[int | None, str]:
-    """The step, from the Trainer state or from the name, and a sentence if it is in doubt."""
-    name = args.revision or Path(args.pretrained or args.file).name
-    named, trained = _number(name), _state(args)
+    """The step, from the Trainer state or from the name, and a sentence if it is in doubt.
+
+    The state is right where the name only ends with a number; a name that says `step` is not contradicted in silence.
+    """
+    name, trained = _name(args), _state(args)
+    named = _number(name)
     if named is None and trained is None:
         return None, f"{args.source} tells no step: name its folder checkpoint-N"
-    if None not in (named, trained) and named != trained:
-        return named, f"{args.source} says in {STATE} that it is step {trained}: its place in the series is unclear"
+    if trained is not None and named != trained and _written(name):
+        said = trained if named is None else named
+        return said, f"{args.source} says in {STATE} that it is step {trained}: its place in the series is unclear"
     return (named if trained is None else trained), ""
 
 
+def _name(args: ModelArguments) -> str:
+    return args.revision or Path(args.pretrained or args.file).name
+
+
 def _number(name: str) -> int | None:
-    """The step in a name."""
-    match = re.search(r"(?:step|checkpoint|iter)[-_]?(\d+)", name, re.IGNORECASE) or re.search(r"(\d+)$", name)
-    return int(match.group(1)) if match else None
+    """The step in a name, or None: digits of a date, a version or a size are none, nor is a part of a step."""
+    if written := _written(name):
+        return _steps(*written)
+    bare = BARE.search(name)
+    return int(bare[1]) if bare and not DATE.fullmatch(bare[1]) else None
+
+
+def _written(name: str) -> tuple[str, str] | None:
+    """The number and the unit of a step that a name calls one."""
+    found = NAMED.search(name)
+    return (found[1], found[2]) if found else None
+
+
+def _steps(number: str, unit: str) -> int | None:
+    steps = Decimal(number) * UNITS[unit.lower()]
+    return int(steps) if steps == int(steps) else None
 
 
 def _by_number(name: str) -> tuple[int, str]:

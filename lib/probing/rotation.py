@@ -91,7 +91,9 @@ def _fitting(before: Tensor, after: Tensor, candidates: list, moved: Tensor) -> 
         angle = moved[:, None, None] * frequency
         turned = before * angle.cos() - before[..., partner] * angle.sin()
         # of the whole pair, since a rotation carries the rounding of a massive dim into its partner
-        missed, size = (of_dim + of_dim[partner] for of_dim in (x.square().sum((0, 1)) for x in (turned - after, after)))
+        missed, size = (
+            of_dim + of_dim[partner] for of_dim in (x.square().sum((0, 1)) for x in (turned - after, after))
+        )
         worst = (missed / size.clamp_min(torch.finfo(torch.float64).tiny)).max().sqrt()
         if worst < error:
             best, error = frequency.abs(), worst

@@ -92,6 +92,25 @@ def test_an_ordered_series_has_nothing_to_say(made):
         ("iter_0070", 70),
         ("r7", 7),
         ("x", None),
+        ("m-step-500k", 500_000),
+        ("m-step-750K", 750_000),
+        ("m-step-1M", 1_000_000),
+        ("step1.5M-tokens3B", 1_500_000),
+        ("ckpt_2g", 2_000_000_000),
+        ("step-0.0005k", None),  # half a step
+        ("checkpoint-4.5", None),
+        ("step-3x", None),
+        ("2026.01.02123456", None),
+        ("drope-2026-01-02", None),
+        ("drope-20260102", None),
+        ("20260102123456", None),
+        ("drope-7b-v2", None),
+        ("v2", None),
+        ("drope-1.5", None),
+        ("drope-7b", None),
+        ("drope-7b-900", 900),
+        ("modelv2", None),
+        ("4000", 4000),
     ],
 )
 def test_the_step_is_read_from_a_name(name, step):
@@ -163,6 +182,34 @@ def test_a_name_that_contradicts_the_state_is_left_out(made, tmp_path):
     pattern = made(1, 2, 3)
     (tmp_path / "checkpoint-3" / series.STATE).write_text(json.dumps({"global_step": 9}))
     assert "says in trainer_state.json that it is step 9" in the_fault(series.read(pattern))
+
+
+@pytest.mark.parametrize("name", ["2026.01.02123456", "drope-7b-v2", "m-3"])
+def test_a_state_knows_better_than_digits_of_a_name_that_are_not_called_a_step(made, tmp_path, name):
+    pattern = made(70)
+    (tmp_path / "checkpoint-70").rename(tmp_path / name)
+    made(5, 700)
+    found = series.read([str(tmp_path / name), *(str(tmp_path / f"checkpoint-{n}") for n in (5, 700))])
+    assert (steps(found), found.faults) == ([5, 70, 700], {})
+    assert steps(series.read(pattern)) == [5, 700]
+
+
+def test_a_series_is_in_the_order_of_its_units_and_keeps_them_in_its_labels(made, tmp_path):
+    made(1, 2, 3, state=False)
+    for step, name in ((1, "m-step-1M"), (2, "m-step-500k"), (3, "m-step-750k")):
+        (tmp_path / f"checkpoint-{step}").rename(tmp_path / name)
+    found = series.read(str(tmp_path / "m-step-*"))
+    assert [c.label for c in found.usable] == ["step500k", "step750k", "step1M"]
+    assert steps(found) == [500_000, 750_000, 1_000_000]
+    assert series.label_of(found.usable[-1].args) == "step1M"
+
+
+def test_a_checkpoint_whose_step_is_not_known_is_left_out_and_said(made, tmp_path):
+    made(1, 2, 3, state=False)
+    (tmp_path / "checkpoint-3").rename(tmp_path / "checkpoint-v3")
+    found = series.read(str(tmp_path / "checkpoint-*"))
+    assert steps(found) == [1, 2]
+    assert "tells no step: name its folder checkpoint-N" in the_fault(found)
 
 
 @pytest.mark.parametrize("broken", [False, True])

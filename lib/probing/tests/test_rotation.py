@@ -54,7 +54,9 @@ def test_massive_channels_hide_no_frequency(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_a_massive_dim_whose_rounding_drowns_its_partner_hides_no_frequency(dtype):
-    theta = (torch.pi / 6) ** -8  # pair 1 turns by whole half turns at the second positions, which leaves its dims alone
+    theta = (
+        torch.pi / 6
+    ) ** -8  # pair 1 turns by whole half turns at the second positions, which leaves its dims alone
     model = tiny_llama(rope_parameters={"rope_type": "default", "rope_theta": theta}).to(dtype)
     for layer in model.model.layers:
         layer.self_attn.k_proj.weight.data[9::16] *= 100
