@@ -45,12 +45,14 @@ def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> 
     default dtype is bfloat16 on a GPU and float32 on a CPU. GGUF is dequantized to that dtype. An adapter is merged
     before the rotation is changed and before anything is quantized.
     Raises ValueError, one sentence, if the checkpoint is not found or gated, if its weights are pickled, incomplete or
-    unexpected, if it has no tokenizer, if it needs remote code that was not asked for, or if an adapter does not fit.
+    unexpected, if it is quantized otherwise than asked for, if it has no tokenizer, if it needs remote code that nobody
+    asked for, or if an adapter does not fit.
     """
     args = args if isinstance(args, ModelArguments) else parse(args)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     raw = read_config(args)
     _refuse_pickles(args)
+    _refuse_second_quantization(args, raw)
     if args.peft:
         adapters.check(Path(args.peft))
     model = _load_model(args, raw, device)
@@ -73,7 +75,7 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
         "class": type(model).__name__,
         "config": model.config.to_dict(),
         "dtype": str(model.dtype).removeprefix("torch."),
-        "quantization": _quantization_shown(args, gguf),
+        "quantization": _quantization_shown(model, gguf),
         "attn_implementation": model.config._attn_implementation,
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "parameters": model.num_parameters(),
@@ -83,12 +85,30 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
     }
 
 
-def _quantization_shown(args: ModelArguments, gguf: Path | None) -> str:
+def _quantization_shown(model: transformers.PreTrainedModel, gguf: Path | None) -> str:
     """The format in which the weights are held, and the types that a GGUF file held them in before."""
+    held = _held_as(model.config.to_dict())
     if not gguf:
-        return args.quantization
+        return held
     types = f"GGUF {', '.join(gguf_provenance(gguf)['types'])}"
-    return types if args.quantization == "none" else f"{args.quantization} after {types}"
+    return types if held == "none" else f"{held} after {types}"
+
+
+def _held_as(config: Mapping) -> str:
+    """How a config says that its weights are quantized: `nf4`, `fp4`, `int8`, the name of another method, or `none`."""
+    found = config.get("quantization_config")
+    if not isinstance(found, Mapping):
+        return "none"
+    if found.get("load_in_4bit"):
+        return str(found.get("bnb_4bit_quant_type", "fp4"))
+    return "int8" if found.get("load_in_8bit") else str(found.get("quant_method", "unknown"))
+
+
+def _refuse_second_quantization(args: ModelArguments, raw: Mapping) -> None:
+    """transformers would keep the checkpoint's own format, whatever the arguments ask for."""
+    held = _held_as(raw)
+    if "none" not in (held, args.quantization) and args.quantization != held:
+        raise ValueError(f"{args.source} is quantized already, as {held}: it cannot be loaded as {args.quantization}")
 
 
 def _adapter_provenance(folder: Path) -> dict[str, Any]:
@@ -103,7 +123,7 @@ def _adapter_provenance(folder: Path) -> dict[str, Any]:
 
 def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers.PreTrainedModel:
     dtype = args.dtype or default_dtype(device)
-    quantization = _quantization(args, dtype)
+    quantization = _quantization(args, dtype) if _held_as(raw) == "none" else None
     gguf = gguf_of(args)
     # GGUF is dequantized and adapters are merged in full precision: such weights are quantized afterwards
     later = quantization is not None and bool(gguf or args.peft)

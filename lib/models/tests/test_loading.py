@@ -151,6 +151,28 @@ def test_a_quantized_model_is_really_quantized_and_can_be_measured(folder, plain
     assert [norms[name].shape for name in NAMES] == [(2, 3, 4, 16), (2, 3, 2, 16), (2, 3, 2, 16)]
 
 
+@pytest.mark.parametrize(
+    ("options", "layer", "name"),
+    [
+        ({"load_in_4bit": True}, bitsandbytes.nn.Linear4bit, "nf4"),
+        ({"load_in_4bit": True, "bnb_4bit_quant_type": "fp4"}, bitsandbytes.nn.Linear4bit, "fp4"),
+        ({"load_in_8bit": True}, bitsandbytes.nn.Linear8bitLt, "int8"),
+    ],
+)
+def test_a_checkpoint_that_is_quantized_already_says_how_and_is_not_taken_for_another(
+    folder, ids, tmp_path, options, layer, name
+):
+    quantized = arm(folder, **options)
+    save(quantized.model, tmp_path / "q")
+    again = arm(tmp_path / "q")
+    assert sum(isinstance(module, layer) for module in again.model.modules()) == 3 * 7
+    assert again.provenance["quantization"] == arm(tmp_path / "q", **options).provenance["quantization"] == name
+    assert torch.equal(run(again.model, ids), run(quantized.model, ids))
+    other = {"load_in_8bit": True} if name != "int8" else {"load_in_4bit": True}
+    with pytest.raises(ValueError, match=f"is quantized already, as {name}: it cannot be loaded as"):
+        arm(tmp_path / "q", **other)
+
+
 @pytest.mark.parametrize("hidden", [48, 64])
 def test_a_pass_changes_no_four_bit_weight_on_any_processor(tmp_path, ids, hidden):
     model = arm(save(tiny_llama(hidden_size=hidden), tmp_path / "m"), load_in_4bit=True).model
