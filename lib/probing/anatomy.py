@@ -67,9 +67,18 @@ def survey(model: nn.Module) -> Anatomy:
 
 
 def short_ids(model: nn.Module) -> Tensor:
-    """A dozen token ids [1, pos]."""
-    vocabulary = model.config.get_text_config().vocab_size
-    return (torch.arange(12, device=model.device) % (vocabulary - 1) + 1)[None]
+    """A dozen token ids [1, pos], none of them a token with an embedding of zeros, whose states would prove nothing.
+
+    Raises ValueError if the embeddings of the first thousand tokens are all zero.
+    """
+    embeddings = model.get_input_embeddings().weight[1:1001]
+    if embeddings.is_meta:  # weights that wait on a disk are read when they are used
+        usable = torch.arange(len(embeddings))
+    else:
+        usable = embeddings.detach().ne(0).any(-1).nonzero()[:, 0].cpu()
+    if not len(usable):
+        raise ValueError(f"{type(model).__name__} cannot be measured: the embeddings of its first tokens are all zero")
+    return (usable[torch.arange(12) % len(usable)] + 1)[None].to(model.device)
 
 
 def _survey(model: nn.Module) -> Anatomy:
@@ -233,8 +242,8 @@ def _read(tap: Tap, output: Tensor, shape: torch.Size) -> Tensor | None:
 
 
 def _agree(a: Tensor, b: Tensor) -> bool:
-    """Are these the same states, head by head, up to a factor? Two zeros agree."""
+    """Are these the same states, head by head, up to a factor? Two zeros agree, and where all are zero nothing does."""
     a, b = a.float(), b.float()
     lengths = a.norm(dim=-1) * b.norm(dim=-1)
     both_zero = (a.norm(dim=-1) == 0) & (b.norm(dim=-1) == 0)
-    return bool((((a * b).sum(-1) > AGREE * lengths) | both_zero).all())
+    return bool((((a * b).sum(-1) > AGREE * lengths) | both_zero).all() and not both_zero.all())
