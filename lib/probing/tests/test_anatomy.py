@@ -12,7 +12,7 @@ from fixtures.models.architectures import REFUSED as NOT_READ
 from fixtures.models.architectures import build
 from fixtures.models.tiny import DIM, tiny_llama
 from lib.definitions.words import SITES
-from lib.probing.anatomy import survey
+from lib.probing.anatomy import short_ids, survey
 from lib.probing.probe import geometry, visiting
 
 pytestmark = pytest.mark.cpu
@@ -134,6 +134,26 @@ def test_a_head_of_zeros_is_read_like_any_other():
     model = tiny_llama()
     model.model.layers[0].self_attn.v_proj.weight.data[:DIM] = 0
     assert "projection" in survey(model).taps
+
+
+@pytest.mark.parametrize("pad", [[1], [1, 2, 5]])
+def test_a_token_whose_embedding_is_zero_proves_nothing(pad):
+    model = changed("q", lambda out: out.flip(-1))  # another query than attention receives, unless all of it is zero
+    model.model.embed_tokens.weight.data[pad] = 0
+    assert not set(pad) & set(short_ids(model)[0].tolist())
+    assert "no projection of layer 1" in refused(model, "projection")
+
+
+def test_a_model_without_any_embedding_that_is_not_zero_is_refused():
+    model = tiny_llama()
+    model.model.embed_tokens.weight.data[:] = 0
+    assert "the embeddings of its first tokens are all zero" in refused(model, "projection")
+
+
+def test_a_projection_of_zeros_proves_nothing():
+    model = tiny_llama()
+    model.model.layers[0].self_attn.q_proj.weight.data[:] = 0
+    assert "no projection of layer 0" in refused(model, "projection")
 
 
 @pytest.mark.parametrize("order", [[1, 0, 2], [2, 1, 0], [0, 2, 1]])
