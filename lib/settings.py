@@ -96,7 +96,12 @@ def one_of(*allowed: str) -> Callable[[str, str], str]:
 
 def truth(text: str, flag: str) -> bool:
     """Reads the environment variable of a switch."""
-    return str(text).lower() in ("1", "true", "yes")
+    if text.lower() not in TRUTHS:
+        raise ValueError(f"{flag} must be yes or no, not {text!r}")
+    return TRUTHS[text.lower()]
+
+
+TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 OPTIONS: tuple[Option, ...] = (

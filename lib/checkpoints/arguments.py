@@ -1,14 +1,19 @@
 """Model arguments as lm-eval writes them: `pretrained=ID,revision=..,dtype=..,load_in_4bit=True`."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from glob import glob
+from itertools import accumulate
 from pathlib import Path
 
-from lib.definitions import RESCALED
+from lib.definitions import RESCALED, meant
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
+SHORT = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32", "float": "float32"}
+"""Other names of number formats."""
+PATHS = ("pretrained", "tokenizer", "peft")
+"""Arguments that may be paths, in which commas and equals signs are letters like any other."""
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -135,33 +140,56 @@ def scaling(rope: str) -> tuple[str, float]:
 def parse(args: str | Mapping) -> ModelArguments:
     """Read model arguments from one string or a mapping.
 
-    A first item without `=` is `pretrained`; hyphens and underscores are the same.
-    Raises ValueError for an unknown key (with the nearest known one), a repeated key or a bad value.
+    A first item that is no `key=value` is `pretrained`; hyphens and underscores are the same. What follows a path and
+    goes on with it (`runs/lr=0.1,wd=0.2/checkpoint-4000`) is part of the path.
+    Raises ValueError for an unknown key (with a known one that is near), a repeated key or a bad value.
     """
     pairs = args.items() if isinstance(args, Mapping) else _split(args)
     known = {field.name: field.type for field in fields(ModelArguments)}
     given = {}
     for key, value in pairs:
-        name = str(key).strip().replace("-", "_")
+        name = _named(str(key))
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise ValueError(f"unknown model argument {key!r}: did you mean {nearest!r}?")
+            raise ValueError(f"unknown model argument {key!r}: {meant(name, known)}")
         if name in given:
             raise ValueError(f"model argument {name!r} is given twice")
         given[name] = _boolean(name, value) if known[name] in (bool, bool | None) else _text(name, value)
+    if given.get("dtype") in SHORT:
+        given["dtype"] = SHORT[given["dtype"]]
     return ModelArguments(**given)
 
 
+def _named(key: str) -> str:
+    return key.strip().replace("-", "_")
+
+
 def _split(text: str) -> list[tuple[str, str]]:
-    pairs = []
-    for position, item in enumerate(text.split(",")):
+    """Keys and values. An item that names no argument belongs to the path before it, if the two together are one."""
+    known = {field.name for field in fields(ModelArguments)}
+    pairs: list[tuple[str, str]] = []
+    items = text.split(",")
+    for position, item in enumerate(items):
         key, equals, value = item.partition("=")
-        if not equals and position == 0:
-            key, value = "pretrained", item
-        elif not equals:
+        if equals and _named(key) in known:
+            pairs.append((key, value))
+        elif position == 0 and (not equals or _is_path(item) or any(map(_exists, accumulate(items, "{},{}".format)))):
+            pairs.append(("pretrained", item))
+        elif pairs and _named(pairs[-1][0]) in PATHS and _is_path(longer := f"{pairs[-1][1]},{item}", item):
+            pairs[-1] = (pairs[-1][0], longer)
+        elif equals:
+            pairs.append((key, value))
+        else:
             raise ValueError(f"model argument {item.strip()!r} has no value: write key=value, separated by commas")
-        pairs.append((key, value))
     return pairs
+
+
+def _is_path(text: str, end: str = "") -> bool:
+    """Is this a path, by its look (of its `end` alone, if it is given) or because there is such a file or folder?"""
+    return "/" in (end or text) or _exists(text)
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists() or bool(glob(path))
 
 
 def _text(name: str, value) -> str | None:

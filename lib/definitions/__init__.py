@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "massive": ["check_norms", "check_threshold", "massive_mask", "mean_norm", "pooled_norms"],
         "protocols": ["DEFAULT", "PROTOCOLS", "Protocol", "marked"],
         "rotary_pairs": ["letters", "order", "pair_norms", "ranks", "slow_half"],
+        "spelling": ["meant"],
         "words": [
             "ABSENT",
             "ARMS",

@@ -1,9 +1,10 @@
 """Where texts come from: `FILE.jsonl`, `FILE.parquet,text=FIELD`, `hf:DATASET:CONFIG,split=test,kind=FIELD`."""
 
-import difflib
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+
+from lib.definitions import meant
 
 HUB = "hf:"
 FORMATS = {".parquet": "parquet", ".jsonl": "json"}
@@ -68,8 +69,7 @@ def parse(text: str | os.PathLike) -> Source:
     for item in items:
         key, _, value = (part.strip() for part in item.partition("="))
         if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-            raise ValueError(f"--texts {text}: unknown argument {key!r}, did you mean {nearest!r}?")
+            raise ValueError(f"--texts {text}: unknown argument {key!r}, {meant(key, known)}")
         if not value or key in given:
             raise ValueError(f"--texts {text}: the argument {key!r} is {'given twice' if value else 'empty'}")
         given[key] = _whole(text, key, value) if key in NUMBERS else value

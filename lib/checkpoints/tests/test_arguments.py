@@ -69,6 +69,29 @@ def test_a_bare_id_is_pretrained():
     assert parse("some/model,dtype=float32").dtype == "float32"
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["runs/lr=0.1/checkpoint-4000", "runs/lr=0.1,wd=0.2/checkpoint-4000", "a,b/c", "/x/dtype=3,k/m", "runs/lr=0.1/*"],
+)
+@pytest.mark.parametrize("key", ["", "pretrained="])
+def test_equals_signs_and_commas_of_a_path_belong_to_it(path, key):
+    assert parse(f"{key}{path},dtype=bfloat16") == ModelArguments(path, dtype="bfloat16")
+    assert parse(str(ModelArguments(path, rope="off"))) == ModelArguments(path, rope="off")
+    assert parse(f"org/model,tokenizer={path},rope=off") == ModelArguments("org/model", tokenizer=path, rope="off")
+
+
+@pytest.mark.parametrize("name", ["lr=0.1", "a,b", "lr=0.1,wd=0.2"])
+def test_a_folder_that_is_there_may_have_any_name(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert parse(f"{name},rope=off") == ModelArguments(name, rope="off")
+
+
+@pytest.mark.parametrize(("short", "full"), [("bf16", "bfloat16"), ("fp16", "float16"), ("fp32", "float32")])
+def test_number_formats_have_short_names(short, full):
+    assert parse(f"org/model,dtype={short}") == ModelArguments("org/model", dtype=full)
+
+
 def test_hyphens_and_underscores_are_the_same():
     assert parse("pretrained=m,load-in-4bit=True") == parse("pretrained=m,load_in_4bit=true")
 

@@ -59,7 +59,7 @@ def test_a_report_names_a_file_without_its_folder():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("hf:name,filed=text", "unknown argument 'filed', did you mean"),
+        ("hf:name,filed=text", "unknown argument 'filed', known are split, "),
         ("hf:name,splt=test", "unknown argument 'splt', did you mean 'split'"),
         ("hf:name,split=", "the argument 'split' is empty"),
         ("hf:name,split", "the argument 'split' is empty"),
