@@ -6,7 +6,7 @@ import xarray as xr
 
 from lib.checkpoints import different_size, read_config, sizes
 from lib.measuring.arms import quiet
-from lib.models import load_tokenizer, rows_in_config, tokenize, tokenizer_signature
+from lib.models import load_tokenizer, rows_in_config, signature, tokenize
 from lib.records import BrokenRecord, NoRecord, Profile, profile_of
 from lib.settings import Settings
 from lib.texts import Text
@@ -69,8 +69,9 @@ class Profiles:
         with quiet():
             tokenizer = load_tokenizer(args)
         config = read_config(args)
-        tokenize(self.texts, tokenizer, self.settings.max_tokens, rows_in_config(config))
-        return Profile(sizes(config), tokenizer_signature(tokenizer))
+        ids = tokenize(self.texts, tokenizer, self.settings.max_tokens, rows_in_config(config))
+        counted = [text.role == "count" for text in self.texts]  # as in the records of norms
+        return Profile(sizes(config), signature(ids[counted]))
 
     def _made_from_rope(self, arm: str) -> bool:
         """Does this arm differ from the RoPE arm in its rotation alone?"""

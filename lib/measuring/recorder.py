@@ -24,9 +24,9 @@ from lib.models import (
     check_rescaling,
     default_dtype,
     embedding_rows,
+    signature,
     tokenize,
     tokenizer_facts,
-    tokenizer_signature,
 )
 from lib.records import Unusable, profile_of, sites_of
 from lib.settings import Settings
@@ -196,7 +196,7 @@ class Recorder:
         self.arms.verify()
         origin = {
             **loaded.provenance,
-            "tokenizer": tokenizer_signature(loaded.tokenizer),
+            "tokenizer": signature(ids),
             "tokenizer_facts": tokenizer_facts(loaded.tokenizer, rows),
             "threads": torch.get_num_threads(),
         }

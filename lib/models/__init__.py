@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "rescaling": ["check_rescaling"],
         "special_tokens": ["set_bos", "tokenizer_facts"],
         "tokens": [
-            *("check_ids", "embedding_rows", "load_tokenizer", "rows_in_config", "tokenize", "tokenizer_signature"),
+            *("check_ids", "embedding_rows", "load_tokenizer", "rows_in_config", "signature", "tokenize"),
         ],
     },
 )

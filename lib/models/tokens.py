@@ -59,11 +59,12 @@ def rows_in_config(config: Mapping) -> int | None:
     return {**config, **(text if isinstance(text, Mapping) else {})}.get("vocab_size")
 
 
-def tokenizer_signature(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A hash of a tokenizer's behaviour: its vocabulary, and the tokens of a sentence with special tokens."""
-    probe = tokenizer("Both arms must cut THIS sentence, and 3.14 \u00fc, in the same way.\n\tx = 1")["input_ids"]
-    content = json.dumps([sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]), probe])
-    return hashlib.sha256(content.encode()).hexdigest()
+def signature(ids: torch.Tensor) -> str:
+    """A hash of the ids [text, pos] that a tokenizer makes of some texts: what it does to them, and nothing else of it.
+
+    A tokenizer with a token that no text holds, as recalibration may add for padding, reads the same.
+    """
+    return hashlib.sha256(json.dumps(ids.tolist()).encode()).hexdigest()
 
 
 def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:

@@ -5,7 +5,7 @@ from lib.checkpoints.arguments import ModelArguments
 from lib.measuring import measure_norms
 from lib.models.loading import load
 from lib.models.special_tokens import set_bos
-from lib.models.tokens import load_tokenizer, tokenize, tokenizer_signature
+from lib.models.tokens import load_tokenizer, signature, tokenize
 from lib.recalibrate import texts as recalibrating
 from lib.texts.reading import Text
 
@@ -24,11 +24,22 @@ def test_the_first_token_is_the_tokenizers_own():
     assert ids[0, 0] == byte_tokenizer().bos_token_id
 
 
+def of(tokenizer):
+    return signature(tokenize([Text("a", "a", "count", "abc")], tokenizer, 3))
+
+
 def test_tokenizers_that_cut_differently_have_different_signatures():
     plain, other = byte_tokenizer(), byte_tokenizer()
     other._tokenizer.post_processor = type(other._tokenizer.post_processor)(single="$A", special_tokens=[])
-    assert tokenizer_signature(plain) == tokenizer_signature(byte_tokenizer())
-    assert tokenizer_signature(plain) != tokenizer_signature(other)
+    assert of(plain) == of(byte_tokenizer())
+    assert of(plain) != of(other)
+
+
+def test_a_token_that_no_text_holds_makes_no_other_signature():
+    padded = byte_tokenizer()
+    padded.add_special_tokens({"pad_token": "<pad>"})
+    assert len(padded) == len(byte_tokenizer()) + 1
+    assert of(padded) == of(byte_tokenizer())
 
 
 SMALL = Text("odd", "a", "count", "abc")
@@ -69,8 +80,8 @@ def test_a_tokenizer_is_taken_from_elsewhere(tiny_folder, tmp_path):
     set_bos(other, False, "other")
     other.save_pretrained(tmp_path / "other")
     args = ModelArguments(str(model), tokenizer=str(tmp_path / "other"))
-    assert tokenizer_signature(load_tokenizer(args)) == tokenizer_signature(other)
-    assert tokenizer_signature(load_tokenizer(args)) != tokenizer_signature(byte_tokenizer())
+    assert of(load_tokenizer(args)) == of(other)
+    assert of(load_tokenizer(args)) != of(byte_tokenizer())
 
 
 def test_a_tokenizer_elsewhere_that_is_none_gets_a_sentence(tiny_folder, tmp_path):
