@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", type=Path, metavar="FILE.md", help="also write claims by runs as Markdown")
     given = parser.parse_args(arguments)
     try:
+        _keep_the_inputs(given.files, given.out, given.table)
         runs = read(given.files)
         write(given.out, page(runs, warnings(runs), differing(runs)))
         if given.table:
@@ -36,6 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line)
     print(f"the page is {given.out}")
     return 0
+
+
+def _keep_the_inputs(files: Sequence[Path], *outputs: Path | None) -> None:
+    """Raise ValueError for an output that is one of the documents, or for two that are one file."""
+    taken = {file.resolve() for file in files}
+    for output in filter(None, outputs):
+        if output.resolve() in taken:
+            raise ValueError(f"{output} is read or written by this command already: write to another file")
+        taken.add(output.resolve())
 
 
 def read(files: Sequence[Path]) -> dict[str, dict]:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import subprocess
@@ -244,6 +245,13 @@ def test_everything_from_outside_is_escaped():
         assert not [tag for tag, _ in Tags(html).tags if tag == "img"]
 
 
+def test_an_estimate_without_a_rule_is_drawn_without_a_threshold():
+    alone = dataclasses.replace(REFUTED, rule="", limits=())
+    html = made(document(entry("Q1", alone)), document(entry()))
+    assert html.count("<svg") == 2
+    assert html.count('class="threshold"') == 1
+
+
 @pytest.fixture
 def saved(tmp_path):
     def save(name, *claims, **changes):
@@ -300,6 +308,18 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(saved, tmp_path, capsys, mo
     assert said.err.count("\n") == 1
     assert not (tmp_path / "compare.html").exists()
     assert not [*tmp_path.glob(".*.tmp"), *tmp_path.parent.glob(".*.tmp")]
+
+
+@pytest.mark.parametrize(
+    "options", [["--out", "a.json"], ["--out", "c.html", "--table", "../{0}/b.json"], ["--table", "compare.html"]]
+)
+def test_no_output_takes_the_place_of_an_input_or_of_another_output(saved, tmp_path, capsys, monkeypatch, options):
+    files = [saved("a.json", entry()), saved("b.json", entry())]
+    before = [file.read_bytes() for file in files]
+    monkeypatch.chdir(tmp_path)
+    assert run.main([*map(str, files), *(option.format(tmp_path.name) for option in options)]) == 2
+    assert "is read or written by this command already" in capsys.readouterr().err
+    assert [file.read_bytes() for file in files] == before
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ class _Scale:
 
 def _needed(scale: _Scale, judgement: dict, height: float) -> str:
     """The side of the threshold that is needed, shaded."""
-    limits, kind = judgement["limits"], judgement["rule"].split()[0]
+    limits, kind = judgement["limits"], judgement["rule"].partition(" ")[0]
     if not limits:
         return ""
     left = 0 if kind in ("<=", "<") else scale(limits[0])
