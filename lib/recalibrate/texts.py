@@ -1,13 +1,17 @@
 """Texts for training, from files or a dataset on the hub, cut into rows of the same number of tokens."""
 
 from collections.abc import Sequence
+from glob import glob
 from itertools import chain
 from pathlib import Path
 
 import datasets
 import transformers
 
-FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".txt": "text"}
+from lib.texts import FORMATS as ROWS
+from lib.texts import ending
+
+FORMATS = {".json": "json", ".json.gz": "json", ".txt": "text", ".txt.gz": "text", **ROWS}
 Rows = datasets.Dataset | datasets.IterableDataset
 
 
@@ -16,16 +20,17 @@ def read(
 ) -> tuple[Rows, str]:
     """The documents of `texts`, one in each row, and the name of the field that holds them.
 
-    `texts` are files (.jsonl, .json, .parquet, or .txt, where an empty line ends a document) or one dataset on the hub:
-    `org/name`, or `org/name:config`. Raises ValueError, one sentence, if they cannot be read.
+    `texts` are files or patterns of files (.jsonl, .ndjson, .json, .parquet, or .txt, where an empty line ends a
+    document; all but .parquet also as .gz) or one dataset on the hub: `org/name`, or `org/name:config`.
+    Raises ValueError, one sentence, if they cannot be read.
     """
-    files = [Path(text) for text in texts]
-    if Path(texts[0]).suffix in FORMATS:
+    if ending(texts[0]) in FORMATS:
+        files = [Path(file) for text in texts for file in (sorted(glob(text)) or [text])]
         if missing := [str(file) for file in files if not file.is_file()]:
             raise ValueError(f"there is no file {missing[0]}")
-        kinds = {FORMATS.get(file.suffix) for file in files}
+        kinds = {FORMATS.get(ending(file)) for file in files}
         if len(kinds) > 1:
-            raise ValueError(f"files of one format are needed, not {' and '.join(sorted(f.suffix for f in files))}")
+            raise ValueError(f"files of one format are needed, not {' and '.join(sorted(set(map(ending, files))))}")
         (kind,) = kinds
         where, options = kind, {"data_files": [str(file) for file in files]}
         if kind == "text":

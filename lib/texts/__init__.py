@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "reading": ["Text", "bundled", "read"],
         "rows": ["Selection"],
         "selecting": ["select"],
-        "sources": ["Source", "parse"],
+        "sources": ["FORMATS", "Source", "ending", "parse"],
     },
 )

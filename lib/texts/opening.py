@@ -7,7 +7,7 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub import errors
 
-from lib.texts.sources import FORMATS, Source
+from lib.texts.sources import FORMATS, Source, ending
 
 TIMEOUT = 10
 """Seconds that the hub has to answer."""
@@ -42,7 +42,7 @@ def rows_of(source: Source) -> Iterator[Mapping[str, Any]]:
             )
         else:
             files = {"train": source.where}
-            kind = FORMATS[Path(source.where).suffix]
+            kind = FORMATS[ending(source.where)]
             opened = datasets.load_dataset(kind, data_files=files, split="train", streaming=True)
         yield from opened
     except Exception as error:  # the library raises nearly any exception for a broken file or a missing split

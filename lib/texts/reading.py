@@ -1,7 +1,10 @@
 """Read texts: those that choose the massive channels and those that are scored."""
 
+import gzip
 import hashlib
 import json
+import re
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from lib.definitions import ROLES
 from lib.texts.repetitive import repetitive_texts
 
 BUNDLED = Path(__file__).with_name("texts.jsonl")
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,17 @@ class Text:
 
 
 def read(path: str | Path) -> list[Text]:
-    """The texts of a JSON-lines file; each line has `text`, `kind`, `role` and optionally `name`.
+    """The texts of a JSON-lines file, plain or as `.gz`; each line has `text`, `kind`, `role` and optionally `name`.
 
-    Raises ValueError with file and line for invalid JSON, a missing or empty field, an unknown role, or a repeated text
-    or name. A repeated text is refused even under another role: no text may both choose channels and be scored.
+    Other fields are passed over. Raises ValueError with file and line for invalid JSON, a missing or empty field, an
+    unknown role, or a repeated text or name. A repeated text is refused even under another role: no text may both
+    choose channels and be scored.
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
+            lines = file.read().split("\n")  # splitlines would split within a JSON string, at U+2028 for example
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         hint = "" if path.exists() else "; a dataset of the hub is written hf:NAME"
         raise ValueError(f"the texts in {path} cannot be read: {error}{hint}") from error
     texts: list[Text] = []
@@ -82,6 +88,8 @@ def _parse(line: str, *, where: str, number: int) -> Text:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: not JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise ValueError(f"{where}: objects or lists lie too deep within each other") from error
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: expected an object with text, kind and role")
     for key in ("text", "kind", "role"):
@@ -89,6 +97,8 @@ def _parse(line: str, *, where: str, number: int) -> Text:
             raise ValueError(f"{where}: {key!r} is missing or empty")
     if fields["role"] not in ROLES:
         raise ValueError(f"{where}: role must be 'count' or 'score', not {fields['role']!r}")
-    if unknown := set(fields) - {"text", "kind", "role", "name"}:
-        raise ValueError(f"{where}: unknown field {sorted(unknown)[0]!r}")
-    return Text(str(fields.get("name") or f"line {number}"), fields["kind"], fields["role"], fields["text"])
+    text = Text(str(fields.get("name") or f"line {number}"), fields["kind"], fields["role"], fields["text"])
+    for key in ("text", "kind", "name"):
+        if SURROGATES.search(getattr(text, key)):
+            raise ValueError(f"{where}: {key!r} holds half of a character (a surrogate alone, such as \\ud83d)")
+    return text

@@ -7,7 +7,7 @@ from pathlib import Path
 from lib.definitions import meant
 
 HUB = "hf:"
-FORMATS = {".parquet": "parquet", ".jsonl": "json"}
+FORMATS = {".parquet": "parquet", **dict.fromkeys((".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"), "json")}
 """Files whose rows have fields, with the name that `datasets` has for their format."""
 NUMBERS = ("count", "score", "characters")
 
@@ -58,6 +58,12 @@ class Source:
         return ",".join([start, *given])
 
 
+def ending(file: str | os.PathLike) -> str:
+    """How a file's name ends: `.parquet`, `.jsonl.gz`."""
+    path = Path(file)
+    return Path(path.stem).suffix + path.suffix if path.suffix == ".gz" else path.suffix
+
+
 def parse(text: str | os.PathLike) -> Source:
     """Read a source as --texts takes it. Raises ValueError, one sentence, for an argument that is wrong."""
     text = os.fspath(text)
@@ -82,8 +88,8 @@ def parse(text: str | os.PathLike) -> Source:
 
 
 def _file(text: str, path: str, given: dict) -> Source:
-    if given and Path(path).suffix not in FORMATS:
-        files = " or ".join(FORMATS)
+    if given and ending(path) not in FORMATS:
+        files = ", ".join(FORMATS)
         raise ValueError(
             f"--texts {text}: {path!r} is no {files} file; a dataset is written {HUB}NAME, as in {HUB}{text}"
         )

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import datasets
@@ -23,8 +24,8 @@ def write(tmp_path):
 
     def file(name, field="text"):
         lines = [json.dumps({field: text}) for text in DOCUMENTS]
-        content = {"jsonl": "\n".join(lines), "txt": "\n\n".join(DOCUMENTS)}[name.split(".")[-1]]
-        (tmp_path / name).write_text(content)
+        content = "\n\n".join(DOCUMENTS) if ".txt" in name else "\n".join(lines)
+        (tmp_path / name).write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
         return str(tmp_path / name)
 
     return file
@@ -35,7 +36,7 @@ def spelled(rows):
     return ["".join({0: "^", 1: "$"}.get(i) or byte_tokenizer().decode([i]) for i in row["input_ids"]) for row in rows]
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a.b.ndjson", "a.jsonl.gz", "a.ndjson.gz", "a.txt.gz"])
 def test_documents_are_read_from_files(write, name):
     documents, field = texts.read([write(name)])
     assert documents[field] == DOCUMENTS
@@ -44,6 +45,15 @@ def test_documents_are_read_from_files(write, name):
 def test_several_files_are_read_one_after_the_other(write):
     documents, _ = texts.read([write("a.jsonl"), write("b.jsonl")])
     assert documents["text"] == DOCUMENTS * 2
+
+
+def test_a_pattern_is_all_files_that_fit_in_the_order_of_their_names(write, tmp_path):
+    for name in ("b.jsonl", "a.jsonl"):
+        write(name)
+    documents, _ = texts.read([str(tmp_path / "*.jsonl")])
+    assert documents["text"] == DOCUMENTS * 2
+    with pytest.raises(ValueError, match=r"there is no file .*c\*\.jsonl"):
+        texts.read([str(tmp_path / "c*.jsonl")])
 
 
 def test_another_field_may_hold_the_text(write):

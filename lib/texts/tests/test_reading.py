@@ -1,3 +1,4 @@
+import gzip
 import json
 from collections import Counter
 
@@ -59,6 +60,37 @@ def test_good_lines_are_read_in_order(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\r"])
+def test_a_sign_that_ends_a_line_elsewhere_ends_none_within_a_text(tmp_path, sign):
+    text = f"one{sign}two"
+    line = json.dumps({"text": text, "kind": "a", "role": "count"}, ensure_ascii=sign < " ")
+    assert reading.read(write(tmp_path / "t.jsonl", *GOOD, line))[-1].text == text
+
+
+def test_other_fields_are_passed_over(tmp_path):
+    more = {"text": "x", "kind": "a", "role": "count", "id": 7, "meta": {"from": ["somewhere"]}}
+    assert reading.read(write(tmp_path / "t.jsonl", *GOOD, more))[-1].text == "x"
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_be_compressed(tmp_path):
+    plain = write(tmp_path / "t.jsonl", *GOOD)
+    marked = tmp_path / "marked.jsonl"
+    marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes().replace(b"\n", b"\r\n"))
+    with gzip.open(tmp_path / "t.ndjson.gz", "wb") as file:
+        file.write(plain.read_bytes())
+    assert reading.read(marked) == reading.read(tmp_path / "t.ndjson.gz") == reading.read(plain)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-9], lambda content: b"no gzip", lambda c: c[:20] + b"x" + c[21:]]
+)
+def test_a_damaged_archive_gets_a_sentence(tmp_path, damage):
+    file = tmp_path / "t.jsonl.gz"
+    file.write_bytes(damage(gzip.compress(write(tmp_path / "t.jsonl", *GOOD).read_bytes())))
+    with pytest.raises(ValueError, match=r"the texts in .*t.jsonl.gz cannot be read"):
+        reading.read(file)
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -67,7 +99,10 @@ def test_good_lines_are_read_in_order(tmp_path):
         ({"kind": "a", "role": "count"}, "line 3: 'text' is missing"),
         ({"text": " ", "kind": "a", "role": "count"}, "line 3: 'text' is missing or empty"),
         ({"text": "x", "kind": "a", "role": "both"}, "line 3: role must be"),
-        ({"text": "x", "kind": "a", "role": "count", "rôle": 1}, "line 3: unknown field"),
+        ("[" * 100_000, "line 3: objects or lists lie too deep"),
+        ({"text": "\ud83d", "kind": "a", "role": "count"}, "line 3: 'text' holds half of a character"),
+        ({"text": "x", "kind": "\udc00", "role": "count"}, "line 3: 'kind' holds half of a character"),
+        ({"text": "x", "kind": "a", "role": "count", "name": "\ud800"}, "line 3: 'name' holds half of a character"),
         ({"text": "text 0", "kind": "a", "role": "score"}, "line 3: the text is the same as that of 'line 1'"),
         ({"text": "x", "kind": "a", "role": "score", "name": "line 1"}, "line 3: the name is the same"),
     ],

@@ -69,7 +69,7 @@ def test_a_report_names_a_file_without_its_folder():
         ("hf:", "a dataset is written hf:NAME or hf:NAME:CONFIG"),
         ("hf:name:", "a dataset is written hf:NAME or hf:NAME:CONFIG"),
         ("name,split=test", "a dataset is written hf:NAME, as in hf:name,split=test"),
-        ("t.csv,text=body", r"'t.csv' is no .parquet or .jsonl file"),
+        ("t.csv,text=body", r"'t.csv' is no .parquet, .jsonl, "),
         ("t.parquet,split=test", "a file has no split"),
         ("t.parquet,revision=main", "a file has no revision"),
     ],
