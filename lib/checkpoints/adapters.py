@@ -1,10 +1,10 @@
 """Adapters in PEFT's format: their config, and the identity of their files. Loads no weights."""
 
 import hashlib
-import json
 from pathlib import Path
 
 from lib.checkpoints.hashes import sha256_of
+from lib.definitions import from_json
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -21,7 +21,7 @@ def read_adapter(folder: Path) -> dict:
     if not (folder / ADAPTER_WEIGHTS).is_file():
         raise ValueError(f"{folder} holds no {ADAPTER_WEIGHTS}: save_pretrained writes it, other formats are refused")
     try:
-        config = json.loads((folder / ADAPTER_CONFIG).read_text())
+        config = from_json((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         config["peft_type"].upper()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder}: {ADAPTER_CONFIG} cannot be read, or names no peft_type") from error

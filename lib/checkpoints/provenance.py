@@ -1,7 +1,6 @@
 """The origin of weights: config, commit and sizes of a checkpoint, read without loading it."""
 
 import hashlib
-import json
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from lib.checkpoints.adapters import ADAPTER_CONFIG, adapter_identity
 from lib.checkpoints.arguments import ModelArguments
 from lib.checkpoints.gguf_header import read_header
 from lib.checkpoints.hashes import sha256_of
+from lib.definitions import from_json
 
 SIZES: dict[str, tuple[str, ...]] = {
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
@@ -112,8 +112,8 @@ def read_config(args: ModelArguments) -> dict:
         return read_header(gguf).config()
     path = checkpoint_file(args, "config.json")
     try:
-        config = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        config = from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ValueError(f"{args.pretrained}: config.json cannot be read ({error})") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise ValueError(f"{args.pretrained}: config.json names no model_type")

@@ -1,6 +1,5 @@
 """Series of checkpoints: find them, put them in order, and say which cannot be measured and why."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments, parse
 from lib.checkpoints.tokenizers import has_tokenizer
+from lib.definitions import from_json
 
 STATE = "trainer_state.json"
 """The file that transformers' Trainer writes last: if it is complete, so is the checkpoint."""
@@ -127,7 +127,7 @@ def trained_steps(folder: str | Path) -> int | None:
 def tokens_per_step(args: ModelArguments) -> int | None:
     """The tokens that a step of a recalibration trains on, from the note in the folder of its run; None without one."""
     try:
-        begun = json.loads((args.folder.parent / RECALIBRATION).read_text(encoding="utf-8"))
+        begun = from_json((args.folder.parent / RECALIBRATION).read_text(encoding="utf-8"))
         return prod(begun[name] for name in ROWS)
     except (AttributeError, OSError, ValueError, KeyError, TypeError):
         return None
@@ -151,7 +151,7 @@ def finished(folder: str | Path) -> bool:
 
 def _trainer_state(folder: str | Path) -> dict:
     try:
-        state = json.loads((Path(folder) / STATE).read_text())
+        state = from_json((Path(folder) / STATE).read_text(encoding="utf-8"))
         return state if isinstance(state["global_step"], int) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -163,7 +163,7 @@ def unfinished(folder: Path) -> str:
     files = sorted(folder.glob("*.safetensors"))
     if index.is_file():
         try:
-            shards = {folder / name for name in json.loads(index.read_text())["weight_map"].values()}
+            shards = {folder / name for name in from_json(index.read_text(encoding="utf-8"))["weight_map"].values()}
         except (ValueError, KeyError, AttributeError):
             return f"{folder} was not written to its end: {index.name} cannot be read"
         if missing := sorted(path.name for path in shards if not path.is_file()):

@@ -1,4 +1,4 @@
-"""Definitions: the vocabulary, massive values, rotary pairs, and the protocols of experiment 2."""
+"""Definitions: the vocabulary, massive values, rotary pairs, protocols; names and files as people write them."""
 
 import lazy_loader
 
@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "massive": ["check_norms", "check_threshold", "massive_mask", "mean_norm", "pooled_norms"],
+        "parsing": ["from_json", "from_toml"],
         "protocols": ["DEFAULT", "PROTOCOLS", "Protocol", "marked"],
         "rotary_pairs": ["letters", "order", "pair_norms", "ranks", "slow_half"],
         "spelling": ["meant"],

@@ -3,12 +3,11 @@
 A number keeps how exactly it was written: a figure is known to half a unit of its last digit.
 """
 
-import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from lib.definitions import ARMS, NAMES
+from lib.definitions import ARMS, NAMES, from_toml
 from lib.published.figures import COLUMNS, CONDITIONS, Column, Figure, Published
 
 FOLDER = Path(__file__).parent
@@ -31,9 +30,9 @@ def read(name: str) -> Published:
     if not path.is_file():
         raise ValueError(f"there are no published figures {name!r}: give a .toml file or one of {', '.join(bundled())}")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        content = from_toml(path.read_text(encoding="utf-8"), parse_float=Decimal)
         return published(content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 

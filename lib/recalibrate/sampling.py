@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 import transformers
 
+from lib.definitions import from_json
 from lib.models import Arm
 
 ROWS = 64
@@ -67,7 +68,7 @@ def _begun(file: Path, made_of: dict) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(made_of, indent=2) + "\n", encoding="utf-8")
         return 0
-    before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    before = from_json(note.read_text(encoding="utf-8")) if note.is_file() else {}
     for key, value in made_of.items():
         if before.get(key) != value:
             raise ValueError(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import jsonschema
 
+from lib.definitions import from_json
+
 SCHEMA = 3
 """Version of the documents. It goes up with every change of their fields; older ones are brought up to date."""
 OLDEST = 2
@@ -43,7 +45,7 @@ def write_whole(path: Path, text: str) -> None:
 def read(path: Path) -> dict:
     """Read a document. Raises ValueError, one sentence, if it is missing, damaged or of another version."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_not_a_number)
+        document = from_json(path.read_text(encoding="utf-8"), parse_constant=_not_a_number)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 import re
 import zlib
 from collections import Counter
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.definitions import ROLES
+from lib.definitions import ROLES, from_json
 from lib.texts.repetitive import repetitive_texts
 
 BUNDLED = Path(__file__).with_name("texts.jsonl")
@@ -85,11 +84,9 @@ def limit(texts: Sequence[Text], count: int) -> list[Text]:
 
 def _parse(line: str, *, where: str, number: int) -> Text:
     try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error.msg})") from error
-    except RecursionError as error:
-        raise ValueError(f"{where}: objects or lists lie too deep within each other") from error
+        fields = from_json(line)
+    except ValueError as error:
+        raise ValueError(f"{where}: not JSON ({getattr(error, 'msg', error)})") from error
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: expected an object with text, kind and role")
     for key in ("text", "kind", "role"):

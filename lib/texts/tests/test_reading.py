@@ -99,7 +99,7 @@ def test_a_damaged_archive_gets_a_sentence(tmp_path, damage):
         ({"kind": "a", "role": "count"}, "line 3: 'text' is missing"),
         ({"text": " ", "kind": "a", "role": "count"}, "line 3: 'text' is missing or empty"),
         ({"text": "x", "kind": "a", "role": "both"}, "line 3: role must be"),
-        ("[" * 100_000, "line 3: objects or lists lie too deep"),
+        ("[" * 100_000, "line 3: not JSON \\(objects or lists lie too deep"),
         ({"text": "\ud83d", "kind": "a", "role": "count"}, "line 3: 'text' holds half of a character"),
         ({"text": "x", "kind": "\udc00", "role": "count"}, "line 3: 'kind' holds half of a character"),
         ({"text": "x", "kind": "a", "role": "count", "name": "\ud800"}, "line 3: 'name' holds half of a character"),
