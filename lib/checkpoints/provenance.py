@@ -52,6 +52,12 @@ def _instead(folder: Path) -> str:
     return "is it a folder made by save_pretrained?"
 
 
+def _is_path(name: str) -> bool:
+    """Was a path meant, and no id of the hub? What cannot be an id is left to the hub's own check of names."""
+    first, *others = name.split("/")
+    return first in ("", ".", "..", "~") or (len(others) == 1 and Path(first).is_dir())
+
+
 def gguf_of(args: ModelArguments) -> Path | None:
     """The GGUF file that holds the weights; None if they are safetensors.
 
@@ -83,8 +89,13 @@ def revisions(args: ModelArguments) -> list[str]:
 
 @contextmanager
 def _one_sentence(args: ModelArguments, name: str) -> Iterator[None]:
-    """Within the block, errors of the hub become a ValueError in one sentence; `name` is the file that is asked for."""
+    """Within the block, errors of the hub become a ValueError in one sentence; `name` is the file that is asked for.
+
+    What was written as a path is not asked of the hub at all.
+    """
     model = args.pretrained
+    if _is_path(model):
+        raise ValueError(f"there is no folder {model}")
     try:
         yield
     except errors.HFValidationError as error:
@@ -94,7 +105,9 @@ def _one_sentence(args: ModelArguments, name: str) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise ValueError(f"{model} has no revision {args.revision!r}") from error
     except errors.RepositoryNotFoundError as error:
-        raise ValueError(f"there is no model {model!r} on the hub, or it is private and HF_TOKEN is not set") from error
+        raise ValueError(
+            f"there is no folder {model!r} here and no such model on the hub, or it is private and HF_TOKEN is not set"
+        ) from error
     except errors.EntryNotFoundError as error:
         if isinstance(error, errors.LocalEntryNotFoundError):
             raise ValueError(f"{model} is no folder here, not in the cache, and the hub cannot be reached") from error

@@ -7,7 +7,7 @@ import torch
 from fixtures.models.tiny import save, tiny_llama
 from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments
-from lib.checkpoints.provenance import identity, read_config, versions
+from lib.checkpoints.provenance import identity, read_config, revisions, versions
 
 pytestmark = pytest.mark.cpu
 
@@ -84,6 +84,16 @@ def test_versions_name_what_numbers_depend_on(monkeypatch):
     assert set(versions()) == {"python", *provenance.PACKAGES}
     monkeypatch.setattr(provenance, "PACKAGES", ("no-such-package",))
     assert versions()["no-such-package"] == "not installed"
+
+
+@pytest.mark.parametrize("name", ["runs/rope", "./model", "../model", "/models/rope", "~/models"])
+def test_a_path_to_nothing_is_not_asked_of_the_hub(hub, tmp_path, monkeypatch, name):
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for ask in (identity, read_config, revisions):
+        with pytest.raises(ValueError, match=f"^there is no folder {name}$"):
+            ask(ModelArguments(name))
+    assert hub == []
 
 
 def test_a_folder_goes_before_a_model_of_the_same_name(hub, tiny_folder, monkeypatch):

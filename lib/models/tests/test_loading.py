@@ -396,7 +396,7 @@ def test_a_folder_without_a_config_is_refused(folder):
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./no/such/folder", "a/b/c", "what is this?"])
 def test_a_name_that_is_neither_folder_nor_id_is_refused(name):
-    refused("is neither a folder here nor a model id such as name/model$", name)
+    refused(r"there is no folder|is neither a folder here nor a model id such as name/model$", name)
 
 
 def with_response(kind):
@@ -407,7 +407,10 @@ def with_response(kind):
     ("error", "sentence"),
     [
         (with_response(errors.GatedRepoError), "is gated: accept its licence on its page and set HF_TOKEN$"),
-        (with_response(errors.RepositoryNotFoundError), "there is no model 'some/model' on the hub, or it is private"),
+        (
+            with_response(errors.RepositoryNotFoundError),
+            "there is no folder 'some/model' here and no such model on the hub, or it is private",
+        ),
         (with_response(errors.RevisionNotFoundError), "has no revision 'v9'$"),
         (with_response(errors.RemoteEntryNotFoundError), r"holds no config\.json$"),
         (errors.LocalEntryNotFoundError("raw\nmessage"), "not in the cache, and the hub cannot be reached$"),
