@@ -26,6 +26,10 @@ SIZES: dict[str, tuple[str, ...]] = {
     "head_dim": (),
 }
 """Sizes by transformers' common names, with the other names that some architectures use in their configs."""
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
+"""Files of which every tokenizer has one at least."""
+BESIDE = ("merges.txt", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "spiece.model")
+"""Files beside them that change how a text is cut."""
 PACKAGES = ("torch", "transformers", "bitsandbytes", "gguf", "peft", "numpy", "scipy", "xarray")
 
 
@@ -160,8 +164,9 @@ def different_size(one: Mapping, other: Mapping) -> str:
 
 
 def identity(args: ModelArguments) -> str:
-    """`commit:<sha>` of a model on the hub, or `sha256:<hash>` of a folder's config, tokenizer and weights.
+    """`commit:<sha>` of a model on the hub, or `sha256:<hash>` of all files of a folder that decide what is computed.
 
+    These are its configs, tokenizer and weights, weights elsewhere that an index names, and its code if that may run.
     That of a GGUF file is `sha256:<hash>` of the file. `+peft:<hash>` follows if an adapter is merged.
     """
     adapter = f"+peft:{adapter_identity(Path(args.peft))}" if args.peft else ""
@@ -172,20 +177,33 @@ def _identity_of_base(args: ModelArguments) -> str:
     if gguf := gguf_of(args):
         return "sha256:" + sha256_of(gguf)
     if args.folder:
-        return "sha256:" + _folder_hash(args.folder)
+        return "sha256:" + _folder_hash(args.folder, code=args.trust_remote_code)
     snapshot = re.search(r"snapshots/([0-9a-f]{40})/", checkpoint_file(args, "config.json").as_posix())
     if not snapshot:
         raise ValueError(f"{args.pretrained}: the hub's cache does not tell the commit; give revision=COMMIT")
     return "commit:" + snapshot.group(1)
 
 
-def _folder_hash(folder: Path) -> str:
+def _folder_hash(folder: Path, *, code: bool) -> str:
+    patterns = ("*.safetensors", "*.safetensors.index.json", "*config.json", *TOKENIZERS, *BESIDE)
+    names = {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
+    names |= {name for index in folder.glob("*.safetensors.index.json") for name in _shards(index)}
+    if code:
+        names |= {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*config.json"), *folder.glob("tokenizer.json")]):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for name in sorted(names):
+        digest.update(name.encode())
+        digest.update(bytes.fromhex(sha256_of(folder / name)))
     return digest.hexdigest()
+
+
+def _shards(index: Path) -> set[str]:
+    """The files of weights that an index names and that are there; one that is missing is said when it is loaded."""
+    try:
+        names = set(from_json(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return {name for name in names if (index.parent / name).is_file()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()  # likewise
 
 
 def versions() -> dict[str, str]:

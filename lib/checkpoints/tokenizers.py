@@ -5,12 +5,7 @@ import re
 from pathlib import Path
 
 from lib.checkpoints.arguments import ModelArguments
-from lib.checkpoints.provenance import checkpoint_file
-
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
-"""Files of which every tokenizer has one at least."""
-BESIDE = ("merges.txt", "special_tokens_map.json", "added_tokens.json")
-"""Files beside them that change how a text is cut."""
+from lib.checkpoints.provenance import BESIDE, TOKENIZERS, checkpoint_file
 
 
 def has_tokenizer(folder: Path) -> bool:

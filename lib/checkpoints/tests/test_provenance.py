@@ -7,7 +7,7 @@ import torch
 from fixtures.models.tiny import save, tiny_llama
 from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments
-from lib.checkpoints.provenance import identity, read_config, revisions, versions
+from lib.checkpoints.provenance import BESIDE, TOKENIZERS, identity, read_config, revisions, versions
 
 pytestmark = pytest.mark.cpu
 
@@ -37,6 +37,42 @@ def test_one_changed_byte_gives_a_folder_another_identity(tiny_folder, name):
     content[-5] ^= 1
     (folder / name).write_bytes(content)
     assert identity_of(folder) != before
+
+
+@pytest.mark.parametrize("name", [*TOKENIZERS, *BESIDE])
+def test_every_file_of_a_tokenizer_is_part_of_the_identity(tiny_folder, name):
+    folder = tiny_folder("model")
+    (folder / name).write_text("{}")
+    before = identity_of(folder)
+    (folder / name).write_text("{ }")
+    assert identity_of(folder) != before
+
+
+def test_weights_elsewhere_that_an_index_names_are_part_of_the_identity(tiny_folder, tmp_path):
+    folder = tiny_folder("model")
+    (folder / "model.safetensors").rename(tmp_path / "shard.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"lm_head.weight": "../shard.safetensors", "other": "not-there"}}))
+    before = identity_of(folder)
+    with (tmp_path / "shard.safetensors").open("ab") as file:
+        file.write(b"x")
+    changed = identity_of(folder)
+    assert changed != before
+    index.write_text("[]")
+    assert identity_of(folder) not in (before, changed)
+
+
+@pytest.mark.parametrize("where", ["modeling.py", "inside/helper.py"])
+def test_code_is_part_of_the_identity_where_it_may_run_and_only_there(tiny_folder, where):
+    folder = tiny_folder("model")
+    (folder / "inside").mkdir()
+    found = []
+    for text in ("a = 1", "a = 2"):
+        (folder / where).write_text(text)
+        found.append([identity(ModelArguments(str(folder), trust_remote_code=trust)) for trust in (True, False)])
+    (runs, _), (other, still) = found
+    assert runs != other
+    assert still == found[0][1]
 
 
 def test_files_that_compute_nothing_leave_the_identity(tiny_folder):
