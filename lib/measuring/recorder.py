@@ -18,6 +18,7 @@ from lib.measuring.alike import Profiles
 from lib.measuring.arms import Arms
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.norms import measure_norms
+from lib.measuring.numerics import numerics
 from lib.models import (
     Arm,
     CannotChange,
@@ -126,7 +127,8 @@ class Recorder:
 
     def _replay(self, arm: str, experiment: str) -> xr.Dataset:
         try:
-            return records.search(self.settings.records, self._wanted(arm, experiment, exact=False))
+            here = {"numerics": numerics(self.settings.arms[arm], self.settings.device)}
+            return records.search(self.settings.records, self._wanted(arm, experiment, exact=False), here)
         except records.NoRecord as error:
             args = self.settings.arms[arm]
             if arm in RESCALED:  # if it cannot be rescaled, no record is missing
@@ -252,6 +254,7 @@ class Recorder:
             "quantization": args.quantization,
             "attn_implementation": args.attn_implementation,
             "device": device if exact else None,
+            "numerics": numerics(args, settings.device) if exact else None,
             "count_texts": _hash(self._of_role("count")),
             "code": records.code_version(),
             **settings.key(experiment),

@@ -89,23 +89,33 @@ def find(folder: Path, settings: dict) -> xr.Dataset:
     return record
 
 
-def search(folder: Path, settings: dict) -> xr.Dataset:
+def search(folder: Path, settings: dict, here: dict | None = None) -> xr.Dataset:
     """The one record that agrees with `settings` wherever they are not None, for replaying without the model.
 
-    Raises NoRecord if several records agree, or if no record agrees (naming what differs in the nearest one).
+    Of records that differ only in the settings `here`, those of this machine, one that agrees with them is taken, else
+    the newest; so of copies the newest is. Raises NoRecord if several records agree, or if none does (naming what
+    differs in the nearest one).
     """
     candidates = every(folder, settings["experiment"])
     differences = {path: _differing(settings, candidate) for path, candidate in candidates.items()}
     fitting = [path for path, differing in differences.items() if not differing]
+    if len(fitting) > 1 and not _apart(fitting, candidates) - set(here or ()):
+        own = [path for path in fitting if not _differing(here or {}, candidates[path])]
+        fitting = [max(own or fitting, key=lambda path: path.stat().st_mtime_ns)]
     where = f"{settings['experiment']} in {folder}"
     if len(fitting) > 1:
-        apart = sorted({key for path in fitting for key in _differing(candidates[fitting[0]], candidates[path])})
-        raise NoRecord(f"{len(fitting)} records fit {where}; they differ in {', '.join(apart)}: say which is meant")
+        apart = ", ".join(sorted(_apart(fitting, candidates)))
+        raise NoRecord(f"{len(fitting)} records fit {where}; they differ in {apart}: say which is meant")
     if not fitting:
         nearest = min(differences.values(), key=len, default=[])
         hint = f"; the nearest one has another {' and '.join(nearest)}" if nearest else ""
         raise NoRecord(f"there is no record for {where}{hint}: run once without --replay")
     return load(fitting[0])
+
+
+def _apart(paths: list[Path], settings: dict[Path, dict]) -> set[str]:
+    """The settings in which some records differ."""
+    return {key for path in paths for key in _differing(settings[paths[0]], settings[path])}
 
 
 def every(folder: Path, experiment: str = "*") -> dict[Path, dict]:

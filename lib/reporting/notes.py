@@ -5,14 +5,18 @@ from collections.abc import Mapping
 import xarray as xr
 
 from lib import records
+from lib.checkpoints import versions
 from lib.reporting.sentences import differences
 from lib.settings import Settings
+
+COMPUTING = ("torch", "transformers")
+"""Libraries that compute every measurement."""
 
 
 def notes(settings: Settings, norms: Mapping[str, xr.Dataset]) -> list[str]:
     """All of them, as sentences, from the records of norms by arm."""
     texts = _of_texts(settings) if norms and not settings.published else ""
-    return [*differences(norms), *tokenizers(norms), *([texts] if texts else [])]
+    return [*differences(norms), *tokenizers(norms), *libraries(norms), *([texts] if texts else [])]
 
 
 def _of_texts(settings: Settings) -> str:
@@ -34,6 +38,25 @@ def tokenizers(norms: Mapping[str, xr.Dataset]) -> list[str]:
         if oddities := _oddities(origin):
             arms.setdefault("; it ".join(oddities), []).append(arm)
     return [f"The tokenizer of {_named(names)} {what}." for what, names in arms.items()]
+
+
+def libraries(norms: Mapping[str, xr.Dataset]) -> list[str]:
+    """A sentence for each library that did not compute all arms in the version that is installed here.
+
+    Only records that are replayed, or that were carried from elsewhere, can have been computed by another.
+    """
+    made: dict[str, dict[str, list[str]]] = {}
+    here = versions()
+    for arm, record in norms.items():
+        origin = records.provenance_of(record) if "provenance" in record.attrs else {}
+        for library in (name for name in COMPUTING if name in origin.get("versions", {})):
+            made.setdefault(library, {}).setdefault(origin["versions"][library], []).append(arm)
+    return [
+        f"{library} computed {'; '.join(f'{_named(arms)} in version {one}' for one, arms in by_version.items())}, "
+        f"and is installed here in version {here[library]}: last digits may differ."
+        for library, by_version in made.items()
+        if set(by_version) != {here[library]}
+    ]
 
 
 def tokenizer_in_short(facts: Mapping | None) -> str:

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -82,6 +83,22 @@ def test_a_search_that_fits_two_records_says_in_what_they_differ(tmp_path, saved
     files.save(tmp_path, {**SETTINGS, "dtype": "bfloat16"}, {}, record)
     with pytest.raises(files.NoRecord, match=r"2 records fit.*differ in dtype"):
         files.search(tmp_path, {**SETTINGS, "dtype": None})
+
+
+@pytest.mark.parametrize(("own", "taken"), [("a", 1.5), ("b", 2.5), ("c", 2.5)])
+def test_of_records_of_several_machines_a_search_takes_that_of_this_one_or_the_newest(tmp_path, record, own, taken):
+    for age, (numerics, more) in enumerate((("a", 0), ("b", 1))):
+        path = files.save(tmp_path, {**SETTINGS, "numerics": numerics}, {}, record + more)
+        os.utime(path, (age, age))
+    found = files.search(tmp_path, {**SETTINGS, "numerics": None}, {"numerics": own})
+    assert float(found["position_change"]) == taken
+    with pytest.raises(files.NoRecord, match="they differ in numerics"):
+        files.search(tmp_path, {**SETTINGS, "numerics": None})
+
+
+def test_a_copy_beside_a_record_is_no_other_record(tmp_path, saved):
+    (tmp_path / f"copy.{saved.name.partition('.')[2]}").write_bytes(saved.read_bytes())
+    assert float(files.search(tmp_path, SETTINGS)["position_change"]) == 1.5
 
 
 def test_a_search_without_success_names_the_nearest_difference(tmp_path, saved):

@@ -7,6 +7,7 @@ import pytest
 
 from fixtures.planted import records
 from lib.checkpoints.arguments import ModelArguments
+from lib.checkpoints.provenance import versions
 from lib.definitions.words import NAMES, OUTCOMES
 from lib.judging.verdicts import assess, undecided
 from lib.reporting import documents
@@ -16,7 +17,7 @@ from lib.settings import Settings
 pytestmark = pytest.mark.cpu
 
 PLAIN = ("pretrained", "identity", "class", "dtype", "quantization", "attn_implementation", "device")
-PROVENANCE = {**dict.fromkeys(PLAIN, "x"), "parameters": 1, "arguments": {"revision": None}, "versions": {"torch": "2"}}
+PROVENANCE = {**dict.fromkeys(PLAIN, "x"), "parameters": 1, "arguments": {"revision": None}, "versions": versions()}
 PROVENANCE |= {"config": {}, "tokenizer": "t"}
 STEPS = {"drope@step5": 5, "drope@step10": 10, "drope": 20}
 SETTINGS = Settings(

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from lib.reporting.notes import notes, tokenizer_in_short, tokenizers
+from lib.checkpoints.provenance import versions
+from lib.reporting.notes import libraries, notes, tokenizer_in_short, tokenizers
 from lib.reporting.tests.test_assemble import PROVENANCE, SETTINGS, record
 from lib.texts import parse
 
@@ -54,6 +55,22 @@ def test_a_record_without_these_facts_says_nothing():
 )
 def test_what_a_tokenizer_does_is_said(changes, sentence):
     assert tokenizers({"rope": of(), "drope": of(**changes)}) == [f"The tokenizer of drope {sentence}."]
+
+
+def computed_by(torch):
+    return record(1, versions={**versions(), "torch": torch})
+
+
+def test_libraries_are_named_only_where_they_are_not_those_that_are_installed():
+    own = versions()["torch"]
+    assert libraries({"rope": record(1), "drope": computed_by(own), "dropped": record(1).drop_attrs()}) == []
+    start, end = "torch computed", f"and is installed here in version {own}: last digits may differ."
+    assert libraries({"rope": computed_by("2.0"), "drope": computed_by("2.0")}) == [
+        f"{start} rope and drope in version 2.0, {end}"
+    ]
+    assert libraries({"rope": computed_by("2.0"), "drope": computed_by(own)}) == [
+        f"{start} rope in version 2.0; drope in version {own}, {end}"
+    ]
 
 
 def test_arms_with_the_same_tokenizer_share_a_sentence_and_the_last_checkpoint_stands_for_a_series():
