@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lib.compare.table import markdown
 from lib.definitions import NAMES
 
 UNTRAINED, CONTROL = "dropped, not trained", "trained on with the rotation"
@@ -19,7 +20,7 @@ def course(document: dict) -> str:
     rows.append(("continued", CONTROL, max(steps.values())))
     head = ["", "tokens", "loss", *(f"massive in {name}" for name in NAMES), "zeroing the massive costs"]
     measured = document["measured"]["arms"]
-    return _table(
+    return markdown(
         head,
         [
             [name, f"{tokens * step:,}" if tokens else "", *_numbers(measured[arm])]
@@ -56,11 +57,7 @@ def verdicts(document: dict) -> str:
         (["", "claim", *(f"step {step}" for step in steps.values())], at_steps),
         (["", "claim", "verdict"], of_run),
     )
-    return "\n".join(_table(head, rows) for head, rows in tables)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)) + "\n"
+    return "\n".join(markdown(head, rows) for head, rows in tables)
 
 
 def _cell(entry: dict | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lib.compare.course import course, verdicts
 from lib.compare.run import warnings
-from lib.compare.table import table
+from lib.compare.table import markdown, table
 from lib.reporting import documents
 
 ROOT = Path(__file__).parents[2]
@@ -31,11 +31,11 @@ def short(found: Mapping[str, dict]) -> str:
     claims: dict[str, list[dict]] = {}
     for entry in (entry for of_run in entries.values() for entry in of_run):
         claims.setdefault(entry["id"].partition("[")[0], []).append(entry)
-    lines = [f"| | claim | published | {' | '.join(found)} |", f"|{'---|' * (3 + len(found))}"]
+    rows = []
     for claim, asked in claims.items():
         cells = [_verdicts([e for e in of_run if e["id"].partition("[")[0] == claim]) for of_run in entries.values()]
-        lines.append(f"| {' | '.join([claim, asked[0]['statement'], asked[0]['published'], *cells])} |")
-    return "\n".join(lines) + "\n"
+        rows.append([claim, asked[0]["statement"], asked[0]["published"], *cells])
+    return markdown(["", "claim", "published", *found], rows)
 
 
 def _verdicts(entries: list[dict]) -> str:

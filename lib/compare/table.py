@@ -1,6 +1,6 @@
 """Claims by runs as a Markdown table: the verdict of each run, with its estimate and interval."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from lib.compare.drift import interval
 from lib.definitions import ABSENT
@@ -12,14 +12,19 @@ def table(runs: Runs) -> str:
     """One row for each claim that any of the runs was asked, one column for each run."""
     entries = {name: {entry["id"]: entry for entry in document["claims"]} for name, document in runs.items()}
     claims = dict.fromkeys(i for found in entries.values() for i, entry in found.items() if entry["label"] is None)
-    head = ["", "claim", "published", "needed", *runs]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    rows = []
     for claim in claims:
         asked = [found[claim] for found in entries.values() if claim in found]
         rule = next((e["judgement"]["rule"] for e in asked if e["judgement"] and e["judgement"]["rule"]), "")
         cells = [_cell(found.get(claim), claim, runs[name]) for name, found in entries.items()]
         row = [claim, asked[0]["statement"], asked[0]["published"], rule, *cells]
-        lines.append(f"| {' | '.join(_escaped(cell) for cell in row)} |")
+        rows.append([_escaped(cell) for cell in row])
+    return markdown(["", "claim", "published", "needed", *runs], rows)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
     return "\n".join(lines) + "\n"
 
 
