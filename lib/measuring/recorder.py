@@ -39,6 +39,10 @@ BOS = {None: "as it is", True: "added", False: "left out"}
 UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
 
 
+class NotKept(ValueError):
+    """A record was measured and cannot be written."""
+
+
 class Progress(Protocol):
     """Shows the progress of a run."""
 
@@ -103,7 +107,7 @@ class Recorder:
         self.arms.free()
         if not isinstance(error, ValueError):
             error = ValueError("memory is too small even for one row: try load_in_4bit=True or fewer --max-tokens")
-        if arm in self.settings.essential:
+        if arm in self.settings.essential or isinstance(error, NotKept):
             raise error
         self.faults[arm] = error
 
@@ -147,6 +151,15 @@ class Recorder:
                 self._find_or_take(arm, every)
             self.arms.free()
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Within the block, a record that cannot be written ends the run: the next one could not be, either."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise NotKept(f"records cannot be written to {self.settings.records}: {reason}") from error
+
     def _has_site_of(self, arm: str, experiment: str) -> bool:
         """Can the arm's model be read at the site of this experiment? True if unknown, before its first record."""
         _, _, site = experiment.partition("@")
@@ -155,13 +168,14 @@ class Recorder:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Only one process measures into a folder of records; others wait, and then read the records that it wrote."""
-        self.settings.records.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.settings.records / ".lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            self.progress.say(f"waiting for another run that measures into {self.settings.records}")
-            lock.acquire()
+        with self._writing():
+            self.settings.records.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                self.progress.say(f"waiting for another run that measures into {self.settings.records}")
+                lock.acquire()
         try:
             yield
         finally:
@@ -202,7 +216,8 @@ class Recorder:
             "tokenizer_facts": tokenizer_facts(loaded.tokenizer, rows),
             "threads": torch.get_num_threads(),
         }
-        records.save(self.settings.records, wanted, origin, record)
+        with self._writing():
+            records.save(self.settings.records, wanted, origin, record)
         self._keep(arm, experiment, records.find(self.settings.records, wanted))
 
     def _keep(self, arm: str, experiment: str, record: xr.Dataset) -> None:

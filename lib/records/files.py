@@ -59,8 +59,11 @@ def save(folder: Path, settings: dict, provenance: dict, record: xr.Dataset) -> 
     packed = {name: {"zlib": True, "complevel": 1, "fletcher32": True} for name, v in record.items() if v.ndim}
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        record.to_netcdf(draft, engine="h5netcdf", encoding=packed)
-        with draft.open("rb") as file:
+        # in memory first: HDF5 that runs out of disk leaves a file behind that crashes the process
+        content = record.to_netcdf(engine="h5netcdf", encoding=packed)
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
     finally:

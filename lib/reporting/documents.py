@@ -29,12 +29,13 @@ def write(path: Path, document: dict) -> None:
     write_whole(path, json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")))
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file atomically: a reader sees all of it or the old file."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with draft.open("wb") as file:
+            # a name that is no text, such as that of a folder in another encoding, is written as its escapes
+            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)

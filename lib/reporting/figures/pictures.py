@@ -8,6 +8,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from lib.judging import NoSubject
+from lib.reporting.documents import write_whole
 from lib.reporting.figures import bands, figures, layers, series, sites, thresholds
 
 
@@ -112,7 +113,7 @@ def write_all(folder: Path, read: Mapping) -> list[Path]:
                 (folder / f"{name}.svg", figures.as_svg(figure).encode()),
                 (folder / f"{name}.png", figures.as_png(figure)),
             ):
-                path.write_bytes(content)
+                write_whole(path, content)
                 written.append(path)
     return written
 
