@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from lib.checkpoints import provenance
 from lib.checkpoints.arguments import ModelArguments, parse
 from lib.checkpoints.tokenizers import has_tokenizer
-from lib.definitions import from_json
+from lib.definitions import from_json, printable
 
 STATE = "trainer_state.json"
 """The file that transformers' Trainer writes last: if it is complete, so is the checkpoint."""
@@ -47,7 +47,7 @@ class Checkpoint:
     def label(self) -> str:
         """`step500`, `step500k` where its name has that unit, or the folder's or file's name if the step is unknown."""
         if self.step is None:
-            return Path(self.args.source).name
+            return printable(Path(self.args.source).name)
         number, unit = _written(_name(self.args)) or ("", "")
         return f"step{number}{unit}" if unit and _steps(number, unit) == self.step else f"step{self.step}"
 

@@ -10,7 +10,7 @@ from lib.compare.compatible import other_settings
 from lib.compare.drift import interval
 from lib.compare.page import page
 from lib.compare.table import table
-from lib.definitions import ABSENT, SMOKE
+from lib.definitions import ABSENT, SMOKE, printable
 from lib.reporting import documents
 
 Runs = Mapping[str, dict]
@@ -31,11 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.table:
             write(given.table, table(runs))
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 2
     for line in summary(runs):
-        print(line)
-    print(f"the page is {given.out}")
+        print(printable(line))
+    print(printable(f"the page is {given.out}"))
     return 0
 
 

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "massive": ["check_norms", "check_threshold", "massive_mask", "mean_norm", "pooled_norms"],
         "parsing": ["from_json", "from_toml"],
+        "printable": ["printable"],
         "protocols": ["DEFAULT", "PROTOCOLS", "Protocol", "marked"],
         "rotary_pairs": ["letters", "order", "pair_norms", "ranks", "slow_half"],
         "spelling": ["meant"],

@@ -15,6 +15,12 @@ from lib.models.special_tokens import set_bos
 from lib.texts import Text
 
 
+LONG = 100_000
+"""Letters up to which a text is always read whole."""
+LONG_TOKEN = 100
+"""Letters that are read for each token of longer texts; tokens are rarely longer than 16."""
+
+
 def tokenize(
     texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, tokens: int, embedding: int | None = None
 ) -> torch.Tensor:
@@ -22,20 +28,40 @@ def tokenize(
 
     All rows have the same length, so that counts of texts are comparable and nothing is padded. `embedding` is the
     number of rows of the model's embedding.
-    Raises ValueError with the name of a text that is too short, or that holds a token without a row.
+    Raises ValueError with the name of a text that is too short, that holds a token without a row, or whose tokens are
+    those of another one: it would count twice, or choose the channels that it is scored with.
     """
-    rows = []
+    rows: list[list[int]] = []
+    names: dict[tuple[int, ...], str] = {}
     for text in texts:
-        ids = tokenizer(text.text, truncation=False, verbose=False)["input_ids"]
-        if len(ids) < tokens:
+        row = _first(text.text, tokenizer, tokens)
+        if len(row) < tokens:
             raise ValueError(
-                f"the text {text.name!r} has {len(ids)} tokens, {tokens} are needed: lengthen it or lower --max-tokens"
+                f"the text {text.name!r} has {len(row)} tokens, {tokens} are needed: lengthen it or lower --max-tokens"
             )
-        rows.append(ids[:tokens])
+        if other := names.get(tuple(row)):
+            raise ValueError(
+                f"the texts {other!r} and {text.name!r} begin with the same {tokens} tokens, and no more are used: "
+                "leave one out, or raise --max-tokens"
+            )
+        names[tuple(row)] = text.name
+        rows.append(row)
     ids = torch.tensor(rows)
     if embedding is not None:
         check_ids(ids, texts, embedding)
     return ids
+
+
+def _first(text: str, tokenizer: PreTrainedTokenizerBase, tokens: int) -> list[int]:
+    """The first `tokens` ids of a text, or all of them if there are fewer.
+
+    Of a very long text only the beginning is split, far beyond the tokens that are used: a whole book takes gigabytes.
+    """
+    for length in (max(LONG, LONG_TOKEN * tokens), len(text)):
+        ids = tokenizer(text[:length], truncation=False, verbose=False)["input_ids"]
+        if len(ids) > tokens or length >= len(text):
+            break
+    return ids[:tokens]
 
 
 def check_ids(ids: torch.Tensor, texts: Sequence[Text], embedding: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.definitions import ROLES, from_json
+from lib.definitions import ROLES, from_json, printable
 from lib.texts.repetitive import repetitive_texts
 
 BUNDLED = Path(__file__).with_name("texts.jsonl")
@@ -94,8 +94,8 @@ def _parse(line: str, *, where: str, number: int) -> Text:
             raise ValueError(f"{where}: {key!r} is missing or empty")
     if fields["role"] not in ROLES:
         raise ValueError(f"{where}: role must be 'count' or 'score', not {fields['role']!r}")
-    text = Text(str(fields.get("name") or f"line {number}"), fields["kind"], fields["role"], fields["text"])
-    for key in ("text", "kind", "name"):
-        if SURROGATES.search(getattr(text, key)):
+    name = str(fields.get("name") or f"line {number}")
+    for key, value in (("text", fields["text"]), ("kind", fields["kind"]), ("name", name)):
+        if SURROGATES.search(value):
             raise ValueError(f"{where}: {key!r} holds half of a character (a surrogate alone, such as \\ud83d)")
-    return text
+    return Text(printable(name), printable(fields["kind"]), fields["role"], fields["text"])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from lib.definitions import ROLES
+from lib.definitions import ROLES, printable
 from lib.texts.reading import Text
 from lib.texts.sources import Source
 
@@ -45,7 +45,7 @@ def choose(rows: Iterable[Mapping], source: Source, tokens: int) -> Selection:
         if role not in ROLES:
             raise ValueError(f"{_row(source, number)}: its role must be 'count' or 'score', not {role!r}")
         turns[kind] += 1
-        kept[role].setdefault(kind, []).append((number, Text(f"row {number}", kind, role, text)))
+        kept[role].setdefault(kind, []).append((number, Text(f"row {number}", printable(kind), role, text)))
         if not source.kind and all(_number(kept[role]) >= _asked(source, role) for role in ROLES):
             break  # with one kind, later rows are never taken
     chosen = sorted(item for role in ROLES for item in _in_turn(kept[role], _asked(source, role)))

@@ -273,6 +273,14 @@ def test_the_command_writes_the_page_and_prints_what_differs(saved, tmp_path):
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_a_forged_line_in_a_document_is_printed_as_what_it_is(saved, tmp_path, capsys):
+    forged = entry("a\n\x1b[32mQ1: b supported")
+    run.main([str(saved("a", forged)), str(saved("b")), "--out", str(tmp_path / "c.html")])
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert not [line for line in shown.splitlines() if line.startswith("Q1")]
+
+
 def test_the_summary_counts_earlier_checkpoints_apart():
     early = entry(label="step5"), entry("Q1", SUPPORTED, label="step5")
     runs = {"a": document(entry(), early[0]), "b": document(entry(), early[1]), "c": document()}

@@ -2,7 +2,9 @@
 
 import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
@@ -19,6 +21,8 @@ MANY_LAYERS = 40
 """Beyond so many layers there is no room for words beside one."""
 LINE, SAMPLE = 80, 6
 """About so many letters of a legend fit beside each other; as many as a sample of a line takes."""
+NAME = 20
+"""Letters of a name of others that are shown."""
 FONTS = ["DejaVu Sans", "Arial", "sans-serif"]
 """Every word of an SVG repeats them, so there are few."""
 PLACED = re.compile(r'(?<= )((?:d|x|y|x1|x2|y1|y2|width|height)=")([^"]*)"')
@@ -133,11 +137,17 @@ def damage_by_kind(disruption: Disruption) -> Figure:
             axes.hlines(max(percent.mean(), LEAST_PERCENT), place + offset - 0.14, place + offset + 0.14, COLOURS[arm])
         axes.plot([], [], ".", color=COLOURS[arm], label=disruption.label(arm))
     axes.set_yscale("log")
-    axes.set_xticks(range(len(kinds)), kinds)
+    # of a name that others gave no letter is a formula
+    axes.set_xticks(range(len(kinds)), [_short(kind) for kind in kinds], parse_math=False)
     axes.set_ylabel("increase of perplexity, % (log scale)")
     axes.set_title("Damage by kind of text, massive channels zeroed")
     legend(figure)
     return figure
+
+
+def _short(name: str) -> str:
+    """A name for which there is room below an axis."""
+    return name if len(name) <= NAME else f"{name[: NAME - 2]} .."
 
 
 def rank_agreement(values: MassiveValues) -> Figure:
@@ -199,6 +209,11 @@ def apart(places: Sequence[float], room: float = 0.1) -> list[float]:
 
 def as_svg(figure: Figure) -> str:
     """The figure as SVG text, the same for the same data."""
+    with _any_letters():
+        return _slim(_drawn_as_svg(figure))
+
+
+def _drawn_as_svg(figure: Figure) -> str:
     if layout := figure.get_layout_engine():
         # its solver's last digits differ from one time to the next, and names within the SVG are made from all digits
         layout.execute(figure)
@@ -209,14 +224,23 @@ def as_svg(figure: Figure) -> str:
     fonts = {"font.family": "sans-serif", "font.sans-serif": FONTS}
     with rc_context({"svg.hashsalt": "claims", "svg.fonttype": "none", **fonts}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return _slim(out.getvalue())
+    return out.getvalue()
 
 
 def as_png(figure: Figure, dpi: float = 150) -> bytes:
     """The figure as a PNG file."""
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+    with _any_letters():
+        figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
     return out.getvalue()
+
+
+@contextmanager
+def _any_letters() -> Iterator[None]:
+    """Within the block, a letter that the font lacks is no warning: SVG leaves it to the browser, PNG draws a box."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
 
 
 def _slim(svg: str) -> str:

@@ -187,3 +187,15 @@ def test_a_text_that_gains_from_zeroing_is_drawn_where_the_smallest_increase_is(
 
     least = np.log1p(figures.LEAST_PERCENT / 100)
     assert drawn(-0.1) == drawn(least) != drawn(10 * least)
+
+
+@pytest.mark.parametrize(
+    "kind", ["中文", "نص", "$\\frac{", "a_$x$", "_hidden", "<script>alert(1)</script>", "k" * 5000, "a\\x1b[31m", "🙂"]
+)
+def test_a_kind_of_text_that_cannot_be_drawn_as_it_is_ends_nothing(disruption, tmp_path, kind):
+    record = disruption.records["rope"].assign_coords(kind=("text", ["plain", kind, kind]))
+    named = Disruption({"rope": record, "drope": record})
+    svg, _ = draw({"disruption": named})["damage_by_kind"]
+    shown = [element.text for element in ElementTree.fromstring(svg).iter() if element.text]
+    assert kind[:18] in "".join(shown)
+    assert tmp_path / "damage_by_kind.png" in write_all(tmp_path, {"disruption": named})
