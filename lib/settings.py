@@ -20,6 +20,12 @@ LOSSES, EXPERIMENT_2 = ("disruption", "bands"), ("disruption",)
 EVERY = ("norms", *LOSSES)
 """Experiments whose records a setting belongs to."""
 
+FEWEST_TOKENS = 16
+"""Counts and losses on fewer tokens say nothing of a text."""
+MOST_CONTROLS = 9_999
+"""So many give an exact p of 0.0001; each costs a pass over every text."""
+MOST_THREADS = 1_024
+
 Group = Literal["arms", "measuring", "running", "records", "choosing", "comparing", "output"]
 
 
@@ -68,8 +74,8 @@ def number(check: Callable[[float], None]) -> Callable[[str, str], float]:
     return read
 
 
-def whole(least: int) -> Callable[[str, str], int]:
-    """Reads a whole number of at least `least`."""
+def whole(least: int, most: int | None = None) -> Callable[[str, str], int]:
+    """Reads a whole number from `least` to `most`."""
 
     def read(text: str, flag: str) -> int:
         try:
@@ -78,6 +84,8 @@ def whole(least: int) -> Callable[[str, str], int]:
             raise ValueError(f"{flag} must be a whole number, not {text!r}") from None
         if value < least:
             raise ValueError(f"{flag} must be {least} or more, not {value}")
+        if most is not None and value > most:
+            raise ValueError(f"{flag} must be {most} or less, not {value}")
         return value
 
     return read
@@ -136,10 +144,10 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "--max-tokens",
-        "tokens of each text that are used; a shorter text is refused by name",
+        f"tokens of each text that are used, {FEWEST_TOKENS} or more; a shorter text is refused by name",
         "measuring",
         "N",
-        whole(2),
+        whole(FEWEST_TOKENS),
         shown="the pair's, 512 for the product's texts",
         key=EVERY,
         compared=True,
@@ -190,7 +198,7 @@ OPTIONS: tuple[Option, ...] = (
         "number of random controls in experiment 2; 99 for an exact p of 0.01",
         "measuring",
         "N",
-        whole(1),
+        whole(1, MOST_CONTROLS),
         10,
         key=EXPERIMENT_2,
         compared=True,
@@ -201,7 +209,7 @@ OPTIONS: tuple[Option, ...] = (
         "threads of torch on the CPU",
         "running",
         "N",
-        whole(1),
+        whole(1, MOST_THREADS),
         shown="one for each physical core, or OMP_NUM_THREADS; one in each process of -n",
     ),
     Option("--records", "folder of the records", "records", "DIR", default="records"),

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(given.out, page(runs, warnings(runs), differing(runs)))
         if given.table:
             write(given.table, table(runs))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)
         return 2
     for line in summary(runs):

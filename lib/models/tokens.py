@@ -14,7 +14,6 @@ from lib.models.from_gguf import gguf_tokenizer
 from lib.models.special_tokens import set_bos
 from lib.texts import Text
 
-
 LONG = 100_000
 """Letters up to which a text is always read whole."""
 LONG_TOKEN = 100
@@ -55,11 +54,12 @@ def tokenize(
 def _first(text: str, tokenizer: PreTrainedTokenizerBase, tokens: int) -> list[int]:
     """The first `tokens` ids of a text, or all of them if there are fewer.
 
-    Of a very long text only the beginning is split, far beyond the tokens that are used: a whole book takes gigabytes.
+    Of a very long text only the beginning is split, twice as far at least as its tokens are used, since they may be
+    others where it was cut: a whole book takes gigabytes.
     """
     for length in (max(LONG, LONG_TOKEN * tokens), len(text)):
         ids = tokenizer(text[:length], truncation=False, verbose=False)["input_ids"]
-        if len(ids) > tokens or length >= len(text):
+        if len(ids) > 2 * tokens or length >= len(text):
             break
     return ids[:tokens]
 

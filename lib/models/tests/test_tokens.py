@@ -3,6 +3,7 @@ import pytest
 from fixtures.models.tiny import as_arm, byte_tokenizer, tiny_llama
 from lib.checkpoints.arguments import ModelArguments
 from lib.measuring import measure_norms
+from lib.models import tokens
 from lib.models.loading import load
 from lib.models.special_tokens import set_bos
 from lib.models.tokens import load_tokenizer, signature, tokenize
@@ -22,6 +23,40 @@ def test_a_text_too_short_is_refused_by_name():
 def test_the_first_token_is_the_tokenizers_own():
     ids = tokenize([Text("a", "a", "count", "abc")], byte_tokenizer(), 3)
     assert ids[0, 0] == byte_tokenizer().bos_token_id
+
+
+@pytest.mark.parametrize("role", ["count", "score"])
+def test_texts_that_differ_only_beyond_the_tokens_that_are_used_are_refused(role):
+    texts = [Text("one", "a", "count", "abcdef"), Text("other", "a", role, "abcxyz")]
+    assert len(tokenize(texts, byte_tokenizer(), 5)) == 2
+    with pytest.raises(ValueError, match="'one' and 'other' begin with the same 4 tokens, and no more are used"):
+        tokenize(texts, byte_tokenizer(), 4)
+
+
+def test_of_a_very_long_text_only_the_beginning_is_split(monkeypatch):
+    split, plain = [], byte_tokenizer()
+    monkeypatch.setattr(tokens, "LONG", 1000)
+
+    def tokenizer(text, **options):
+        split.append(len(text))
+        return plain(text, **options)
+
+    text = "".join(f"{i} sheep. " for i in range(10_000))
+    assert tokenize([Text("long", "a", "count", text)], tokenizer, 16).tolist() == [plain(text)["input_ids"][:16]]
+    assert split == [16 * tokens.LONG_TOKEN]
+
+
+def test_a_very_long_text_of_few_tokens_is_split_whole(monkeypatch):
+    monkeypatch.setattr(tokens, "LONG", 10)
+    monkeypatch.setattr(tokens, "LONG_TOKEN", 1)
+    read = []
+
+    def tokenizer(text, **_):
+        read.append(len(text))
+        return {"input_ids": [text.count("a"), *range(len(text) // 10)]}
+
+    assert tokenize([Text("long", "a", "count", "a" * 90)], tokenizer, 8).tolist() == [[90, *range(7)]]
+    assert read == [10, 90]
 
 
 def of(tokenizer):
