@@ -17,6 +17,9 @@ OPTIONAL = {
     **dict.fromkeys(("year", "max_tokens", "heads", "kv_heads", "head_dim"), int),
     "threshold": float,
 }
+LARGEST = 1e12
+"""No count, loss or percentage of a study is larger."""
+MOST_LAYERS, MOST_TEXTS = 10_000, 100_000
 FEWEST_WITH_SPREAD = 7
 """Six series (three tensors in two arms) can be uncorrelated over so many texts, and over no fewer."""
 
@@ -68,14 +71,14 @@ def _study(table: Mapping) -> dict[str, str | int | float]:
                 raise ValueError(f"[study] {key} must be a text, not {value!r}")
             study[key] = " ".join(value.split())
         else:
-            number = figure(value, f"[study] {key}", least=0)
+            number = figure(value, f"[study] {key}", least=0, most=MOST_LAYERS if key == "layers" else LARGEST)
             if not number.value or (kind is int and not isinstance(value, int)):
                 raise ValueError(f"[study] {key} must be a {'whole ' * (kind is int)}number above 0, not {value}")
             study[key] = kind(number.value)
     return study
 
 
-def figure(value: object, where: str, *, least: float = float("-inf"), most: float = float("inf")) -> Figure:
+def figure(value: object, where: str, *, least: float = -LARGEST, most: float = LARGEST) -> Figure:
     """A number as it was written. Raises ValueError for anything else, and for a number out of bounds."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise ValueError(f"{where} must be a number, not {_plain(value)}")
@@ -117,7 +120,7 @@ def column(name: str, table: Mapping, *, layers: int) -> Column:
     check_keys(table, ("massive_values", "disruption", "disruption_by_text_type", "tasks"), f"[{name}]")
     counts = table_of(table, "massive_values", f"{name}.massive_values")
     where = f"[{name}.massive_values]"
-    texts = figure(counts["n_texts"], f"{where} n_texts", least=1) if "n_texts" in counts else None
+    texts = figure(counts["n_texts"], f"{where} n_texts", least=1, most=MOST_TEXTS) if "n_texts" in counts else None
     figures = {
         **_counts(counts, where, layers),
         **_losses(table_of(table, "disruption", f"{name}.disruption"), f"[{name}.disruption]"),
@@ -204,7 +207,7 @@ def _arm(table: Mapping, where: str, arm: str) -> Figures:
             figures["increase", arm, condition] = _with_spread(table[key], f"{where} {key}", least=-100)
     for key, meaning in single.items():
         if key in table:
-            most = 1 if meaning == "p" else float("inf")
+            most = 1 if meaning == "p" else LARGEST
             figures[meaning, arm] = figure(table[key], f"{where} {key}", least=0, most=most)
     return figures
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from lib.definitions import ROLES, from_json
 from lib.texts.reading import Text
 from lib.texts.rows import Selection
 from lib.texts.sources import Source
@@ -22,8 +23,12 @@ def path_of(folder: Path, source: Source, tokens: int) -> Path:
 def load(path: Path) -> Selection:
     """Read a copy. Raises ValueError, one sentence, if it is damaged."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return Selection(tuple(Text(**text) for text in kept["texts"]), kept["note"])
+        kept = from_json(path.read_text(encoding="utf-8"))
+        selection = Selection(tuple(Text(**text) for text in kept["texts"]), kept["note"])
+        words = [selection.note, *(word for text in selection.texts for word in asdict(text).values())]
+        if not all(isinstance(word, str) for word in words) or {text.role for text in selection.texts} != set(ROLES):
+            raise ValueError("it holds something else than texts of both roles")
+        return selection
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}, the copy of the texts, is damaged: delete it to read them from the hub") from error
 
