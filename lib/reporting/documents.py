@@ -5,13 +5,12 @@ The schema is `lib/reporting/report.schema.json`, explained in docs/report.md.
 
 import json
 import math
-import os
 from functools import cache
 from pathlib import Path
 
 import jsonschema
 
-from lib.definitions import from_json
+from lib.definitions import from_json, write_whole
 
 SCHEMA = 3
 """Version of the documents. It goes up with every change of their fields; older ones are brought up to date."""
@@ -27,20 +26,6 @@ def write(path: Path, document: dict) -> None:
     check(document, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")))
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file atomically: a reader sees all of it or the old file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as file:
-            # a name that is no text, such as that of a folder in another encoding, is written as its escapes
-            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict:

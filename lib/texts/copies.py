@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict
 from pathlib import Path
 
-from lib.definitions import ROLES, from_json
+from lib.definitions import ROLES, from_json, write_whole
 from lib.texts.reading import Text
 from lib.texts.rows import Selection
 from lib.texts.sources import Source
@@ -35,11 +34,9 @@ def load(path: Path) -> Selection:
 
 def save(path: Path, selection: Selection) -> None:
     """Write a copy, whole or not at all. Raises ValueError, one sentence, if the folder cannot be written."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     content = {"note": selection.note, "texts": [asdict(text) for text in selection.texts]}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        os.replace(draft, path)
+        write_whole(path, json.dumps(content, ensure_ascii=False))
     except OSError as error:
         raise ValueError(f"the texts cannot be kept in {path.parent}: {error.strerror or error}") from error

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from lib.definitions import write_whole
 from lib.judging import NoSubject
-from lib.reporting.documents import write_whole
 from lib.reporting.figures import bands, figures, layers, series, sites, thresholds
 
 
