@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 import re
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def test_a_number_that_is_not_finite_is_never_written(document, tmp_path, number
 
 def test_a_write_that_fails_leaves_the_old_file(document, tmp_path, monkeypatch):
     documents.write(tmp_path / "r.json", document)
-    monkeypatch.setattr(documents.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         documents.write(tmp_path / "r.json", document | {"stopped": "so"})
     assert documents.read(tmp_path / "r.json") == document
