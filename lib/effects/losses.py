@@ -10,8 +10,8 @@ from lib.definitions import EDITED
 from lib.judging import NoSubject
 from lib.records import label_of, tokenizers
 
-MOST = 300
-"""Nats per token up to which perplexities compare: beyond, the squares of their differences overflow."""
+MOST = 150
+"""Nats per token up to which perplexities compare: beyond, the fourth powers that a contrast takes of them overflow."""
 OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
 

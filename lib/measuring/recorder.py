@@ -185,7 +185,7 @@ class Recorder:
             except records.NoRecord:
                 self._take(arm, experiment, wanted)
             except records.BrokenRecord as error:
-                self.progress.say(f"{error}; measuring it again now")
+                self.progress.say(f"{error}: this run does so now")
                 self._take(arm, experiment, wanted)
 
     def _take(self, arm: str, experiment: str, wanted: dict) -> None:

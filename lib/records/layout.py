@@ -92,12 +92,7 @@ def check(record: xr.Dataset, settings: dict) -> None:
     _check_provenance(_told(record, "provenance"))
     if experiment == "norms" and not _are_sites(record.attrs.get("sites")):
         raise Misfit("it does not say at which sites its model can be read")
-    _check_arrays(record, LAYOUT[experiment], TEXT[experiment])
-    if experiment != "norms":
-        found = record["condition"].values.tolist()
-        expected = ["baseline", *BANDS] if experiment == "bands" else conditions(max(1, len(found) - 2))
-        if found != expected:
-            raise Misfit(f"its conditions are {found}, and not {expected}")
+    check_arrays(record, experiment)
 
 
 def _told(record: xr.Dataset, name: str) -> dict:
@@ -124,7 +119,9 @@ def _are_sites(told: object) -> bool:
     return isinstance(told, str) and set(told.split()) <= set(SITES)
 
 
-def _check_arrays(record: xr.Dataset, layout: Mapping[str, Array], text: tuple[str, ...]) -> None:
+def check_arrays(record: xr.Dataset, experiment: str) -> None:
+    """Raise Misfit, a phrase, unless the arrays of a record are those of an experiment, with numbers within bounds."""
+    layout, text = LAYOUT[experiment], TEXT[experiment]
     needed = {name for name, array in layout.items() if not array.optional}
     if missing := sorted((needed | set(text)) - set(record.variables)):
         raise Misfit(f"it has no {missing[0]}")
@@ -133,13 +130,17 @@ def _check_arrays(record: xr.Dataset, layout: Mapping[str, Array], text: tuple[s
     if empty := [dim for dim, size in record.sizes.items() if not size]:
         raise Misfit(f"it is empty along {empty[0]}")
     for name in text:
-        of, values = record[name], record[name].values
-        dim = "condition" if name == "condition" else "text"
-        if of.dims != (dim,) or not all(isinstance(value, str) for value in values.tolist()):
+        dims = ("condition" if name == "condition" else "text",)
+        if record[name].dims != dims or not all(isinstance(value, str) for value in record[name].values.tolist()):
             raise Misfit(f"{name} is no list of words")
     for name, array in layout.items():
         if name in record.variables:
             _check_array(name, record[name], array)
+    if experiment != "norms":
+        found = record["condition"].values.tolist()
+        expected = ["baseline", *BANDS] if experiment == "bands" else conditions(max(1, len(found) - 2))
+        if found != expected:
+            raise Misfit(f"its conditions are {found}, and not {expected}")
 
 
 def _check_array(name: str, found: xr.DataArray, array: Array) -> None:
