@@ -124,7 +124,13 @@ OPTIONS: tuple[Option, ...] = (
         "arms",
         "ARGS",
     ),
-    Option("--device", "cpu, cuda or cuda:N", "measuring", "DEVICE", shown="the pair's, else a GPU where there is one"),
+    Option(
+        "--device",
+        "cpu, cuda or cuda:N; with --replay, the device whose records are judged",
+        "measuring",
+        "DEVICE",
+        shown="the pair's, else a GPU where there is one",
+    ),
     Option(
         "--texts",
         "texts to measure: FILE.jsonl with text, kind and role (count or score) on each line, FILE.parquet, or "
