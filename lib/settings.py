@@ -132,7 +132,13 @@ OPTIONS: tuple[Option, ...] = (
         "arms",
         "ARGS",
     ),
-    Option("--device", "cpu, cuda or cuda:N", "measuring", "DEVICE", shown="the pair's, else a GPU where there is one"),
+    Option(
+        "--device",
+        "cpu, cuda or cuda:N; with --replay, the device whose records are judged",
+        "measuring",
+        "DEVICE",
+        shown="the pair's, else a GPU where there is one",
+    ),
     Option(
         "--texts",
         "texts to measure: FILE.jsonl with text, kind and role (count or score) on each line, FILE.parquet, or "
@@ -243,7 +249,8 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Settings:
-    """One run's settings, checked. `own` says that the pair is measured as its file describes.
+    """One run's settings, checked. `own` says that the pair is measured as its file describes, and `device_asked` that
+    the user named the device: a replay then takes records of no other.
 
     `arms` are all that may be measured: `rope`, `drope` (the last checkpoint of a series; absent where there is no
     treatment), `drope@step500` (an earlier one), `dropped`, `continued` if it is given, and `linear`, `dynamic`,
@@ -273,6 +280,7 @@ class Settings:
     min_decided: int = 0
     published: bool = False
     seed: int = SEED
+    device_asked: bool = False
 
     @property
     def essential(self) -> tuple[str, ...]:

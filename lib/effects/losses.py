@@ -10,6 +10,8 @@ from lib.definitions import EDITED
 from lib.judging import NoSubject
 from lib.records import label_of, tokenizers
 
+MOST = 150
+"""Nats per token up to which perplexities compare: beyond, the fourth powers that a contrast takes of them overflow."""
 OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
 
@@ -45,7 +47,11 @@ class Disruption:
         return self.controls(arm).mean(-1)
 
     def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
-        """Increase of perplexity in percent with the massive channels zeroed, per text, grouped by kind of text."""
+        """Increase of perplexity in percent with the massive channels zeroed, per text, grouped by kind of text.
+
+        Raises NoSubject for an increase that no perplexity can tell.
+        """
+        need_perplexity(arm, self.massive(arm))
         percent = 100 * np.expm1(self.massive(arm))
         kinds = self.records[arm]["kind"].values
         return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
@@ -70,6 +76,12 @@ class Disruption:
         for arm in arms:
             if not self.zeroed(arm):
                 raise NoSubject(f"the {arm} arm has no massive query or key channel to zero: there is nothing to judge")
+
+
+def need_perplexity(arm: str, nats: np.ndarray) -> None:
+    """Raise NoSubject for losses, or increases of losses, in nats per token, whose exponential is no usable number."""
+    if nats.max() > MOST:
+        raise NoSubject(f"the {arm} arm loses {nats.max():.3g} nats per token, more than a perplexity can tell")
 
 
 @dataclass(frozen=True)

@@ -130,14 +130,23 @@ class Recorder:
         return [e for e in asked if arm == "rope" or e not in (*self.at_sites, "bands")]
 
     def _replay(self, arm: str, experiment: str) -> xr.Dataset:
+        args, device = self.settings.arms[arm], self.settings.device
+        absent = device != "cpu" and not torch.cuda.is_available()  # records of a GPU are judged without one, too
+        here = {"numerics": None if absent else numerics(args, device)}
         try:
-            here = {"numerics": numerics(self.settings.arms[arm], self.settings.device)}
             return records.search(self.settings.records, self._wanted(arm, experiment, exact=False), here)
-        except records.NoRecord as error:
-            args = self.settings.arms[arm]
-            if arm in RESCALED:  # if it cannot be rescaled, no record is missing
-                check_rescaling(records.provenance_of(self.record("rope", "norms"))["config"], args.rope)
+        except (records.NoRecord, records.BrokenRecord) as error:
+            if arm in RESCALED and isinstance(error, records.NoRecord):
+                self._check_rescaling(args.rope)  # if it cannot be rescaled, no record is missing
             raise ValueError(f"--replay, {arm} arm ({args.name}): {error}") from error
+
+    def _check_rescaling(self, rope: str) -> None:
+        try:
+            check_rescaling(records.provenance_of(self.record("rope", "norms"))["config"], rope)
+        except CannotChange:
+            raise
+        except Exception:  # a config in a record of somebody else's may hold anything: then nothing is known
+            return
 
     def _measure_missing(self, arm: str, experiments: tuple[str, ...]) -> None:
         """Read or measure every experiment on the arm while its model is loaded once, then free the model."""
@@ -190,7 +199,7 @@ class Recorder:
             except records.NoRecord:
                 self._take(arm, experiment, wanted)
             except records.BrokenRecord as error:
-                self.progress.say(f"{error}; measuring it again now")
+                self.progress.say(f"{error}: this run does so now")
                 self._take(arm, experiment, wanted)
 
     def _take(self, arm: str, experiment: str, wanted: dict) -> None:
@@ -221,7 +230,17 @@ class Recorder:
         self._keep(arm, experiment, records.find(self.settings.records, wanted))
 
     def _keep(self, arm: str, experiment: str, record: xr.Dataset) -> None:
-        """Keep a record for the claims. An arm that fails the manipulation check is not measured any further."""
+        """Keep a record for the claims. An arm that fails the manipulation check is not measured any further.
+
+        Raises BrokenRecord for a record whose texts are not those of its settings.
+        """
+        texts = self._of_role("count" if experiment.startswith("norms") else "score")
+        for name, told in (("text", [text.name for text in texts]), ("kind", [text.kind for text in texts])):
+            if record[name].values.tolist() != told:
+                path = record.encoding["source"]
+                raise records.BrokenRecord(
+                    f"the record {path} is of other texts than its settings say; delete it and measure again"
+                )
         if experiment.startswith("norms"):
             check_manipulation(arm, record)
             if ("rope", experiment) in self.taken:
@@ -268,7 +287,7 @@ class Recorder:
             "dtype": args.dtype or (default_dtype(device) if exact else None),
             "quantization": args.quantization,
             "attn_implementation": args.attn_implementation,
-            "device": device if exact else None,
+            "device": device if exact or settings.device_asked else None,
             "numerics": numerics(args, settings.device) if exact else None,
             "count_texts": _hash(self._of_role("count")),
             "code": records.code_version(),

@@ -5,8 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "code": ["code_version"],
         "files": [
-            *("BrokenRecord", "NoRecord", "Unusable", "code_version", "every", "find", "load", "names_in"),
+            *("BrokenRecord", "NoRecord", "Unusable", "find", "load", "names_in"),
             *("provenance_of", "save", "search", "settings_of"),
         ],
         "shapes": ["Profile", "label_of", "profile_of", "site_before", "sites_of", "tokenizers"],

@@ -1,21 +1,16 @@
 """Save, load and find records: labelled arrays on disk, never reused under other settings."""
 
-import ast
 import hashlib
 import json
-import os
 import re
-from functools import cache
 from pathlib import Path
 
 import xarray as xr
 
-LIB = Path(__file__).parents[1]
-DECISIVE = ("definitions", "texts", "models", "probing", "measuring")
-"""Packages of `lib` that decide the content of a record: a change in one of them makes old records unfit."""
-
-_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError)
-_DAMAGED = "the record {} is damaged or cut short: delete it and measure again"
+from lib.definitions import clear, write_whole
+from lib.records.layout import check
+from lib.records.opening import Misfit, opened
+from lib.records.seal import Unsealed, content, sealed, with_seal
 
 
 class NoRecord(LookupError):
@@ -27,21 +22,7 @@ class Unusable(ValueError):
 
 
 class BrokenRecord(ValueError):
-    """A record file cannot be read: it was cut short or changed."""
-
-
-@cache
-def code_version() -> str:
-    """A hash of the code in the decisive packages, without their tests, comments and layout.
-
-    It makes old records unfit when that code changes; nobody has to remember a version number.
-    """
-    digest = hashlib.sha256()
-    modules = (path.relative_to(LIB) for name in DECISIVE for path in (LIB / name).rglob("*.py"))
-    for module in sorted(module for module in modules if "tests" not in module.parts):
-        digest.update(module.as_posix().encode())
-        digest.update(ast.unparse(ast.parse((LIB / module).read_text(encoding="utf-8"))).encode())
-    return digest.hexdigest()[:16]
+    """A record file is not as a run wrote it: it was cut short or changed, or it is older, or somebody else's."""
 
 
 def path_of(folder: Path, settings: dict) -> Path:
@@ -53,34 +34,38 @@ def path_of(folder: Path, settings: dict) -> Path:
 def save(folder: Path, settings: dict, provenance: dict, record: xr.Dataset) -> Path:
     """Write a record with its settings and provenance, atomically: a reader sees the whole file or no file."""
     folder.mkdir(parents=True, exist_ok=True)
+    clear(folder)
     path = path_of(folder, settings)
     record = record.assign_attrs(settings=json.dumps(settings), provenance=json.dumps(provenance))
-    # The checksum of every block lets a changed byte be noticed when it is read.
-    packed = {name: {"zlib": True, "complevel": 1, "fletcher32": True} for name, v in record.items() if v.ndim}
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # in memory first: HDF5 that runs out of disk leaves a file behind that crashes the process
-        content = record.to_netcdf(engine="h5netcdf", encoding=packed)
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    packed = {name: {"zlib": True, "complevel": 1} for name, v in record.items() if v.ndim}
+    # in memory first: HDF5 that runs out of disk leaves a file behind that crashes the process
+    write_whole(path, with_seal(bytes(record.to_netcdf(engine="h5netcdf", encoding=packed)), settings))
     return path
 
 
 def load(path: Path) -> xr.Dataset:
-    """Read a whole record. Raises NoRecord if the file is missing, BrokenRecord if it cannot be read."""
+    """Read a whole record, and check that it is what a run wrote.
+
+    Raises NoRecord if the file is missing, and BrokenRecord if it has changed, is older than its checksum, or is not
+    such a record.
+    """
     if not path.is_file():
         raise NoRecord(f"there is no record {path}")
     try:
-        record = xr.load_dataset(path, engine="h5netcdf")
-        json.loads(record.attrs["settings"]), json.loads(record.attrs["provenance"])
-    except _UNREADABLE as error:
-        raise BrokenRecord(_DAMAGED.format(path)) from error
+        settings, netcdf = content(path)
+        record = opened(netcdf)
+        check(record, settings)
+    except (Unsealed, Misfit, OSError) as error:
+        raise _broken(path, error) from error
+    record.encoding["source"] = str(path)
     return record
+
+
+def _broken(path: Path, error: Exception) -> BrokenRecord:
+    if isinstance(error, OSError):
+        return BrokenRecord(f"the record {path} cannot be read: {error.strerror}")
+    fault = error if isinstance(error, Unsealed) else f"is not as a run writes it: {error}"
+    return BrokenRecord(f"the record {path} {fault}; delete it and measure again")
 
 
 def find(folder: Path, settings: dict) -> xr.Dataset:
@@ -88,7 +73,9 @@ def find(folder: Path, settings: dict) -> xr.Dataset:
     path = path_of(folder, settings)
     record = load(path)
     if _key(settings_of(record)) != _key(settings):
-        raise BrokenRecord(f"the record {path} was made with other settings than its name says: delete it")
+        raise BrokenRecord(
+            f"the record {path} was made with other settings than its name says; delete it and measure again"
+        )
     return record
 
 
@@ -96,10 +83,11 @@ def search(folder: Path, settings: dict, here: dict | None = None) -> xr.Dataset
     """The one record that agrees with `settings` wherever they are not None, for replaying without the model.
 
     Of records that differ only in the settings `here`, those of this machine, one that agrees with them is taken, else
-    the newest; so of copies the newest is. Raises NoRecord if several records agree, or if none does (naming what
-    differs in the nearest one).
+    the newest; so of copies the newest is. Files that cannot be read are passed over. Raises NoRecord if several
+    records agree, or if none does (naming what differs in the nearest one, and the first file that cannot be read);
+    BrokenRecord if the one record that does is damaged.
     """
-    candidates = every(folder, settings["experiment"])
+    candidates, unreadable = _readable(folder, settings["experiment"])
     differences = {path: _differing(settings, candidate) for path, candidate in candidates.items()}
     fitting = [path for path, differing in differences.items() if not differing]
     if len(fitting) > 1 and not _apart(fitting, candidates) - set(here or ()):
@@ -112,7 +100,9 @@ def search(folder: Path, settings: dict, here: dict | None = None) -> xr.Dataset
     if not fitting:
         nearest = min(differences.values(), key=len, default=[])
         hint = f"; the nearest one has another {' and '.join(nearest)}" if nearest else ""
-        raise NoRecord(f"there is no record for {where}{hint}: run once without --replay")
+        others = f" (and {len(unreadable) - 1} more cannot be read)" if len(unreadable) > 1 else ""
+        broken = f"; {unreadable[0]}{others}" if unreadable else ""
+        raise NoRecord(f"there is no record for {where}{hint}: run once without --replay{broken}")
     return load(fitting[0])
 
 
@@ -121,9 +111,15 @@ def _apart(paths: list[Path], settings: dict[Path, dict]) -> set[str]:
     return {key for path in paths for key in _differing(settings[paths[0]], settings[path])}
 
 
-def every(folder: Path, experiment: str = "*") -> dict[Path, dict]:
-    """The settings of all records of an experiment. Raises BrokenRecord if one of them cannot be read."""
-    return {path: _peek(path) for path in sorted(folder.glob(f"*.{experiment}.*.nc"))}
+def _readable(folder: Path, experiment: str = "*") -> tuple[dict[Path, dict], list[BrokenRecord]]:
+    """The settings of all records of an experiment, without their arrays, and what is wrong with the other files."""
+    settings, broken = {}, []
+    for path in sorted(path for path in folder.glob(f"*.{experiment}.*.nc") if path.is_file()):
+        try:
+            settings[path] = sealed(path).settings
+        except (Unsealed, OSError) as error:
+            broken.append(_broken(path, error))
+    return settings, broken
 
 
 def settings_of(record: xr.Dataset) -> dict:
@@ -142,15 +138,6 @@ def _key(settings: dict) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _peek(path: Path) -> dict:
-    """The settings of a record, read without its arrays."""
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as record:
-            return settings_of(record)
-    except _UNREADABLE as error:
-        raise BrokenRecord(_DAMAGED.format(path)) from error
-
-
 def _differing(wanted: dict, candidate: dict) -> list[str]:
     """The keys of all settings that are wanted and differ."""
     return [key for key, value in wanted.items() if value is not None and candidate.get(key) != value]
@@ -158,4 +145,4 @@ def _differing(wanted: dict, candidate: dict) -> list[str]:
 
 def names_in(folder: Path) -> list[str]:
     """The names of the models whose records a folder holds."""
-    return sorted({str(settings["pretrained"]) for settings in every(folder).values()})
+    return sorted({str(settings["pretrained"]) for settings in _readable(folder)[0].values()})

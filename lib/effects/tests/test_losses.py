@@ -3,6 +3,7 @@ import pytest
 import xarray as xr
 
 from lib.effects.losses import Disruption
+from lib.judging import NoSubject
 
 pytestmark = pytest.mark.cpu
 
@@ -22,6 +23,13 @@ def test_losses_are_increases_over_the_baseline():
     percents = both.percent_by_kind("rope")
     assert percents["b"] == pytest.approx([100 * (np.e**2 - 1)])
     assert list(percents) == ["a", "b"]
+
+
+@pytest.mark.parametrize("loss", [400, 1e5, 6e38])
+def test_a_rise_beyond_any_perplexity_leaves_claims_on_it_open(loss):
+    record = losses(baseline=[1, 2, 3], massive=[2, 4, loss], control_0=[1, 2, 3])
+    with pytest.raises(NoSubject, match=r"the rope arm loses \S+ nats per token, more than a perplexity can tell"):
+        Disruption({"rope": record}).percent_by_kind("rope")
 
 
 def test_the_number_of_zeroed_channels_is_that_of_query_and_key():

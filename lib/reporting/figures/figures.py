@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.definitions import ARMS, NAMES, ranks, slow_half
-from lib.effects import Disruption, MassiveValues
+from lib.effects import Disruption, MassiveValues, need_perplexity
 
 COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
@@ -103,6 +103,7 @@ def perplexity(disruption: Disruption) -> Figure:
         nll = disruption.records[arm]["nll"]
         baseline = nll.sel(condition="baseline").values
         losses = np.stack([baseline, baseline + disruption.control(arm), nll.sel(condition="massive").values])
+        need_perplexity(arm, losses.mean(1) + losses.std(1))
         low, middle, high = (np.exp(losses.mean(1) + k * losses.std(1)) for k in (-1, 0, 1))
         bars = axes.bar(
             np.arange(3) + offset,

@@ -27,6 +27,7 @@ MAIN = ("rope", "drope", "continued")
 """The arms that are named at the top."""
 ALWAYS = ("pretrained", "identity", MOVED, ROTATION)
 """What is shown for every arm even if it is the same."""
+UNKNOWN = "not recorded"
 VERDICTS = ("supported", "refuted", "inconclusive")
 OTHERWISE = {
     "smoke": "left open by a smoke run",
@@ -185,7 +186,8 @@ def _provenance(arms: dict) -> str:
     if not arms:
         return ""
     found = {arm: _flat(origin) for arm, origin in arms.items()}
-    names = list(next(iter(found.values())))
+    names = list(dict.fromkeys(name for values in found.values() for name in values))
+    found = {arm: {name: values.get(name, UNKNOWN) for name in names} for arm, values in found.items()}
     alike = [name for name in names if len({values[name] for values in found.values()}) == 1 and name not in ALWAYS]
     apart = [name for name in names if name not in alike]
     head = "".join(f"<th>{escape(name)}</th>" for name in apart)
@@ -206,7 +208,7 @@ def _flat(origin: dict) -> dict[str, str]:
     plain = {key: str(value) for key, value in origin.items() if key not in apart}
     # records that are older than these facts have none
     plain["tokenizer"] = tokenizer_in_short(origin.get("tokenizer_facts"))
-    plain["threads"] = str(origin.get("threads") or "not recorded")
+    plain["threads"] = str(origin.get("threads") or UNKNOWN)
     return {**plain, MOVED: f"{origin['position_change']:.3g}", ROTATION: origin["rotation"], **origin["versions"]}
 
 

@@ -312,6 +312,12 @@ def test_what_the_marks_mean_is_drawn_and_folded(parsed):
     assert html.startswith('<details class="how"><summary>How to read this</summary>')
 
 
+def test_arms_may_know_different_libraries():
+    html = sections._provenance({"rope": ORIGIN, "drope": ORIGIN | {"versions": {"torch": "2", "scipy": "1.17"}}})
+    assert '<td data-label="scipy">not recorded</td>' in html
+    assert '<td data-label="scipy">1.17</td>' in html
+
+
 def test_what_differs_between_arms_is_a_column_and_the_rest_is_said_once():
     html = sections._provenance({"rope": ORIGIN, "drope": ORIGIN | {"dtype": "bfloat16"}})
     apart = ["arm", "pretrained", "identity", "dtype", sections.MOVED, sections.ROTATION, "rope", "drope"]

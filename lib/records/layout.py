@@ -1,0 +1,154 @@
+"""The layout of records: which arrays and facts each experiment writes, and within which bounds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from lib.definitions import BANDS, EDITED, SITES, conditions, from_json
+from lib.records.opening import Misfit
+
+FLOAT32 = float(np.finfo(np.float32).max)
+LOSS = 2 * FLOAT32
+"""A loss is a difference of two logits in float32."""
+NORM = FLOAT32**0.5
+"""The squares of a norm are added up in float32."""
+HEADS = {"query": "head", "key": "kv_head", "value": "kv_head"}
+
+
+@dataclass(frozen=True)
+class Array:
+    """What an array must be: its type, one of some `dims`, and bounds; NaN stands for the unknown where it may."""
+
+    dtype: str
+    dims: tuple[tuple[str, ...], ...]
+    least: float = 0.0
+    most: float = FLOAT32
+    unknown: bool = False
+    optional: bool = False
+
+
+def _of(name: str, *first: str) -> tuple[str, ...]:
+    """Dims of something that each channel of a tensor has."""
+    return (*first, "layer", HEADS[name], "dim")
+
+
+SCALAR = Array("float64", ((),))
+FREQUENCY = Array("float64", (("layer", "dim"),), unknown=True)
+NORMS = {
+    **{f"{name}_norm": Array("float32", (_of(name, "text"),), most=NORM) for name in EDITED},
+    "value_norm": Array("float32", tuple(("text", "layer", "kv_head", dim) for dim in ("dim", "value_dim")), most=NORM),
+    **{f"{name}_row_norm": Array("float32", (_of(name),), most=NORM, optional=True) for name in EDITED},
+    "frequency": FREQUENCY,
+    "nll": Array("float64", (("text",),), -LOSS, LOSS),
+    "position_change": SCALAR,
+    "position_noise": SCALAR,
+}
+LOSSES = {"nll": Array("float64", (("text", "condition"),), -LOSS, LOSS)}
+
+
+def _masks(*kinds: str) -> dict[str, Array]:
+    return {
+        f"{name}_{kind}": Array("bool", (_of(name), _of(name, "text")), most=1) for name in EDITED for kind in kinds
+    }
+
+
+LAYOUT: Mapping[str, Mapping[str, Array]] = {
+    "norms": NORMS,
+    "disruption": {**LOSSES, **_masks("zeroed")},
+    "bands": {**LOSSES, **_masks(*BANDS), "frequency": FREQUENCY},
+}
+"""The arrays of each experiment's record."""
+TEXT = {"norms": ("text", "kind"), "disruption": ("text", "kind", "condition"), "bands": ("text", "kind", "condition")}
+"""The names along its dims."""
+PROVENANCE: Mapping[str, type | tuple] = {
+    **dict.fromkeys(("pretrained", "identity", "class", "dtype", "quantization", "device", "tokenizer"), str),
+    "attn_implementation": (str, type(None)),
+    **dict.fromkeys(("parameters", "threads"), int),
+    **dict.fromkeys(("arguments", "config", "versions", "tokenizer_facts"), dict),
+}
+"""Facts that every record tells of its weights and of how they were measured."""
+WITHIN: Mapping[str, Mapping[str, type | tuple]] = {
+    "arguments": {"revision": (str, type(None)), "rope": (str, type(None)), "add_bos_token": (bool, type(None))},
+    "config": {"model_type": str},
+    "versions": {"torch": str, "transformers": str},
+    "tokenizer_facts": {
+        **dict.fromkeys(("adds_bos", "adds_eos"), bool),
+        "bos_token": (str, type(None)),
+        **dict.fromkeys(("vocabulary", "embedding"), int),
+    },
+}
+"""And facts within them."""
+
+
+def check(record: xr.Dataset, settings: dict) -> None:
+    """Raise Misfit, a phrase, unless a record is what the experiment of these settings writes."""
+    experiment = settings["experiment"]
+    if experiment not in LAYOUT:
+        raise Misfit(f"no experiment is called {experiment!r}")
+    if _told(record, "settings") != settings:
+        raise Misfit("its settings are not those of its checksum")
+    _check_provenance(_told(record, "provenance"))
+    if experiment == "norms" and not _are_sites(record.attrs.get("sites")):
+        raise Misfit("it does not say at which sites its model can be read")
+    check_arrays(record, experiment)
+
+
+def _told(record: xr.Dataset, name: str) -> dict:
+    try:
+        told = from_json(record.attrs[name])
+    except (KeyError, ValueError, TypeError) as error:
+        raise Misfit(f"it has no {name}") from error
+    if not isinstance(told, dict):
+        raise Misfit(f"its {name} are no facts by name")
+    return told
+
+
+def _check_provenance(origin: dict) -> None:
+    for facts, needed, of in ((origin, PROVENANCE, ""), *((origin.get(k), v, f"{k}.") for k, v in WITHIN.items())):
+        for name, kind in needed.items():
+            value = facts.get(name, ...)
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+                raise Misfit(f"its provenance says {'nothing' if value is ... else 'nonsense'} about {of}{name}")
+    if not all(isinstance(version, str) for version in origin["versions"].values()):
+        raise Misfit("its provenance says nonsense about versions")
+
+
+def _are_sites(told: object) -> bool:
+    return isinstance(told, str) and set(told.split()) <= set(SITES)
+
+
+def check_arrays(record: xr.Dataset, experiment: str) -> None:
+    """Raise Misfit, a phrase, unless the arrays of a record are those of an experiment, with numbers within bounds."""
+    layout, text = LAYOUT[experiment], TEXT[experiment]
+    needed = {name for name, array in layout.items() if not array.optional}
+    if missing := sorted((needed | set(text)) - set(record.variables)):
+        raise Misfit(f"it has no {missing[0]}")
+    if added := sorted(set(record.variables) - set(layout) - set(text)):
+        raise Misfit(f"it has an array {added[0]}, which no run writes")
+    if empty := [dim for dim, size in record.sizes.items() if not size]:
+        raise Misfit(f"it is empty along {empty[0]}")
+    for name in text:
+        dims = ("condition" if name == "condition" else "text",)
+        if record[name].dims != dims or not all(isinstance(value, str) for value in record[name].values.tolist()):
+            raise Misfit(f"{name} is no list of words")
+    for name, array in layout.items():
+        if name in record.variables:
+            _check_array(name, record[name], array)
+    if experiment != "norms":
+        found = record["condition"].values.tolist()
+        expected = ["baseline", *BANDS] if experiment == "bands" else conditions(max(1, len(found) - 2))
+        if found != expected:
+            raise Misfit(f"its conditions are {found}, and not {expected}")
+
+
+def _check_array(name: str, found: xr.DataArray, array: Array) -> None:
+    if found.dims not in array.dims:
+        raise Misfit(f"{name} has the dims {found.dims}, and not {array.dims[0]}")
+    if found.dtype != np.dtype(array.dtype):
+        raise Misfit(f"{name} is {found.dtype}, and not {array.dtype}")
+    values = found.values
+    known = values[~np.isnan(values)] if array.unknown else values
+    if not ((known >= array.least) & (known <= array.most)).all():
+        raise Misfit(f"{name} holds a number that is not between {array.least:g} and {array.most:g}")
