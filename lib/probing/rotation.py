@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lib.probing.anatomy import short_ids, survey
+from lib.probing.anatomy import Anatomy, short_ids, survey, watching
 from lib.probing.attention import receiving
 
 SHIFT = 5
@@ -34,26 +34,36 @@ def frequencies(model: nn.Module) -> Float[Tensor, "layer dim"]:
     ids = short_ids(model)
     positions = torch.arange(ids.shape[1], device=ids.device)
     inputs: dict[nn.Module, Tensor] = {}
-    first = _keys(model, anatomy.modules, ids, positions, inputs)
-    second = _keys(model, anatomy.modules, ids, (1 + SHIFT) * positions, inputs)
+    first = _keys(model, anatomy, ids, positions, inputs)
+    second = _keys(model, anatomy, ids, (1 + SHIFT) * positions, inputs)
     candidates = list(_candidates(model, sizes.dim))
     moved = SHIFT * positions.double().cpu()
     return torch.stack([_fitting(a, b, candidates, moved) for a, b in zip(first, second, strict=True)])
 
 
 @torch.inference_mode()
-def _keys(model: nn.Module, modules: tuple, ids: Tensor, positions: Tensor, inputs: dict[nn.Module, Tensor]) -> list:
-    """The keys [pos, kv_head, dim] that attention receives in every layer. The first call stores the input of every
-    attention module in `inputs`; later calls use these inputs again."""
+def _keys(
+    model: nn.Module, anatomy: Anatomy, ids: Tensor, positions: Tensor, inputs: dict[nn.Module, Tensor]
+) -> list[Tensor]:
+    """The keys [pos, kv_head, dim] after the rotation in every layer, before a norm that follows it. The first call
+    stores the input of every attention module in `inputs`; later calls use these inputs again."""
     keys: dict[nn.Module, Tensor] = {}
+    norms = {module: taps["key"] for module, taps in anatomy.late.items() if "key" in taps}
+    outputs: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def see(module: nn.Module, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-        keys[module] = key[0].transpose(0, 1).double().cpu()
+        tap = norms.get(module)
+        turned = tap.read(outputs[tap.module][0]) if tap else key.transpose(1, 2)
+        keys[module] = turned[0].double().cpu()
         return query, key, value
 
-    with receiving(model, see), _same_inputs(modules, inputs):
+    with ExitStack() as stack:
+        stack.enter_context(receiving(model, see))
+        stack.enter_context(_same_inputs(anatomy.modules, inputs))
+        for tap in norms.values():
+            stack.enter_context(watching(tap.module, outputs))
         model(input_ids=ids, position_ids=positions[None], use_cache=False)
-    return [keys[module] for module in modules]
+    return [keys[module] for module in anatomy.modules]
 
 
 @contextmanager
@@ -71,13 +81,15 @@ def _same_inputs(modules: tuple[nn.Module, ...], inputs: dict[nn.Module, Tensor]
 
 def _candidates(model: nn.Module, dim: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Arrangements (frequency [dim], partner [dim]) in which dim d turns with dim partner[d]: no rotation, or pairs of
-    halves (Llama) or neighbours (Cohere, Llama 4) among the first dims or the last (DeepSeek)."""
+    halves (Llama) or neighbours (Cohere, Llama 4) among the first dims or the last (DeepSeek), in either sense
+    (NanoChat turns against all others)."""
     yield torch.zeros(dim, dtype=torch.float64), torch.arange(dim)
     held = [tensor for name, tensor in model.named_buffers() if name.endswith("inv_freq") and tensor.ndim == 1]
     for speeds in {tuple(t.double().tolist()): t.double().cpu() for t in held}.values():
         width, number = 2 * len(speeds), torch.arange(len(speeds))
         for start in {0, dim - width} if width <= dim else ():
-            for even, odd in ((number, number + len(speeds)), (2 * number, 2 * number + 1)):
+            halves, neighbours = (number, number + len(speeds)), (2 * number, 2 * number + 1)
+            for even, odd in (halves, neighbours, halves[::-1], neighbours[::-1]):
                 frequency, partner = torch.zeros(dim, dtype=torch.float64), torch.arange(dim)
                 frequency[start + even], frequency[start + odd] = speeds, -speeds
                 partner[start + even], partner[start + odd] = start + odd, start + even
