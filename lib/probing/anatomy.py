@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from lib.checkpoints import first_sentence
 from lib.definitions import NAMES, SITES, Name, Site
 from lib.probing import taps
 from lib.probing.attention import receiving
@@ -88,7 +89,12 @@ def short_ids(model: nn.Module) -> Tensor:
 
 def _survey(model: nn.Module) -> Anatomy:
     kind, layers = type(model).__name__, model.config.get_text_config().num_hidden_layers
-    received = _received(model, short_ids(model))
+    try:
+        received = _received(model, short_ids(model))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # a model may raise anything when its config does not fit its code
+        raise ValueError(f"{kind} cannot be measured: its forward pass fails: {first_sentence(error)}") from error
     if not all(torch.isfinite(states).all() for calls in received.values() for states in sum(calls, ())):
         raise ValueError(f"{kind}: states are not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
     if not received:

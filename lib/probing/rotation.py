@@ -1,5 +1,6 @@
 """The rotation of query and key in each layer, measured on the running model, and its response to positions."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -12,8 +13,26 @@ from lib.probing.attention import receiving
 
 SHIFT = 5
 """Position p becomes (1 + SHIFT) p in the second pass."""
+TABLE = re.compile(r"(^|\.)(wpe|\w*pos(ition|_)\w*)(\.weight)?$")
+"""Names that architectures give to their tables of positions: GPT-2, OPT, CTRL, GPT-J."""
 FITS = 0.05
 """Frequencies fit if the relative error of the turned states is below this in every pair. bfloat16 rounds to 0.4 %."""
+
+
+def positions_held(model: nn.Module) -> int | None:
+    """How many positions a model's table of positions has a row for; None if it computes them and needs no table."""
+    held = [
+        len(tensor) - getattr(model.get_submodule(name.rpartition(".weight")[0]), "offset", 0)  # OPT leaves two free
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+        if TABLE.search(name) and tensor.ndim == 2 and tensor.is_floating_point()
+    ]
+    return min(held, default=None)
+
+
+def _within(model: nn.Module, ids: Tensor, stretch: int) -> Tensor:
+    """As many of the `ids` [batch, pos] as the model has positions for when these are stretched."""
+    held = positions_held(model)
+    return ids if held is None else ids[:, : (held - 1) // stretch + 1]
 
 
 def frequencies(model: nn.Module) -> Float[Tensor, "layer dim"]:
@@ -31,7 +50,7 @@ def frequencies(model: nn.Module) -> Float[Tensor, "layer dim"]:
     sizes = anatomy.sizes
     if not anatomy.modules:
         return torch.full((sizes.layers, sizes.dim), torch.nan, dtype=torch.float64)
-    ids = short_ids(model)
+    ids = _within(model, short_ids(model), 1 + SHIFT)
     positions = torch.arange(ids.shape[1], device=ids.device)
     inputs: dict[nn.Module, Tensor] = {}
     first = _keys(model, anatomy, ids, positions, inputs)
@@ -116,10 +135,12 @@ def _fitting(before: Tensor, after: Tensor, candidates: list, moved: Tensor) -> 
 def position_response(model: nn.Module, ids: Tensor, *, stretch: int = 3) -> dict[str, float]:
     """How much the logits of `ids` [batch, pos] change when position ids are stretched: does the model see positions?
 
+    A model with a table of positions reads only as many tokens as the table has stretched positions for.
     Returns `change` and `noise` (of the same pass repeated), both the largest absolute difference of logits divided by
     the standard deviation of the logits. A position-blind model has change <= noise, and both are 0
     on deterministic kernels.
     """
+    ids = _within(model, ids, stretch)
     positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
     # Without an attention mask, transformers takes gaps in position ids for packed sequences and masks across them:
     # the logits of a position-blind model would change too.

@@ -234,6 +234,11 @@ def test_a_model_that_overflows_is_told_so():
     assert "states are not finite" in refused(model, "attention")
 
 
+def test_a_model_whose_forward_pass_fails_is_refused_in_a_sentence():
+    model = build("mistral", num_key_value_heads=8)  # of four heads
+    assert "its forward pass fails: The size of tensor a" in refused(model, "projection")
+
+
 def test_looking_leaves_no_hook_and_is_done_once():
     model, passes = tiny_llama(), []
     model.register_forward_hook(lambda *_: passes.append(1))
