@@ -6,9 +6,12 @@ import xarray as xr
 
 from lib import records
 from lib.checkpoints import versions
+from lib.definitions import MADE
 from lib.reporting.sentences import differences
 from lib.settings import Settings
 
+WORTH = 0.5
+"""Nats per token that a BOS token must save for its absence to be warned of, whatever the model says of it."""
 COMPUTING = ("torch", "transformers")
 """Libraries that compute every measurement."""
 
@@ -38,6 +41,31 @@ def tokenizers(norms: Mapping[str, xr.Dataset]) -> list[str]:
         if oddities := _oddities(origin):
             arms.setdefault("; it ".join(oddities), []).append(arm)
     return [f"The tokenizer of {_named(names)} {what}." for what, names in arms.items()]
+
+
+def without_bos(facts: Mapping[str, Mapping | None]) -> list[str]:
+    """Warnings of models that read texts without the BOS token that they expect, from the facts of tokenizers by arm.
+
+    A model expects it by its files, or because it predicts texts much better after it. An arm whose arguments say
+    whether BOS is added is not warned of.
+    """
+    lacking: dict[tuple, dict[str, float]] = {}
+    for arm, found in facts.items():
+        if arm in MADE or not found or "gain_of_bos" not in found:
+            continue
+        gain = found["gain_of_bos"] or 0.0
+        if found["expects_bos"] or gain >= WORTH:
+            lacking.setdefault((found["expects_bos"], found["bos_token"]), {})[arm] = gain
+    return [_lacking(*tokens, gains) for tokens, gains in lacking.items()]
+
+
+def _lacking(expected: str | None, named: str | None, gains: Mapping[str, float]) -> str:
+    token = f"the BOS token {expected or named}" if expected or named else "the BOS token of its config"
+    how = "add_bos_token=True adds it" if named else "tokenizer=ID_OR_FOLDER gives a tokenizer that adds it"
+    return (
+        f"{_named(list(gains))}: texts are read without {token} that the model expects, and with it their beginnings "
+        f"lose {max(gains.values()):.2g} nats per token less. {how}, and add_bos_token=False says that none is meant."
+    )
 
 
 def libraries(norms: Mapping[str, xr.Dataset]) -> list[str]:

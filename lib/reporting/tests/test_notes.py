@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from lib.checkpoints.provenance import versions
-from lib.reporting.notes import libraries, notes, tokenizer_in_short, tokenizers
+from lib.reporting.notes import libraries, notes, tokenizer_in_short, tokenizers, without_bos
 from lib.reporting.tests.test_assemble import PROVENANCE, SETTINGS, record
 from lib.texts import parse
 
@@ -96,3 +96,41 @@ def test_the_notes_say_which_rows_were_taken(tmp_path):
 def test_texts_that_are_gone_cost_no_other_note(tmp_path):
     settings = replace(SETTINGS, texts=parse(str(tmp_path / "gone.parquet")))
     assert notes(settings, {"rope": of(adds_eos=True)})[0].startswith("The tokenizer of rope adds EOS")
+
+
+GEMMA = {**PLAIN, "adds_bos": False, "bos_token": "<bos>", "expects_bos": "<bos>", "gain_of_bos": 2.68}
+
+
+def test_an_expected_bos_that_is_missing_is_warned_of_once_for_all_arms_with_its_worth_and_its_remedy():
+    facts = {"rope": GEMMA, "drope": {**GEMMA, "gain_of_bos": -0.1}, "linear": GEMMA, "dropped": None}
+    assert without_bos(facts) == [
+        "rope and drope: texts are read without the BOS token <bos> that the model expects, and with it their "
+        "beginnings lose 2.7 nats per token less. add_bos_token=True adds it, and add_bos_token=False says that none "
+        "is meant."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        ({}, True),
+        ({"gain_of_bos": 0.0}, True),
+        ({"gain_of_bos": None}, True),
+        ({"expects_bos": None}, True),
+        ({"expects_bos": None, "gain_of_bos": 0.49}, False),
+        ({"expects_bos": None, "gain_of_bos": None}, False),
+    ],
+)
+def test_bos_is_missed_if_the_files_name_it_or_if_it_is_worth_half_a_nat(changes, warned):
+    assert bool(without_bos({"rope": {**GEMMA, **changes}})) is warned
+
+
+def test_an_arm_that_reads_bos_or_is_asked_not_to_is_not_warned_of():
+    asked = {key: value for key, value in GEMMA.items() if key != "gain_of_bos"}
+    assert without_bos({"rope": PLAIN, "drope": asked}) == []
+
+
+def test_a_tokenizer_that_does_not_know_the_bos_of_its_model_must_be_replaced():
+    (sentence,) = without_bos({"rope": {**GEMMA, "bos_token": None}})
+    assert "tokenizer=ID_OR_FOLDER gives a tokenizer that adds it" in sentence
+    assert "the BOS token <bos>" in sentence
