@@ -40,11 +40,20 @@ def checkpoint_file(args: ModelArguments, name: str) -> Path:
     """
     if args.folder:
         path = args.folder / name
+        if not args.folder.is_dir():
+            raise ValueError(f"there is no folder {args.folder}")
         if not path.is_file():
             raise ValueError(f"{args.folder} holds no {name}: {_instead(args.folder)}")
         return path
     with _one_sentence(args, name):
-        return Path(huggingface_hub.hf_hub_download(args.pretrained, name, revision=args.revision))
+        return Path(huggingface_hub.hf_hub_download(args.pretrained, name, **args.on_hub))
+
+
+def tokenizer_folder(args: ModelArguments) -> Path | None:
+    """The folder of a checkpoint's own tokenizer: its subfolder, else the folder around that; None on the hub."""
+    if not args.subfolder or not args.folder or any((args.folder / name).is_file() for name in TOKENIZERS):
+        return args.folder
+    return Path(args.pretrained)
 
 
 def _instead(folder: Path) -> str:
@@ -177,14 +186,14 @@ def _identity_of_base(args: ModelArguments) -> str:
     if gguf := gguf_of(args):
         return "sha256:" + sha256_of(gguf)
     if args.folder:
-        return "sha256:" + _folder_hash(args.folder, code=args.trust_remote_code)
+        return "sha256:" + _folder_hash(args.folder, tokenizer_folder(args), code=args.trust_remote_code)
     snapshot = re.search(r"snapshots/([0-9a-f]{40})/", checkpoint_file(args, "config.json").as_posix())
     if not snapshot:
         raise ValueError(f"{args.pretrained}: the hub's cache does not tell the commit; give revision=COMMIT")
-    return "commit:" + snapshot.group(1)
+    return f"commit:{snapshot.group(1)}" + (f"/{args.subfolder}" if args.subfolder else "")
 
 
-def _folder_hash(folder: Path, *, code: bool) -> str:
+def _folder_hash(folder: Path, tokenizer: Path, *, code: bool) -> str:
     patterns = ("*.safetensors", "*.safetensors.index.json", "*config.json", *TOKENIZERS, *BESIDE)
     names = {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
     names |= {name for index in folder.glob("*.safetensors.index.json") for name in _shards(index)}
@@ -194,6 +203,10 @@ def _folder_hash(folder: Path, *, code: bool) -> str:
     for name in sorted(names):
         digest.update(name.encode())
         digest.update(bytes.fromhex(sha256_of(folder / name)))
+    for path in (tokenizer / name for name in (*TOKENIZERS, *BESIDE) if tokenizer != folder):
+        if path.is_file():
+            digest.update(f"../{path.name}".encode())
+            digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()
 
 

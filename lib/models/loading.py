@@ -154,9 +154,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
 
 def _read(args: ModelArguments, raw: Mapping, options: Mapping, quantization) -> tuple[Any, dict]:
     """A model from safetensors, and transformers' report on what was loaded."""
-    options = {**options, "use_safetensors": True}
-    if args.revision:
-        options["revision"] = args.revision
+    options = {**options, **args.on_hub, "use_safetensors": True}
     if quantization:
         options["quantization_config"] = quantization
     if is_drope(raw):
@@ -171,7 +169,7 @@ def _read(args: ModelArguments, raw: Mapping, options: Mapping, quantization) ->
             options["config"] = _plain_config(args)
     if args.rescaled:
         rescale(options["config"], args.rope)
-    return _attempt(args, lambda: loader(args.pretrained, **options))
+    return _attempt(args, lambda: loader(str(args.folder or args.pretrained), **options))
 
 
 def _read_gguf(args: ModelArguments, path: Path, options: Mapping) -> tuple[Any, dict]:
@@ -218,10 +216,10 @@ def _plain_config(args: ModelArguments) -> transformers.PreTrainedConfig:
     """The config of a checkpoint other than DroPE. Raises ValueError, one sentence, when it cannot be read."""
     try:
         return transformers.AutoConfig.from_pretrained(
-            args.pretrained, revision=args.revision, trust_remote_code=args.trust_remote_code
+            str(args.folder or args.pretrained), **args.on_hub, trust_remote_code=args.trust_remote_code
         )
     except Exception as error:  # transformers raises nearly any exception for a broken config
-        raise ValueError(f"{args.pretrained} has a broken config.json: {first_sentence(error)}") from error
+        raise ValueError(f"{args.source} has a broken config.json: {first_sentence(error)}") from error
 
 
 def _quantization(args: ModelArguments, dtype: str) -> transformers.BitsAndBytesConfig | None:
