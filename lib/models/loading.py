@@ -20,13 +20,14 @@ from lib.checkpoints import (
     parse,
     read_adapter,
     read_config,
+    sizes,
     versions,
 )
 from lib.models import adapters
 from lib.models.drope import apply_norms, drop_rope, drope_class, drope_config, is_drope
 from lib.models.from_gguf import gguf_config, gguf_provenance, load_from_gguf
 from lib.models.rescaling import forget_lengths, rescale
-from lib.models.tokens import load_tokenizer
+from lib.models.tokens import load_tokenizer, rows_in_config
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> 
     raw = read_config(args)
     _refuse_pickles(args)
     _refuse_second_quantization(args, raw)
+    _refuse_more_than_is_held(args, raw)
     if args.peft:
         adapters.check(Path(args.peft))
     model = _load_model(args, raw, device)
@@ -243,6 +245,19 @@ def _refuse_pickles(args: ModelArguments) -> None:
         pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in folder.glob(pattern))
         content = f"only {pickles[0]}, and pickles can run code" if pickles else "no weights"
         raise ValueError(f"{folder} holds {content}: save the model with save_pretrained, which writes safetensors")
+
+
+def _refuse_more_than_is_held(args: ModelArguments, raw: Mapping) -> None:
+    """Raise ValueError if a single matrix of the config could not be in the weights: it would be allocated first."""
+    if args.is_gguf or not args.folder or list(args.folder.glob("*.safetensors.index.json")):
+        return
+    held = sum(path.stat().st_size for path in args.folder.glob("*.safetensors"))
+    hidden, rows = sizes(raw)["hidden_size"], rows_in_config(raw)
+    if hidden and rows and hidden * rows > max(10**9, 8 * held):  # not even one bit for each number
+        raise ValueError(
+            f"{args.source}: config.json asks for an embedding of {rows:,} x {hidden:,} numbers, and all weights have "
+            f"{held:,} bytes"
+        )
 
 
 def _refuse_remote_code(args: ModelArguments, raw: Mapping) -> None:

@@ -28,7 +28,7 @@ def tokenize(
     """
     rows = []
     for text in texts:
-        ids = tokenizer(text.text, truncation=False, verbose=False)["input_ids"]
+        ids = _ids(text, tokenizer)
         if len(ids) < tokens:
             raise ValueError(
                 f"the text {text.name!r} has {len(ids)} tokens, {tokens} are needed: lengthen it or lower --max-tokens"
@@ -38,6 +38,18 @@ def tokenize(
     if embedding is not None:
         check_ids(ids, texts, embedding)
     return ids
+
+
+def _ids(text: Text, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    try:
+        return tokenizer(text.text, truncation=False, verbose=False)["input_ids"]
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the library's Rust code is no Exception
+        raise ValueError(
+            f"the tokenizer cannot cut the text {text.name!r} ({first_sentence(error)}): give another by "
+            "tokenizer=ID_OR_FOLDER"
+        ) from error
 
 
 def check_ids(ids: torch.Tensor, texts: Sequence[Text], embedding: int) -> None:

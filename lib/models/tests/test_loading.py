@@ -364,9 +364,11 @@ def test_a_broken_config_is_refused(folder, content):
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("hidden_size", "x", "Field 'hidden_size' expected int, got str"),
+        ("hidden_size", "x", "has hidden_size='x', not a whole number from 1 to"),
         ("hidden_act", "mine", "KeyError 'mine'$"),
-        ("num_key_value_heads", 0, "ZeroDivisionError"),
+        ("num_key_value_heads", 0, "has num_key_value_heads=0, not a whole number from 1 to"),
+        ("intermediate_size", "x", "has intermediate_size='x', not a whole number from 1 to"),
+        ("max_position_embeddings", "x", "Field 'max_position_embeddings' expected int, got str"),
         ("num_hidden_layers", 4, "lacks weights for its config"),
     ],
 )
