@@ -141,7 +141,9 @@ def read_config(args: ModelArguments) -> dict:
     A GGUF file has none: what its header tells of the architecture and its sizes is given under the same names.
     """
     if gguf := gguf_of(args):
-        return read_header(gguf).config()
+        config = read_header(gguf).config()
+        _check_counts(config, args.source)
+        return config
     path = checkpoint_file(args, "config.json")
     try:
         config = from_json(path.read_text(encoding="utf-8"))
@@ -164,7 +166,7 @@ def _check_counts(config: Mapping, source: str) -> None:
         for count in value if of_layers else [value]:
             if name in COUNTS and count is not None and not (type(count) is int and lowest <= count <= largest):
                 raise ValueError(
-                    f"{source}: config.json has {name}={value!r:.60}, not a whole number from 1 to {largest:,}"
+                    f"{source}: the config has {name}={value!r:.60}, not a whole number from 1 to {largest:,}"
                 )
 
 

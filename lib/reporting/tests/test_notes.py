@@ -125,9 +125,22 @@ def test_bos_is_missed_if_the_files_name_it_or_if_it_is_worth_half_a_nat(changes
     assert bool(without_bos({"rope": {**GEMMA, **changes}})) is warned
 
 
+def test_a_bos_that_saves_nothing_is_named_without_a_number():
+    (sentence,) = without_bos({"rope": {**GEMMA, "gain_of_bos": -0.3}})
+    assert "that the model expects. add_bos_token=True adds it" in sentence
+
+
 def test_an_arm_that_reads_bos_or_is_asked_not_to_is_not_warned_of():
     asked = {key: value for key, value in GEMMA.items() if key != "gain_of_bos"}
-    assert without_bos({"rope": PLAIN, "drope": asked}) == []
+    assert without_bos({"rope": PLAIN, "drope": PLAIN, "linear": GEMMA}) == []
+    assert without_bos({"rope": asked, "drope": asked}) == []
+
+
+def test_arms_that_differ_in_bos_are_warned_of():
+    asked = {key: value for key, value in GEMMA.items() if key != "gain_of_bos"}
+    assert without_bos({"rope": PLAIN, "continued": PLAIN, "drope@step5": asked, "drope": asked}) == [
+        "rope and continued read every text after BOS and drope without it: give both the same add_bos_token."
+    ]
 
 
 def test_a_tokenizer_that_does_not_know_the_bos_of_its_model_must_be_replaced():
