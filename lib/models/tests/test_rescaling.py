@@ -192,6 +192,6 @@ def test_a_drope_checkpoint_is_refused(tmp_path):
 def test_a_config_that_cannot_be_read_gets_a_sentence(tmp_path):
     save(tiny_llama(), tmp_path)
     config = tmp_path / "config.json"
-    config.write_text(config.read_text().replace('"hidden_size": 48', '"hidden_size": "x"'))
-    with pytest.raises(ValueError, match=r"has a broken config\.json: .*Field 'hidden_size'"):
+    config.write_text(config.read_text().replace('"max_position_embeddings": 512', '"max_position_embeddings": "x"'))
+    with pytest.raises(ValueError, match=r"has a broken config\.json: .*Field 'max_position_embeddings'"):
         loading.load(f"{tmp_path},rope=ntk:4", device="cpu")
