@@ -9,7 +9,16 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "arguments": ["ModelArguments", "parse", "scaling"],
         "gguf_header": ["Header", "read_header"],
         "hashes": ["sha256_of"],
-        "provenance": ["different_size", "first_sentence", "gguf_of", "identity", "read_config", "sizes", "versions"],
+        "provenance": [
+            "different_size",
+            "first_sentence",
+            "gguf_of",
+            "identity",
+            "read_config",
+            "sizes",
+            "tokenizer_folder",
+            "versions",
+        ],
         "tokenizers": ["has_tokenizer", "tokenizer_identity"],
         "series": [
             "Checkpoint",

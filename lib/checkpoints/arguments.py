@@ -12,7 +12,7 @@ from lib.definitions import RESCALED, meant
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 SHORT = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32", "float": "float32"}
 """Other names of number formats."""
-PATHS = ("pretrained", "tokenizer", "peft")
+PATHS = ("pretrained", "subfolder", "tokenizer", "peft")
 """Arguments that may be paths, in which commas and equals signs are letters like any other."""
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
@@ -26,6 +26,8 @@ class ModelArguments:
 
     pretrained: str | None = None
     revision: str | None = None
+    subfolder: str | None = None
+    """The folder within `pretrained` that holds the checkpoint; its tokenizer may lie in `pretrained` itself."""
     dtype: str | None = None
     load_in_4bit: bool = False
     load_in_8bit: bool = False
@@ -65,6 +67,10 @@ class ModelArguments:
             raise ValueError("pretrained and package exclude each other: the weights are in one of them")
         if bool(self.package) != bool(self.file):
             raise ValueError("package and file belong together: write package=NAME,file=NAME.gguf")
+        if self.subfolder and (not self.pretrained or self.pretrained.endswith(".gguf")):
+            raise ValueError("subfolder belongs to pretrained=FOLDER_OR_ID: give the path of a file as it is")
+        if self.subfolder and (Path(self.subfolder).is_absolute() or ".." in Path(self.subfolder).parts):
+            raise ValueError(f"subfolder={self.subfolder} is no folder within {self.pretrained}")
         if self.gguf_file and not self.pretrained:
             raise ValueError("gguf_file belongs to pretrained=FOLDER: name the file of a package with file=NAME.gguf")
         if self.sha256 and not self.is_gguf:
@@ -77,7 +83,7 @@ class ModelArguments:
         """What holds the weights, as it is shown: an id, a folder, a file, or a file of a package."""
         if self.package:
             return f"{self.package}/{self.file}"
-        return f"{self.pretrained}/{self.gguf_file}" if self.gguf_file else self.pretrained
+        return "/".join(filter(None, (self.pretrained, self.subfolder, self.gguf_file)))
 
     @property
     def name(self) -> str:
@@ -86,8 +92,16 @@ class ModelArguments:
 
     @property
     def folder(self) -> Path | None:
-        """The folder that `pretrained` names, or None for an id, a file or a package."""
-        return Path(self.pretrained) if self.pretrained and Path(self.pretrained).is_dir() else None
+        """The folder that holds the checkpoint, or None for an id, a file or a package."""
+        if not self.pretrained or not Path(self.pretrained).is_dir():
+            return None
+        return Path(self.pretrained, self.subfolder or "")
+
+    @property
+    def on_hub(self) -> dict[str, str]:
+        """What transformers and the hub must be told of a checkpoint besides its id; nothing of a folder."""
+        told = {} if self.folder else {"revision": self.revision, "subfolder": self.subfolder}
+        return {name: value for name, value in told.items() if value}
 
     @property
     def is_gguf(self) -> bool:
@@ -97,9 +111,9 @@ class ModelArguments:
     @property
     def title(self) -> str:
         """A short name for a pair of this model alone: its id on the hub, or the name of its file or folder."""
-        where = Path(self.file or self.gguf_file or self.pretrained)
+        where = Path(self.file or self.gguf_file or self.folder or self.pretrained)
         here = self.package or self.gguf_file or where.exists()
-        return where.resolve().name.removesuffix(".gguf") if here else str(self.pretrained)
+        return where.resolve().name.removesuffix(".gguf") if here else self.source
 
     def same_but_for_rotation(self, other: "ModelArguments") -> bool:
         """Do the two load the same weights in the same way, whatever is done to their rotation?"""

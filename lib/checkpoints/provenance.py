@@ -26,6 +26,12 @@ SIZES: dict[str, tuple[str, ...]] = {
     "head_dim": (),
 }
 """Sizes by transformers' common names, with the other names that some architectures use in their configs."""
+COUNTS = {*SIZES, *(name for names in SIZES.values() for name in names), "vocab_size", "intermediate_size"}
+"""What must be a whole number in a config."""
+OF_MODEL = {"num_hidden_layers", "hidden_size", "vocab_size"}
+"""Of these, what a model has once. The others may be lists, with a number for each layer."""
+LARGEST = {"num_hidden_layers": 10**4}
+"""No model comes near to so many layers, nor does any other size come near to ten million."""
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
 """Files of which every tokenizer has one at least."""
 BESIDE = ("merges.txt", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "spiece.model")
@@ -40,11 +46,20 @@ def checkpoint_file(args: ModelArguments, name: str) -> Path:
     """
     if args.folder:
         path = args.folder / name
+        if not args.folder.is_dir():
+            raise ValueError(f"there is no folder {args.folder}")
         if not path.is_file():
             raise ValueError(f"{args.folder} holds no {name}: {_instead(args.folder)}")
         return path
     with _one_sentence(args, name):
-        return Path(huggingface_hub.hf_hub_download(args.pretrained, name, revision=args.revision))
+        return Path(huggingface_hub.hf_hub_download(args.pretrained, name, **args.on_hub))
+
+
+def tokenizer_folder(args: ModelArguments) -> Path | None:
+    """The folder of a checkpoint's own tokenizer: its subfolder, else the folder around that; None on the hub."""
+    if not args.subfolder or not args.folder or any((args.folder / name).is_file() for name in TOKENIZERS):
+        return args.folder
+    return Path(args.pretrained)
 
 
 def _instead(folder: Path) -> str:
@@ -126,7 +141,9 @@ def read_config(args: ModelArguments) -> dict:
     A GGUF file has none: what its header tells of the architecture and its sizes is given under the same names.
     """
     if gguf := gguf_of(args):
-        return read_header(gguf).config()
+        config = read_header(gguf).config()
+        _check_counts(config, args.source)
+        return config
     path = checkpoint_file(args, "config.json")
     try:
         config = from_json(path.read_text(encoding="utf-8"))
@@ -134,27 +151,55 @@ def read_config(args: ModelArguments) -> dict:
         raise ValueError(f"{args.pretrained}: config.json cannot be read ({error})") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise ValueError(f"{args.pretrained}: config.json names no model_type")
+    _check_counts(config, args.source)
     return config
+
+
+def _check_counts(config: Mapping, source: str) -> None:
+    """Raise ValueError for a size that is no size, before transformers allocates anything by it."""
+    named = {other: name for name, others in SIZES.items() for other in others}
+    for name, value in _of_text(config).items():
+        own = named.get(name, name)
+        largest = LARGEST.get(own, 10**7)
+        of_layers = isinstance(value, list) and own not in OF_MODEL
+        lowest = 0 if of_layers else 1  # a layer without attention has no heads
+        for count in value if of_layers else [value]:
+            if name in COUNTS and count is not None and not (type(count) is int and lowest <= count <= largest):
+                raise ValueError(
+                    f"{source}: the config has {name}={value!r:.60}, not a whole number from 1 to {largest:,}"
+                )
+
+
+def _of_text(config: Mapping) -> dict:
+    """A config with what it nests for the text of a model that reads more than text."""
+    text = config.get("text_config")
+    return {**config, **(text if isinstance(text, Mapping) else {})}
 
 
 def sizes(config: Mapping) -> dict[str, int | None]:
     """The sizes in a config.json that decide the shape of a model's states; a size that it does not name is None.
 
     Some architectures use names of their own (GPT-2's `n_head`) or nest a `text_config`. Sizes that follow from others
-    are filled in.
+    are filled in. A size that differs from layer to layer is None.
     """
-    text = config.get("text_config")
-    config = {**config, **text} if isinstance(text, Mapping) else config
-    known = {name: _first_number(config, (name, *others)) for name, others in SIZES.items()}
+    config = _of_text(config)
+    known = {name: _one_number(config, (name, *others)) for name, others in SIZES.items()}
     heads, hidden = known["num_attention_heads"], known["hidden_size"]
     if heads:
-        known["num_key_value_heads"] = known["num_key_value_heads"] or heads
-        known["head_dim"] = known["head_dim"] or (hidden // heads if hidden else None)
+        if config.get("num_key_value_heads") is None:
+            known["num_key_value_heads"] = heads
+        if config.get("head_dim") is None and hidden:
+            known["head_dim"] = hidden // heads
     return known
 
 
-def _first_number(config: Mapping, names: Iterable[str]) -> int | None:
-    return next((config[name] for name in names if type(config.get(name)) is int), None)
+def _one_number(config: Mapping, names: Iterable[str]) -> int | None:
+    """The first of these sizes that is a number, or a list for the layers in which all are the same."""
+    for value in (config[name] for name in names if config.get(name) is not None):
+        numbers = value if isinstance(value, list) else [value]
+        alike = all(type(number) is int and number == numbers[0] for number in numbers)
+        return numbers[0] if numbers and alike else None
+    return None
 
 
 def different_size(one: Mapping, other: Mapping) -> str:
@@ -177,14 +222,14 @@ def _identity_of_base(args: ModelArguments) -> str:
     if gguf := gguf_of(args):
         return "sha256:" + sha256_of(gguf)
     if args.folder:
-        return "sha256:" + _folder_hash(args.folder, code=args.trust_remote_code)
+        return "sha256:" + _folder_hash(args.folder, tokenizer_folder(args), code=args.trust_remote_code)
     snapshot = re.search(r"snapshots/([0-9a-f]{40})/", checkpoint_file(args, "config.json").as_posix())
     if not snapshot:
         raise ValueError(f"{args.pretrained}: the hub's cache does not tell the commit; give revision=COMMIT")
-    return "commit:" + snapshot.group(1)
+    return f"commit:{snapshot.group(1)}" + (f"/{args.subfolder}" if args.subfolder else "")
 
 
-def _folder_hash(folder: Path, *, code: bool) -> str:
+def _folder_hash(folder: Path, tokenizer: Path, *, code: bool) -> str:
     patterns = ("*.safetensors", "*.safetensors.index.json", "*config.json", *TOKENIZERS, *BESIDE)
     names = {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
     names |= {name for index in folder.glob("*.safetensors.index.json") for name in _shards(index)}
@@ -194,6 +239,10 @@ def _folder_hash(folder: Path, *, code: bool) -> str:
     for name in sorted(names):
         digest.update(name.encode())
         digest.update(bytes.fromhex(sha256_of(folder / name)))
+    for path in (tokenizer / name for name in (*TOKENIZERS, *BESIDE) if tokenizer != folder):
+        if path.is_file():
+            digest.update(f"../{path.name}".encode())
+            digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()
 
 
@@ -222,4 +271,5 @@ def first_sentence(error: BaseException) -> str:
     first, *rest = str(error).strip().split("\n")
     text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
     bare = not text or isinstance(error, LookupError | ArithmeticError)
-    return (f"{type(error).__name__} {text}" if bare else text).strip()[:300]
+    whole = (f"{type(error).__name__} {text}" if bare else text).strip()[:300]
+    return whole.encode(errors="backslashreplace").decode()  # half of a surrogate pair can be shown nowhere

@@ -201,7 +201,7 @@ def _fault_of_folder(args: ModelArguments, marked: bool) -> str:
     fault = unfinished(folder)
     if not fault and marked and not (folder / STATE).is_file():
         fault = f"{folder} was not written to its end: it has no {STATE}, and others of the series have"
-    if not fault and not args.tokenizer and not has_tokenizer(folder):
+    if not fault and not args.tokenizer and not has_tokenizer(provenance.tokenizer_folder(args)):
         fault = f"{folder} has no tokenizer: save the RoPE arm's beside the weights, or give tokenizer=ID_OR_FOLDER"
     return fault
 
@@ -227,7 +227,7 @@ def _step(args: ModelArguments) -> tuple[int | None, str]:
 
 
 def _name(args: ModelArguments) -> str:
-    return args.revision or Path(args.pretrained or args.file).name
+    return args.revision or Path(args.subfolder or args.pretrained or args.file).name
 
 
 def _number(name: str) -> int | None:

@@ -102,4 +102,7 @@ def _check_alike(arm: str, profile: Profile, other: Profile, of: str) -> None:
     if different := different_size(other.sizes, profile.sizes):
         raise ValueError(f"the {arm} arm has another shape than {of}: {different}")
     if profile.tokenizer != other.tokenizer:
-        raise ValueError(f"the {arm} arm has another tokenizer than {of}, so it does not read the same texts")
+        raise ValueError(
+            f"the {arm} arm has another tokenizer than {of}, so it does not read the same texts: give both the same "
+            "tokenizer=, or the same add_bos_token= if one adds BOS and the other does not"
+        )

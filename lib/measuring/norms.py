@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 from lib.definitions import EDITED, NAMES, Name, Site
 from lib.measuring.scoring import in_batches, nll_per_text
 from lib.models import Arm, check_ids, embedding_rows
-from lib.probing import Geometry, Tap, frequencies, geometry, position_response, survey, visiting
+from lib.probing import Geometry, Tap, frequencies, geometry, position_response, positions_held, survey, visiting
 from lib.texts import Text
 
 Progress = Callable[[int], None]
@@ -38,9 +38,15 @@ def measure_norms(
     The record also holds properties of the model alone: the norms of the projections' rows, if it has projections; the
     radians per position by which each dim of query and key turns (`frequency`, see `lib.probing.rotation`); and its
     response to stretched positions (`position_change`, `position_noise`).
-    Raises ValueError for a model that has no such site, and for a token that it does not know.
+    Raises ValueError for a model that has no such site, for a token that it does not know, and for texts that are
+    longer than its table of positions.
     """
     check_ids(ids, texts, embedding_rows(arm.model))
+    if (held := positions_held(arm.model)) is not None and ids.shape[1] > held:
+        raise ValueError(
+            f"{type(arm.model).__name__} holds {held} positions and the texts have {ids.shape[1]} tokens: "
+            f"lower --max-tokens to {held}"
+        )
     sizes = geometry(arm.model)
     ids = ids.to(arm.model.device)
     norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}
@@ -100,7 +106,9 @@ def rows_that_fit(arm: Arm, tokens: int) -> int:
     A batch that does not fit after all is halved, and no result depends on the number.
     """
     config = arm.model.config.get_text_config()
-    width = config.vocab_size + 4 * getattr(config, "intermediate_size", 4 * config.hidden_size)
+    given = getattr(config, "intermediate_size", None)
+    sizes = [size for size in (given if isinstance(given, list) else [given]) if isinstance(size, int)]  # Gemma 3n
+    width = config.vocab_size + 4 * max(sizes, default=4 * config.hidden_size)
     need = tokens * width * arm.model.dtype.itemsize
     free = torch.cuda.mem_get_info(arm.model.device)[0] if arm.model.device.type == "cuda" else 4 * 1024**3
     return max(1, int(free / 2 / need))
@@ -145,7 +153,9 @@ def row_norms(projection: nn.Linear | Conv1D) -> Float[Tensor, " out"]:
     structure. Quantized weights (bitsandbytes, 4 and 8 bit) are dequantized.
     Raises ValueError when a norm is not finite.
     """
-    weight = projection.weight
+    weight = getattr(projection, "weight", None)
+    if weight is None:
+        raise ValueError(f"{type(projection).__name__} holds its weights in a way that cannot be read")
     if type(weight).__name__ in QUANTIZED:
         # bitsandbytes warns when it is imported on a processor for which it lacks a kernel: plain weights do without it
         from transformers.integrations.bitsandbytes import dequantize_bnb_weight

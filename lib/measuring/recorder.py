@@ -19,9 +19,11 @@ from lib.measuring.arms import Arms
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.norms import measure_norms
 from lib.measuring.numerics import numerics
+from lib.measuring.scoring import gain_of_bos
 from lib.models import (
     Arm,
     CannotChange,
+    bos_id,
     check_rescaling,
     default_dtype,
     embedding_rows,
@@ -222,12 +224,22 @@ class Recorder:
         origin = {
             **loaded.provenance,
             "tokenizer": signature(ids),
-            "tokenizer_facts": tokenizer_facts(loaded.tokenizer, rows),
+            "tokenizer_facts": self._facts(arm, loaded, ids),
             "threads": torch.get_num_threads(),
         }
         with self._writing():
             records.save(self.settings.records, wanted, origin, record)
         self._keep(arm, experiment, records.find(self.settings.records, wanted))
+
+    def _facts(self, arm: str, loaded: Arm, ids: torch.Tensor) -> dict:
+        """What the arm's tokenizer does, and the loss that a BOS token before a text would save if it adds none."""
+        config = loaded.model.config.get_text_config()
+        facts = tokenizer_facts(loaded.tokenizer, embedding_rows(loaded.model), config)
+        bos = bos_id(loaded.tokenizer, config)
+        if facts["adds_bos"] or bos is None or not bos < facts["embedding"]:
+            return facts
+        asked = self.settings.arms[arm].add_bos_token is not None
+        return facts if asked else {**facts, "gain_of_bos": gain_of_bos(loaded.model, ids, bos)}
 
     def _keep(self, arm: str, experiment: str, record: xr.Dataset) -> None:
         """Keep a record for the claims. An arm that fails the manipulation check is not measured any further.

@@ -14,6 +14,9 @@ from lib.probing import visiting
 POSITIONS_AT_ONCE = 128
 """Logits are widened to float32 this many positions at a time, so that memory does not grow with the text."""
 
+FEW, BEGINNING = 4, 64
+"""Texts, and tokens of each, that are read to see what a BOS token before them is worth."""
+
 
 def nll_per_text(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "batch pos"]) -> Float[Tensor, " batch"]:
     """Mean negative log-likelihood in nats per predicted token, in float64; the first token is not predicted.
@@ -39,6 +42,20 @@ def nll_per_text(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "bat
 def score(model: nn.Module, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, " batch"]:
     """NLL of each row, nats per token."""
     return nll_per_text(model(input_ids=ids, use_cache=False).logits, ids)
+
+
+def gain_of_bos(model: nn.Module, ids: Int[Tensor, "batch pos"], bos: int) -> float | None:
+    """By how many nats per token the loss of the beginnings of a few texts falls when a BOS token is read before them.
+
+    The same tokens are predicted with and without it. None if the texts are too short for that.
+    """
+    plain = ids[:FEW, : min(BEGINNING, ids.shape[1]) - 1].to(model.device)
+    if plain.shape[1] < 2:
+        return None
+    with_bos = torch.cat([torch.full_like(plain[:, :1], bos), plain], 1)
+    with torch.inference_mode():
+        logits = model(input_ids=with_bos, use_cache=False).logits[:, 1:]
+    return float((score(model, plain) - nll_per_text(logits, plain)).mean())
 
 
 @torch.inference_mode()

@@ -20,13 +20,14 @@ from lib.checkpoints import (
     parse,
     read_adapter,
     read_config,
+    sizes,
     versions,
 )
 from lib.models import adapters
 from lib.models.drope import apply_norms, drop_rope, drope_class, drope_config, is_drope
 from lib.models.from_gguf import gguf_config, gguf_provenance, load_from_gguf
 from lib.models.rescaling import forget_lengths, rescale
-from lib.models.tokens import load_tokenizer
+from lib.models.tokens import load_tokenizer, rows_in_config
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def load(args: str | Mapping | ModelArguments, *, device: str | None = None) -> 
     raw = read_config(args)
     _refuse_pickles(args)
     _refuse_second_quantization(args, raw)
+    _refuse_more_than_is_held(args, raw)
     if args.peft:
         adapters.check(Path(args.peft))
     model = _load_model(args, raw, device)
@@ -154,9 +156,7 @@ def _load_model(args: ModelArguments, raw: Mapping, device: str) -> transformers
 
 def _read(args: ModelArguments, raw: Mapping, options: Mapping, quantization) -> tuple[Any, dict]:
     """A model from safetensors, and transformers' report on what was loaded."""
-    options = {**options, "use_safetensors": True}
-    if args.revision:
-        options["revision"] = args.revision
+    options = {**options, **args.on_hub, "use_safetensors": True}
     if quantization:
         options["quantization_config"] = quantization
     if is_drope(raw):
@@ -171,7 +171,7 @@ def _read(args: ModelArguments, raw: Mapping, options: Mapping, quantization) ->
             options["config"] = _plain_config(args)
     if args.rescaled:
         rescale(options["config"], args.rope)
-    return _attempt(args, lambda: loader(args.pretrained, **options))
+    return _attempt(args, lambda: loader(str(args.folder or args.pretrained), **options))
 
 
 def _read_gguf(args: ModelArguments, path: Path, options: Mapping) -> tuple[Any, dict]:
@@ -218,10 +218,10 @@ def _plain_config(args: ModelArguments) -> transformers.PreTrainedConfig:
     """The config of a checkpoint other than DroPE. Raises ValueError, one sentence, when it cannot be read."""
     try:
         return transformers.AutoConfig.from_pretrained(
-            args.pretrained, revision=args.revision, trust_remote_code=args.trust_remote_code
+            str(args.folder or args.pretrained), **args.on_hub, trust_remote_code=args.trust_remote_code
         )
     except Exception as error:  # transformers raises nearly any exception for a broken config
-        raise ValueError(f"{args.pretrained} has a broken config.json: {first_sentence(error)}") from error
+        raise ValueError(f"{args.source} has a broken config.json: {first_sentence(error)}") from error
 
 
 def _quantization(args: ModelArguments, dtype: str) -> transformers.BitsAndBytesConfig | None:
@@ -245,6 +245,19 @@ def _refuse_pickles(args: ModelArguments) -> None:
         pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in folder.glob(pattern))
         content = f"only {pickles[0]}, and pickles can run code" if pickles else "no weights"
         raise ValueError(f"{folder} holds {content}: save the model with save_pretrained, which writes safetensors")
+
+
+def _refuse_more_than_is_held(args: ModelArguments, raw: Mapping) -> None:
+    """Raise ValueError if a single matrix of the config could not be in the weights: it would be allocated first."""
+    if args.is_gguf or not args.folder or list(args.folder.glob("*.safetensors.index.json")):
+        return
+    held = sum(path.stat().st_size for path in args.folder.glob("*.safetensors"))
+    hidden, rows = sizes(raw)["hidden_size"], rows_in_config(raw)
+    if hidden and rows and hidden * rows > max(10**9, 8 * held):  # not even one bit for each number
+        raise ValueError(
+            f"{args.source}: config.json asks for an embedding of {rows:,} x {hidden:,} numbers, and all weights have "
+            f"{held:,} bytes"
+        )
 
 
 def _refuse_remote_code(args: ModelArguments, raw: Mapping) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import transformers
 from torch import nn
 
-from lib.checkpoints import scaling
+from lib.checkpoints import first_sentence, scaling
 from lib.models.drope import NORMED, CannotChange
 
 
@@ -24,9 +24,22 @@ def rescale(config: transformers.PreTrainedConfig, rope: str) -> transformers.Pr
     - `yarn`: pairs that turn less than once in C divided by F, those that turn more than 32 times left alone, a ramp
       over the pairs between; cos and sin times 0.1 ln F + 1. Source: Peng et al. 2023 and their code.
     If types of layers rotate differently (Gemma 3), every set of rope parameters of the default type is rescaled.
-    Raises CannotRescale, one sentence, if the model has no rotation or a rescaled one; ValueError for any other `rope`.
+    Raises CannotRescale, one sentence, if the model has no rotation or a rescaled one; ValueError for any other `rope`,
+    and for a config whose rope parameters are none.
     """
     kind, factor = scaling(rope)
+    try:
+        return _rescale(config, rope, kind, factor)
+    except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        raise ValueError(
+            f"cannot rescale the rotation of {config.model_type} by rope={rope}: its rope_parameters cannot be "
+            f"read ({first_sentence(error)})"
+        ) from error
+
+
+def _rescale(
+    config: transformers.PreTrainedConfig, rope: str, kind: str, factor: float
+) -> transformers.PreTrainedConfig:
     text = config.get_text_config()
     parameters = getattr(text, "rope_parameters", None)
     if not parameters or getattr(config, "attention_type", None) in NORMED:
@@ -68,7 +81,7 @@ def _rescaled(parameters: Mapping, config: transformers.PreTrainedConfig, kind: 
 
 
 def _kind(parameters: Mapping) -> str:
-    return parameters.get("rope_type", parameters.get("type", "default"))
+    return str(parameters.get("rope_type", parameters.get("type", "default")))
 
 
 def forget_lengths(model: nn.Module) -> None:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from lib.checkpoints import ModelArguments, first_sentence, gguf_of, read_config, tokenizer_identity
+from lib.checkpoints import ModelArguments, first_sentence, gguf_of, read_config, tokenizer_folder, tokenizer_identity
 from lib.models.drope import drope_config, is_drope
 from lib.models.from_gguf import gguf_tokenizer
 from lib.models.special_tokens import set_bos
@@ -33,7 +35,7 @@ def tokenize(
     rows: list[list[int]] = []
     names: dict[tuple[int, ...], str] = {}
     for text in texts:
-        row = _first(text.text, tokenizer, tokens)
+        row = _first(text, tokenizer, tokens)
         if len(row) < tokens:
             raise ValueError(
                 f"the text {text.name!r} has {len(row)} tokens, {tokens} are needed: lengthen it or lower --max-tokens"
@@ -51,17 +53,29 @@ def tokenize(
     return ids
 
 
-def _first(text: str, tokenizer: PreTrainedTokenizerBase, tokens: int) -> list[int]:
+def _first(text: Text, tokenizer: PreTrainedTokenizerBase, tokens: int) -> list[int]:
     """The first `tokens` ids of a text, or all of them if there are fewer.
 
     Of a very long text only the beginning is split, twice as far at least as its tokens are used, since they may be
     others where it was cut: a whole book takes gigabytes.
     """
-    for length in (max(LONG, LONG_TOKEN * tokens), len(text)):
-        ids = tokenizer(text[:length], truncation=False, verbose=False)["input_ids"]
-        if len(ids) > 2 * tokens or length >= len(text):
+    for length in (max(LONG, LONG_TOKEN * tokens), len(text.text)):
+        ids = _ids(text, tokenizer, length)
+        if len(ids) > 2 * tokens or length >= len(text.text):
             break
     return ids[:tokens]
+
+
+def _ids(text: Text, tokenizer: PreTrainedTokenizerBase, length: int) -> list[int]:
+    try:
+        return tokenizer(text.text[:length], truncation=False, verbose=False)["input_ids"]
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the library's Rust code is no Exception
+        raise ValueError(
+            f"the tokenizer cannot cut the text {text.name!r} ({first_sentence(error)}): give another by "
+            "tokenizer=ID_OR_FOLDER"
+        ) from error
 
 
 def check_ids(ids: torch.Tensor, texts: Sequence[Text], embedding: int) -> None:
@@ -98,10 +112,22 @@ def load_tokenizer(args: ModelArguments) -> transformers.PreTrainedTokenizerBase
 
     Raises ValueError, one sentence, if it has no usable one, or none that can be as the arguments ask.
     """
+    _refuse_bare_sentencepiece(args)
     tokenizer = _elsewhere(args) if args.tokenizer else _its_own(args)
     if args.add_bos_token is not None:
         set_bos(tokenizer, args.add_bos_token, args.tokenizer or args.source)
     return tokenizer
+
+
+def _refuse_bare_sentencepiece(args: ModelArguments) -> None:
+    """What transformers makes of a bare tokenizer.model depends on the class that it guesses: tokens get lost."""
+    folder = Path(args.tokenizer) if args.tokenizer else None if args.is_gguf else tokenizer_folder(args)
+    held = {path.name for path in folder.glob("*")} if folder else set()
+    if "tokenizer.model" in held and not held & {"tokenizer.json", "vocab.json"} and not args.trust_remote_code:
+        raise ValueError(
+            f"{folder} holds its tokenizer as tokenizer.model alone, which transformers does not cut texts by as "
+            "SentencePiece does: put the model's tokenizer.json beside it, or give tokenizer=ID_OR_FOLDER"
+        )
 
 
 def _its_own(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
@@ -109,15 +135,18 @@ def _its_own(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:
         return gguf_tokenizer(gguf)
     raw = read_config(args)
     config = drope_config(args, raw) if is_drope(raw) else None
-    try:
-        return transformers.AutoTokenizer.from_pretrained(
-            args.pretrained, revision=args.revision, config=config, trust_remote_code=args.trust_remote_code
-        )
-    except Exception as error:  # transformers raises nearly any exception for a broken tokenizer
-        raise ValueError(
-            f"{args.pretrained} has no usable tokenizer ({first_sentence(error)}); save one beside the weights, or "
-            "give tokenizer=ID_OR_FOLDER"
-        ) from error
+    where = str(tokenizer_folder(args) or args.pretrained)
+    options = {"config": config, "trust_remote_code": args.trust_remote_code}
+    places = [args.on_hub, replace(args, subfolder=None).on_hub]  # beside the weights, else around their subfolder
+    for on_hub in places if "subfolder" in args.on_hub else places[:1]:
+        try:
+            return transformers.AutoTokenizer.from_pretrained(where, **on_hub, **options)
+        except Exception as error:  # transformers raises nearly any exception for a broken tokenizer
+            broken = error
+    raise ValueError(
+        f"{where} has no usable tokenizer ({first_sentence(broken)}); save one beside the weights, or "
+        "give tokenizer=ID_OR_FOLDER"
+    ) from broken
 
 
 def _elsewhere(args: ModelArguments) -> transformers.PreTrainedTokenizerBase:

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "anatomy": ["survey"],
         "probe": ["Visit", "geometry", "visiting"],
-        "rotation": ["frequencies", "position_response"],
+        "rotation": ["frequencies", "position_response", "positions_held"],
         "taps": ["Geometry", "Tap"],
     },
 )

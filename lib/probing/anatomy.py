@@ -10,13 +10,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from lib.checkpoints import first_sentence
 from lib.definitions import NAMES, SITES, Name, Site
 from lib.probing import taps
 from lib.probing.attention import receiving
 from lib.probing.taps import Geometry, Tap
 
 SEPARATE = ("q_proj", "k_proj", "v_proj")
-NORMS = (("q_norm", "k_norm"), ("q_layernorm", "k_layernorm"))
+NORMS = (("q_norm", "k_norm"), ("q_layernorm", "k_layernorm"), ("query_layernorm", "key_layernorm"))
 """Names that architectures give to the norms of query and key."""
 AGREE = 0.999
 """Least cosine at which two readings of a head's states count as the same. Rounding to bfloat16 costs 1e-5."""
@@ -30,12 +31,16 @@ Their projections cannot be compared with the input of attention, so only transf
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Sizes, attention modules in order (empty off the interface), taps by site, and reasons for the missing sites."""
+    """Sizes, attention modules in order (empty off the interface), taps by site, and reasons for the missing sites.
+
+    `late` holds the norms of query and key that follow the rotation, by attention module.
+    """
 
     sizes: Geometry
     modules: tuple[nn.Module, ...]
     taps: dict[Site, list[dict[Name, Tap]]] = field(default_factory=dict)
     missing: dict[Site, str] = field(default_factory=dict)
+    late: dict[nn.Module, dict[Name, Tap]] = field(default_factory=dict)
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -59,7 +64,8 @@ def survey(model: nn.Module) -> Anatomy:
     The architecture's name is not trusted. Attention modules are the modules that call transformers' attention
     interface, each once in a pass, and there must be as many as the config has layers. A projection or norm inside
     them counts as one only if its output equals, head by head, the input of attention: value at all positions, query
-    and key at the first position, where the rotation does nothing.
+    and key at the first position, where the rotation does nothing but multiply the dims that turn by the factor that
+    the model's rotary embedding declares.
     """
     if model not in _KNOWN:
         _KNOWN[model] = _survey(model)
@@ -83,7 +89,12 @@ def short_ids(model: nn.Module) -> Tensor:
 
 def _survey(model: nn.Module) -> Anatomy:
     kind, layers = type(model).__name__, model.config.get_text_config().num_hidden_layers
-    received = _received(model, short_ids(model))
+    try:
+        received = _received(model, short_ids(model))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # a model may raise anything when its config does not fit its code
+        raise ValueError(f"{kind} cannot be measured: its forward pass fails: {first_sentence(error)}") from error
     if not all(torch.isfinite(states).all() for calls in received.values() for states in sum(calls, ())):
         raise ValueError(f"{kind}: states are not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
     if not received:
@@ -122,31 +133,72 @@ def _with_taps(model: nn.Module, anatomy: Anatomy) -> Anatomy:
     outputs: dict[nn.Module, tuple[Tensor, Tensor]] = {}
     with ExitStack() as stack:
         for module in (child for attention in anatomy.modules for child in attention.modules() if child != attention):
-            stack.enter_context(_watching(module, outputs))
+            stack.enter_context(watching(module, outputs))
         received = [states for (states,) in _received(model, short_ids(model)).values()]
-    missing, by_site = {}, {"projection": [], "normed": []}
+    missing, by_site, late, scales = {}, {"projection": [], "normed": []}, {}, list(_scales(model, sizes.dim))
     for layer, (module, states) in enumerate(zip(anatomy.modules, received, strict=True)):
         attention = dict(zip(NAMES, (s.transpose(1, 2) for s in states), strict=True))
-        normed = norm_taps(module, outputs, attention, sizes)
-        projected = projection_taps(module, outputs, normed, attention, sizes)
-        if projected is None:
+        found = _located(module, outputs, attention, sizes, scales)
+        if found is None:
             missing["projection"] = (
                 f"{kind} cannot be measured at the site projection: no projection of layer {layer} gives the states "
                 "that attention receives; try --site attention"
             )
             break
+        projected, normed, late[module] = found
         by_site["projection"].append(projected)
         by_site["normed"].append({**projected, **normed})
     if missing:
-        missing["normed"] = missing["projection"].replace("projection:", "normed:")
-    elif by_site["normed"] == by_site["projection"]:
+        missing["normed"], late = missing["projection"].replace("projection:", "normed:"), {}
+    elif by_site["normed"] == by_site["projection"] or any(late.values()):
         missing["normed"] = f"{kind} has no norms of query and key before the rotation: use --site projection"
-    return Anatomy(sizes, anatomy.modules, {s: t for s, t in by_site.items() if s not in missing}, missing)
+    return Anatomy(sizes, anatomy.modules, {s: t for s, t in by_site.items() if s not in missing}, missing, late)
+
+
+def _located(
+    attention: nn.Module, outputs: Outputs, received: dict[Name, Tensor], sizes: Geometry, scales: list[Tensor]
+) -> tuple[dict[Name, Tap], dict[Name, Tap], dict[Name, Tap]] | None:
+    """Projections, norms before the rotation and norms after it; None if no projections can be proven."""
+    for scale in scales:
+        before = {
+            name: states if name == "value" else states / scale.to(states.device) for name, states in received.items()
+        }
+        early = norm_taps(attention, outputs, before, sizes, slice(1))
+        if projected := projection_taps(attention, outputs, _inputs(early, outputs), before, sizes):
+            return projected, early, {}
+        if late := norm_taps(attention, outputs, received, sizes, slice(None)):
+            # between the projection and such a norm lies the rotation, which does nothing at the first position
+            before |= {name: states[:, :1] / scale.to(states.device) for name, states in _inputs(late, outputs).items()}
+            if projected := projection_taps(attention, outputs, {}, before, sizes):
+                return projected, {}, late
+    return None
+
+
+def _inputs(norms: dict[Name, Tap], outputs: Outputs) -> dict[Name, Tensor]:
+    """What the norms get [batch, pos, head, dim]."""
+    return {name: tap.read(outputs[tap.module][0]) for name, tap in norms.items()}
+
+
+def _scales(model: nn.Module, dim: int) -> Iterator[Tensor]:
+    """What a rotation may multiply the dims of a head by [dim] at the first position.
+
+    1, or on the dims of a partial rotation (the first or the last) a factor that the rotary embedding itself declares,
+    as those of YaRN and LongRoPE do. A factor on all dims is no other state and needs no entry.
+    """
+    yield torch.ones(dim)
+    for module in model.modules():
+        for name in [name for name in vars(module) if name.endswith("attention_scaling")]:
+            speeds = getattr(module, f"{name.removesuffix('attention_scaling')}inv_freq", None)
+            width = 2 * len(speeds) if isinstance(speeds, Tensor) and speeds.ndim == 1 else dim
+            for start in (0, dim - width) if width < dim else ():
+                scale = torch.ones(dim)
+                scale[start : start + width] = getattr(module, name)
+                yield scale
 
 
 @contextmanager
-def _watching(module: nn.Module, outputs: dict[nn.Module, tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Note the input and output of the module, before other hooks change the output."""
+def watching(module: nn.Module, outputs: dict[nn.Module, tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Note the input and output of a module in `outputs`, before other hooks change the output."""
 
     def hook(_, inputs: tuple, output) -> None:
         if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
@@ -183,8 +235,10 @@ def _off_interface(model: nn.Module, kind: str, layers: int) -> Anatomy:
     return Anatomy(sizes, (), {"projection": projections}, {"normed": reason, "attention": reason})
 
 
-def norm_taps(attention: nn.Module, outputs: Outputs, received: dict[str, Tensor], sizes: Geometry) -> dict[Name, Tap]:
-    """The norms of query and key whose outputs equal the input of attention at the first position."""
+def norm_taps(
+    attention: nn.Module, outputs: Outputs, received: dict[Name, Tensor], sizes: Geometry, positions: slice
+) -> dict[Name, Tap]:
+    """The norms of query and key whose outputs equal the input of attention at these positions."""
     norms: dict[Name, Tap] = {}
     for names in NORMS:
         for name, attribute in zip(NAMES, names, strict=False):
@@ -194,26 +248,31 @@ def norm_taps(attention: nn.Module, outputs: Outputs, received: dict[str, Tensor
             forms = (taps.headwise(module, heads_first=True), taps.headwise(module, heads_first=False))
             for tap in (*forms, taps.whole(module, sizes.shape(name))):
                 states = _read(tap, outputs[module][1], received[name].shape)
-                if states is not None and _agree(states[:, :1], received[name][:, :1]):
+                if states is not None and _agree(states[:, positions], received[name][:, positions]):
                     norms[name] = tap
                     break
     return norms
 
 
 def projection_taps(
-    attention: nn.Module, outputs: Outputs, normed: dict[Name, Tap], received: dict[str, Tensor], sizes: Geometry
+    attention: nn.Module,
+    outputs: Outputs,
+    normed: dict[Name, Tensor],
+    received: dict[Name, Tensor],
+    sizes: Geometry,
 ) -> dict[Name, Tap] | None:
-    """The projections whose outputs equal the input of the norms, or of attention if there are no norms; else None."""
+    """The projections whose outputs equal `normed`, the input of the norms, else that of attention; else None.
+
+    Between a projection and attention lies the rotation: query and key are compared at the first position there.
+    """
 
     def proven(candidate: dict[Name, Tap]) -> bool:
         for name, tap in candidate.items():
-            states = _read(tap, outputs[tap.module][1], received[name].shape)
+            states = _read(tap, outputs[tap.module][1], (*outputs[tap.module][1].shape[:2], *sizes.shape(name)))
             if states is None:
                 return False
-            wanted, first = received[name], slice(None if name == "value" else 1)
-            if name in normed:
-                wanted, first = normed[name].read(outputs[normed[name].module][0]), slice(None)
-            if not _agree(states[:, first], wanted[:, first]):
+            positions = slice(None) if name in normed or name == "value" else slice(1)
+            if not _agree(states[:, positions], normed.get(name, received[name])[:, positions]):
                 return False
         return True
 

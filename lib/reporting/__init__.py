@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "claims_csv": ["claims_csv"],
         "assemble": ["Run", "assemble", "decided", "settings_of"],
-        "notes": ["notes"],
+        "notes": ["notes", "without_bos"],
         "sentences": ["measured"],
         "tables": ["rule"],
     },

@@ -6,9 +6,12 @@ import xarray as xr
 
 from lib import records
 from lib.checkpoints import versions
+from lib.definitions import MADE
 from lib.reporting.sentences import differences
 from lib.settings import Settings
 
+WORTH = 0.5
+"""Nats per token that a BOS token must save for its absence to be warned of, whatever the model says of it."""
 COMPUTING = ("torch", "transformers")
 """Libraries that compute every measurement."""
 
@@ -38,6 +41,39 @@ def tokenizers(norms: Mapping[str, xr.Dataset]) -> list[str]:
         if oddities := _oddities(origin):
             arms.setdefault("; it ".join(oddities), []).append(arm)
     return [f"The tokenizer of {_named(names)} {what}." for what, names in arms.items()]
+
+
+def without_bos(facts: Mapping[str, Mapping | None]) -> list[str]:
+    """Warnings of arms that differ in BOS, and of models that read texts without the BOS token that they expect.
+
+    `facts` are those of the tokenizers by arm. A model expects BOS by its files, or because it predicts texts much
+    better after it. An arm whose arguments say whether BOS is added is not told what it lacks.
+    """
+    lacking: dict[tuple, dict[str, float]] = {}
+    adding: dict[bool, list[str]] = {True: [], False: []}
+    for arm, found in facts.items():
+        if arm in MADE or not found:
+            continue
+        adding[found["adds_bos"]].append(arm)
+        gain = found.get("gain_of_bos") or 0.0
+        if "gain_of_bos" in found and (found["expects_bos"] or gain >= WORTH):
+            lacking.setdefault((found["expects_bos"], found["bos_token"]), {})[arm] = gain
+    apart = "{} read every text after BOS and {} without it: give both the same add_bos_token."
+    return [
+        *([apart.format(*map(_named, adding.values()))] if all(adding.values()) else []),
+        *(_lacking(*tokens, gains) for tokens, gains in lacking.items()),
+    ]
+
+
+def _lacking(expected: str | None, named: str | None, gains: Mapping[str, float]) -> str:
+    token = f"the BOS token {expected or named}" if expected or named else "the BOS token of its config"
+    how = "add_bos_token=True adds it" if named else "tokenizer=ID_OR_FOLDER gives a tokenizer that adds it"
+    most = max(gains.values())
+    worth = f", and with it their beginnings lose {most:.2g} nats per token less" if most > 0.005 else ""
+    return (
+        f"{_named(list(gains))}: texts are read without {token} that the model expects{worth}. {how}, and "
+        "add_bos_token=False says that none is meant."
+    )
 
 
 def libraries(norms: Mapping[str, xr.Dataset]) -> list[str]:

@@ -151,3 +151,22 @@ def test_bos_is_added_left_out_or_as_the_tokenizer_has_it():
 
 def test_quantization_has_a_name():
     assert [parse(f"m{a}").quantization for a in ("", ",load_in_4bit=1", ",load_in_8bit=1")] == ["none", "nf4", "int8"]
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("org/m,subfolder=../elsewhere", "subfolder=../elsewhere is no folder within org/m"),
+        ("org/m,subfolder=/etc", "subfolder=/etc is no folder within org/m"),
+        ("a.gguf,subfolder=b", "subfolder belongs to pretrained=FOLDER_OR_ID"),
+        ("package=a,file=b.gguf,subfolder=c", "subfolder belongs to pretrained=FOLDER_OR_ID"),
+    ],
+)
+def test_a_subfolder_lies_within_a_folder_or_an_id(given, fault):
+    with pytest.raises(ValueError, match=fault):
+        parse(given)
+
+
+def test_a_subfolder_may_have_commas_and_equals_signs_in_its_name():
+    args = parse("org/m,subfolder=runs/lr=0.1,wd=0.2/last,dtype=bfloat16")
+    assert (args.subfolder, args.dtype) == ("runs/lr=0.1,wd=0.2/last", "bfloat16")

@@ -87,7 +87,7 @@ def hub(monkeypatch, tmp_path):
     """A hub whose cache is in tmp_path; returns what it was asked for."""
     asked = []
 
-    def download(model, name, *, revision):
+    def download(model, name, *, revision=None):
         asked.append((model, name, revision))
         return str(tmp_path / "models--some--model" / "snapshots" / COMMIT / name)
 
@@ -167,3 +167,50 @@ def test_a_different_size_is_named(key):
 )
 def test_sizes_with_other_names_are_read_and_sizes_that_are_not_written_are_unknown(config, found):
     assert list(provenance.sizes(config).values()) == found
+
+
+def test_a_subfolder_is_read_in_the_place_of_the_folder(tiny_folder, tmp_path):
+    save(tiny_llama(seed=3), tmp_path / "models" / "large")
+    within = ModelArguments(str(tmp_path / "models"), subfolder="large")
+    assert read_config(within)["model_type"] == "llama"
+    assert identity(within) == identity_of(tmp_path / "models" / "large")
+    assert within.source == within.name == f"{tmp_path}/models/large"
+    assert (within.title, str(within)) == ("large", f"pretrained={tmp_path}/models,subfolder=large")
+
+
+def test_a_tokenizer_around_a_subfolder_is_part_of_its_identity(tmp_path):
+    folder = save(tiny_llama(), tmp_path / "sub")
+    args = ModelArguments(str(tmp_path), subfolder="sub")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    before = identity(args)
+    assert before == identity_of(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    around = identity(args)
+    (tmp_path / "tokenizer.json").write_text("{ }")
+    assert len({before, around, identity(args)}) == 3
+
+
+@pytest.mark.parametrize("name", ["other", "su", "sub/deeper"])
+def test_a_subfolder_that_is_not_there_is_refused(tmp_path, name):
+    save(tiny_llama(), tmp_path / "sub")
+    with pytest.raises(ValueError, match=f"there is no folder {tmp_path}/{name}"):
+        read_config(ModelArguments(str(tmp_path), subfolder=name))
+
+
+def test_a_subfolder_of_the_hub_is_asked_for_and_is_part_of_the_identity(monkeypatch, tmp_path):
+    asked = []
+    path = tmp_path / "snapshots" / COMMIT / "sub" / "config.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"model_type": "llama"}')
+
+    def download(name, file, **options):
+        asked.append((name, file, options))
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    args = ModelArguments("org/model", subfolder="sub", revision="v1")
+    assert read_config(args) == {"model_type": "llama"}
+    assert asked == [("org/model", "config.json", {"revision": "v1", "subfolder": "sub"})]
+    assert identity(args) == f"commit:{COMMIT}/sub"
+    assert identity(ModelArguments("org/model")) == f"commit:{COMMIT}"

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.models.architectures import ROTATING, build
+from fixtures.models.architectures import ARCHITECTURES, ROTATING, build
 from fixtures.models.by_hand import turned
 from fixtures.models.tiny import as_arm
 from fixtures.planted import records
@@ -21,6 +21,8 @@ from lib.texts.reading import Text
 pytestmark = pytest.mark.cpu
 IDS = torch.randint(1, 64, (3, 20), generator=torch.Generator().manual_seed(0))
 TEXTS = [Text(f"t{i}", "a", "count", str(i)) for i in range(3)]
+
+NORMED_AFTER = ("llama4_text", "hunyuan_v1_dense", "nanochat")
 
 
 def both(name, threshold=2.0):
@@ -50,18 +52,19 @@ def test_no_rotation_changes_the_norms_of_its_pairs(seed, speeds, rest, layout):
     assert len(speeds) < 3 or not np.allclose(*found, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", sorted({*ROTATING} - {"deepseek_v3", "llama4_text"}))
-def test_attention_receives_pairs_with_the_norms_they_had_before_the_rotation(name):
+@pytest.mark.parametrize("name", sorted({*ROTATING} - {"deepseek_v3", *NORMED_AFTER}))
+def test_attention_receives_pairs_with_the_norms_they_had_before_the_rotation_times_its_factor(name):
     values = where_it_rotates(both(name))
     for tensor in ("query", "key"):
         before, after = (norms_of_pairs(values, site, tensor) for site in (BEFORE, AFTER))
-        np.testing.assert_allclose(after, before, rtol=1e-4)
+        np.testing.assert_allclose(after, before * ARCHITECTURES[name].factor, rtol=1e-4)
         assert massive_pairs(values, BEFORE, tensor).tolist() == massive_pairs(values, AFTER, tensor).tolist()
         assert not np.allclose(*(values.norms(site, tensor) for site in (BEFORE, AFTER)), rtol=1e-3)
 
 
-def test_llama_4_norms_its_states_after_the_rotation_head_by_head():
-    values = where_it_rotates(both("llama4_text"))
+@pytest.mark.parametrize("name", NORMED_AFTER)
+def test_norms_after_the_rotation_change_the_norms_of_its_pairs(name):
+    values = where_it_rotates(both(name))
     before, after = (norms_of_pairs(values, site, "key") for site in (BEFORE, AFTER))
     assert not np.allclose(before, after, rtol=0.01)
 

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import torch
+import transformers
 
+from fixtures.models.architectures import SIZES, build, model_of
 from fixtures.models.tiny import as_arm, plant, tiny_llama
 from lib.definitions.words import NAMES
 from lib.measuring.disruption import measure_disruption
@@ -92,3 +94,41 @@ def test_norms_of_a_batch_are_the_norms_of_its_texts():
     states = torch.randn(2, 3, 7, 2, 4, generator=torch.Generator().manual_seed(0))
     alone = torch.stack([torch.stack([channel_norms(text) for text in group]) for group in states])
     torch.testing.assert_close(channel_norms(states), alone)
+
+
+@pytest.mark.parametrize("given", [64, [48, 64], None, "64", [], {"wide": 64}])
+def test_rows_fit_whatever_a_config_calls_its_intermediate_size(arm, given):
+    arm.model.config.__dict__["intermediate_size"] = given
+    assert rows_that_fit(arm, 10) >= 1
+
+
+def test_a_model_whose_layers_differ_in_intermediate_size_is_measured():
+    config = transformers.AutoConfig.for_model(
+        "gemma3n_text",
+        **SIZES
+        | {"intermediate_size": [48, 64], "num_key_value_heads": 2, "head_dim": 8, "vocab_size_per_layer_input": 64}
+        | {"activation_sparsity_pattern": [0.5, 0.0], "hidden_size_per_layer_input": 8, "laurel_rank": 8}
+        | {"layer_types": ["sliding_attention", "full_attention"], "num_kv_shared_layers": 0, "altup_num_inputs": 2},
+    )
+    record = measure_norms(as_arm(model_of(config)), IDS % 64, TEXTS)
+    assert record["query_norm"].shape == (5, 2, 4, 8)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "opt"])
+@pytest.mark.parametrize("tokens", [24, 200, 256])
+def test_learned_positions_are_stretched_only_as_far_as_the_table_goes(name, tokens):
+    ids = torch.randint(1, 64, (1, tokens), generator=torch.Generator().manual_seed(2))
+    record = measure_norms(as_arm(build(name)), ids, TEXTS[:1])  # its table holds 256
+    assert float(record["position_change"]) > 0.01
+    assert not record["frequency"].any()
+
+
+@pytest.mark.parametrize("name", ["gpt2", "opt", "gptj"])
+def test_a_text_longer_than_the_table_of_positions_is_refused_in_a_sentence(name):
+    with pytest.raises(ValueError, match="holds 20 positions and the texts have 24 tokens: lower --max-tokens to 20"):
+        measure_norms(as_arm(build(name, max_position_embeddings=20)), IDS % 64, TEXTS)
+
+
+def test_a_rotation_has_no_table_and_goes_on_as_far_as_the_texts():
+    model = tiny_llama(max_position_embeddings=20)
+    assert measure_norms(as_arm(model), IDS, TEXTS)["position_change"] > 0.01

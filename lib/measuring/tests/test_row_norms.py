@@ -67,6 +67,11 @@ def test_weights_that_are_stored_in_an_unknown_way_are_an_error():
         row_norms(layer)
 
 
+def test_a_module_that_wraps_its_layer_is_refused():
+    with pytest.raises(ValueError, match="Sequential holds its weights in a way that cannot be read"):
+        row_norms(torch.nn.Sequential(torch.nn.Linear(2, 3)))
+
+
 def test_weights_that_lie_the_other_way_round_have_the_norms_of_their_columns():
     layer = Conv1D(4, 3)  # GPT-2's: 3 in, 4 out
     torch.nn.init.normal_(layer.bias)

@@ -6,6 +6,7 @@ import torch
 from fixtures.models.tiny import tiny_llama
 from lib.measuring.scoring import (
     POSITIONS_AT_ONCE,
+    gain_of_bos,
     in_batches,
     nll_per_text,
     score,
@@ -170,3 +171,25 @@ def test_conditions_are_edited_where_they_are_said_to_be(tiny, ids, site):
         at_attention = score(tiny, ids[:1])
     assert torch.allclose(found[1], at_attention[0], rtol=0, atol=1e-6) == (site == "attention")
     assert found[0] == score(tiny, ids[:1].expand(2, -1))[0]
+
+
+class Needy(torch.nn.Module):
+    """Predicts the next number, and by how much depends on whether the first token is 0."""
+
+    device = torch.device("cpu")
+
+    def forward(self, input_ids, use_cache):
+        sure = torch.where(input_ids[:, :1] == 0, 5.0, 2.0)
+        right = torch.nn.functional.one_hot((input_ids + 1) % 100, 100)
+        return SimpleNamespace(logits=sure[..., None] * right)
+
+
+@pytest.mark.parametrize("tokens", [3, 40, 90])
+def test_what_bos_is_worth_is_the_loss_of_the_same_tokens_with_and_without_it(tokens):
+    ids = torch.arange(1, tokens + 1)[None] + torch.arange(6)[:, None]
+    unsure, sure = (torch.tensor([right, *[0.0] * 99]).double().log_softmax(0)[0] for right in (2.0, 5.0))
+    assert gain_of_bos(Needy(), ids, 0) == pytest.approx(float(sure - unsure), abs=1e-6)
+
+
+def test_texts_of_two_tokens_do_not_tell_what_bos_is_worth():
+    assert gain_of_bos(Needy(), torch.tensor([[1, 2]]), 0) is None

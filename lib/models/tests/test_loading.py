@@ -364,9 +364,11 @@ def test_a_broken_config_is_refused(folder, content):
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("hidden_size", "x", "Field 'hidden_size' expected int, got str"),
+        ("hidden_size", "x", "has hidden_size='x', not a whole number from 1 to"),
         ("hidden_act", "mine", "KeyError 'mine'$"),
-        ("num_key_value_heads", 0, "ZeroDivisionError"),
+        ("num_key_value_heads", 0, "has num_key_value_heads=0, not a whole number from 1 to"),
+        ("intermediate_size", "x", "has intermediate_size='x', not a whole number from 1 to"),
+        ("max_position_embeddings", "x", "Field 'max_position_embeddings' expected int, got str"),
         ("num_hidden_layers", 4, "lacks weights for its config"),
     ],
 )
@@ -430,3 +432,13 @@ def test_loading_a_plain_model_imports_no_library_that_only_quantized_ones_need(
     code = f"import lib, sys; lib.load('{folder}', device='cpu'), lib.measure_norms; "
     code += "assert 'bitsandbytes' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"rope": "off"}, {"rope": "yarn:4"}])
+def test_a_model_in_a_subfolder_is_that_of_the_subfolder(tiny_folder, tmp_path, options):
+    save(tiny_llama(seed=5), tmp_path)  # another model around it
+    folder = tiny_folder("inside")
+    within, alone = arm(tmp_path, subfolder="inside", **options), arm(folder, **options)
+    assert fingerprint(within.model) == fingerprint(alone.model)
+    assert within.provenance["identity"] == alone.provenance["identity"]
+    assert within.provenance["pretrained"] == f"{tmp_path}/inside"

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -192,6 +193,24 @@ def test_a_drope_checkpoint_is_refused(tmp_path):
 def test_a_config_that_cannot_be_read_gets_a_sentence(tmp_path):
     save(tiny_llama(), tmp_path)
     config = tmp_path / "config.json"
-    config.write_text(config.read_text().replace('"hidden_size": 48', '"hidden_size": "x"'))
-    with pytest.raises(ValueError, match=r"has a broken config\.json: .*Field 'hidden_size'"):
+    config.write_text(config.read_text().replace('"max_position_embeddings": 512', '"max_position_embeddings": "x"'))
+    with pytest.raises(ValueError, match=r"has a broken config\.json: .*Field 'max_position_embeddings'"):
         loading.load(f"{tmp_path},rope=ntk:4", device="cpu")
+
+
+@pytest.mark.parametrize("rope", ["linear:4", "ntk:4", "dynamic:4", "yarn:4"])
+@pytest.mark.parametrize("value", [None, True, -1, 1e308, "x", [], {}])
+@pytest.mark.parametrize("name", ["rope_theta", "rope_type", "max_position_embeddings"])
+def test_odd_rope_parameters_end_in_a_sentence_or_in_a_model(tmp_path, name, value, rope):
+    save(tiny_llama(layers=1), tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    (config if name in config else config["rope_parameters"])[name] = value
+    path.write_text(json.dumps(config))
+    try:
+        loaded = loading.load(f"{tmp_path},rope={rope}", device="cpu").model.config.rope_parameters["rope_type"]
+    except ValueError as error:
+        loaded, sentence = None, str(error)
+        assert "\n" not in sentence
+        assert "cannot be" in sentence or "cannot rescale" in sentence or "broken config.json" in sentence
+    assert loaded in (None, "default", *RESCALED)

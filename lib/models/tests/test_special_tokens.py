@@ -26,7 +26,7 @@ def adding(template):
 )
 def test_it_is_known_what_a_tokenizer_adds(template, bos, eos):
     facts = {"adds_bos": bos, "adds_eos": eos, "bos_token": "<s>", "vocabulary": 259, "embedding": 260}
-    assert tokenizer_facts(adding(template), 260) == facts
+    assert tokenizer_facts(adding(template), 260) == {**facts, "expects_bos": "<s>"}
 
 
 def test_a_tokenizer_may_have_no_bos_and_more_ids_than_the_embedding_has_rows():
@@ -73,3 +73,55 @@ class Stubborn:
 def test_a_tokenizer_that_does_not_obey_is_refused():
     with pytest.raises(ValueError, match="the tokenizer of m does not obey add_bos_token=True"):
         set_bos(Stubborn(), True, "m")
+
+
+def model(bos, eos, pad=None, *, named=True, template=None, stated=None):
+    """A tokenizer that adds no BOS, and a config, both with these tokens; `named` says that the tokenizer knows BOS."""
+    tokenizer = adding("$A")
+    tokenizer.add_tokens([token for token in (bos, eos, pad) if token], special_tokens=True)
+    tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token = bos if named else None, eos, pad
+    tokenizer.chat_template = template
+    if stated is not None:
+        tokenizer.init_kwargs["add_bos_token"] = stated
+    ids = dict(zip(("bos_token_id", "eos_token_id"), tokenizer.convert_tokens_to_ids([bos, eos]), strict=True))
+    return tokenizer, transformers.LlamaConfig(**ids)
+
+
+TURNS = "{% for message in messages %}<|im_start|>{{ message['role'] }}<|im_end|>{% endfor %}"
+EXPECTED = {
+    "Gemma": (model("<bos>", "<eos>", "<pad>"), "<bos>"),
+    "Gemma with a tokenizer that knows no BOS": (model("<bos>", "<eos>", "<pad>", named=False), "<bos>"),
+    "Llama-2": (model("<s>", "</s>"), "<s>"),
+    "Llama-2 padded with EOS": (model("<s>", "</s>", "</s>"), "<s>"),
+    "Llama-3": (model("<|begin_of_text|>", "<|eot_id|>", template="{{ bos_token }}<|eot_id|>"), "<|begin_of_text|>"),
+    "Mistral": (model("<s>", "</s>", template="<s>{{ bos_token }}[INST]"), "<s>"),
+    "OPT": (model("</s>", "</s>", "<pad>", stated=True), "</s>"),
+    "SmolLM2": (model("<|endoftext|>", "<|endoftext|>"), None),
+    "SmolLM2-Instruct": (model("<|im_start|>", "<|im_end|>", "<|im_end|>", template=TURNS), None),
+    "Qwen2": (model("<|endoftext|>", "<|endoftext|>", "<|endoftext|>", named=False), None),
+    "Qwen2-Instruct": (model("<|endoftext|>", "<|im_end|>", "<|endoftext|>", named=False, template=TURNS), None),
+    "GPT-2": (model("<|endoftext|>", "<|endoftext|>"), None),
+    "Pythia": (model("<|endoftext|>", "<|endoftext|>"), None),
+    "Yi": (model("<|startoftext|>", "<|endoftext|>", "<unk>", stated=False), None),
+}
+
+
+@pytest.mark.parametrize(("made", "token"), EXPECTED.values(), ids=EXPECTED)
+def test_a_model_expects_bos_if_it_has_a_token_for_nothing_else(made, token):
+    tokenizer, config = made
+    assert tokenizer_facts(tokenizer, 300, config)["expects_bos"] == token
+
+
+@pytest.mark.parametrize("eos", [None, [2, 0], [0], 0, "0"])
+def test_a_list_of_eos_tokens_is_looked_through(eos):
+    tokenizer = adding("$A")
+    config = transformers.LlamaConfig(bos_token_id=0)
+    config.__dict__["eos_token_id"] = eos
+    assert tokenizer_facts(tokenizer, 300, config)["expects_bos"] == ("<s>" if eos in (None, "0") else None)
+
+
+@pytest.mark.parametrize("bos", [None, 10**6, -1, "0", [0]])
+def test_a_bos_that_no_tokenizer_has_is_none(bos):
+    tokenizer, config = adding("$A"), transformers.LlamaConfig()
+    tokenizer.bos_token, config.__dict__["bos_token_id"] = None, bos
+    assert tokenizer_facts(tokenizer, 300, config)["expects_bos"] is None

@@ -1,4 +1,5 @@
 import pytest
+import transformers
 
 from fixtures.models.tiny import as_arm, byte_tokenizer, tiny_llama
 from lib.checkpoints.arguments import ModelArguments
@@ -126,3 +127,50 @@ def test_a_tokenizer_elsewhere_that_is_none_gets_a_sentence(tiny_folder, tmp_pat
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ValueError, match=r"^tokenizer=.* is not usable"):
         load_tokenizer(ModelArguments(model, tokenizer=str(tmp_path)))
+
+
+@pytest.mark.parametrize("config", [None, '{"tokenizer_class": "LlamaTokenizer"}'])
+def test_a_bare_sentencepiece_model_is_refused_since_transformers_cuts_texts_otherwise(tiny_folder, tmp_path, config):
+    folder = tiny_folder("rope")
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+    (folder / "tokenizer_config.json").unlink()
+    if config:
+        (folder / "tokenizer_config.json").write_text(config)
+    sentence = r"holds its tokenizer as tokenizer\.model alone.*: put the model's tokenizer\.json beside it"
+    with pytest.raises(ValueError, match=sentence):
+        load_tokenizer(ModelArguments(str(folder)))
+    with pytest.raises(ValueError, match=sentence):
+        load_tokenizer(ModelArguments("org/model", tokenizer=str(folder)))
+
+
+def test_the_tokenizer_of_a_subfolder_may_lie_around_it(tiny_folder, tmp_path):
+    own = tiny_folder("own")
+    args = ModelArguments(str(tmp_path), subfolder="own")
+    assert of(load_tokenizer(args)) == of(byte_tokenizer())
+    other = byte_tokenizer()
+    set_bos(other, False, "other")
+    other.save_pretrained(tmp_path)
+    assert of(load_tokenizer(args)) == of(byte_tokenizer())
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (own / name).unlink()
+    assert of(load_tokenizer(args)) == of(other)
+
+
+@pytest.mark.parametrize("there", ["sub", None])
+def test_the_tokenizer_of_a_subfolder_of_the_hub_may_lie_around_it_too(monkeypatch, there):
+    asked = []
+
+    def from_pretrained(name, *, subfolder=None, revision=None, **options):
+        asked.append((name, subfolder, revision))
+        if subfolder != there:
+            raise OSError("no tokenizer here")
+        return byte_tokenizer()
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", from_pretrained)
+    monkeypatch.setattr(tokens, "read_config", lambda args: {"model_type": "llama"})
+    args = ModelArguments("org/model", subfolder="sub", revision="v1")
+    assert of(load_tokenizer(args)) == of(byte_tokenizer())
+    assert asked[-1] == ("org/model", there, "v1")
+    there = "nowhere"
+    with pytest.raises(ValueError, match=r"org/model has no usable tokenizer \(no tokenizer here\)"):
+        load_tokenizer(args)

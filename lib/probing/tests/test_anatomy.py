@@ -120,6 +120,37 @@ def test_norms_that_get_something_else_than_the_projections_give_are_refused():
     assert "no projection of layer 1" in refused(model, "normed")
 
 
+@pytest.mark.parametrize("change", [lambda given: given.flip(-1), lambda given: given + 1])
+def test_norms_after_the_rotation_that_get_something_else_than_the_projections_give_are_refused(change):
+    model = build("hunyuan_v1_dense")
+    norm = model.model.layers[1].self_attn.key_layernorm
+    norm.register_forward_pre_hook(lambda module, given: change(given[0]))
+    assert "no projection of layer 1" in refused(model, "projection")
+
+
+@pytest.mark.parametrize("name", ["hunyuan_v1_dense", "nanochat"])
+def test_norms_after_the_rotation_are_no_site_before_it(name):
+    assert "has no norms of query and key before the rotation" in refused(build(name), "normed")
+
+
+@pytest.mark.parametrize("name", ["phi3 with longrope", "gpt_neox with yarn"])
+def test_a_factor_on_dims_that_turn_is_accepted_only_where_the_rotary_embedding_declares_it(name):
+    model = build(name)
+    assert "projection" in survey(model).taps
+    other = build(name)
+    other.base_model.rotary_emb.register_forward_hook(lambda module, given, out: tuple(1.5 * part for part in out))
+    assert "no projection of layer 0" in refused(other, "projection")
+
+
+def test_a_declared_factor_on_other_dims_than_those_that_turn_is_refused():
+    model = build("phi3 with longrope")
+    factor = model.model.rotary_emb.attention_scaling
+    model.model.rotary_emb.register_forward_hook(lambda module, given, out: tuple(part / factor for part in out))
+    even = torch.where(torch.arange(96) % 2 == 0, factor, 1.0)
+    model.model.layers[0].self_attn.qkv_proj.register_forward_hook(lambda module, given, out: out * even)
+    assert "no projection of layer 0" in refused(model, "projection")
+
+
 @pytest.mark.parametrize("factor", [0.25, 8.0])
 def test_a_factor_on_all_dims_is_no_other_state(factor):
     assert "projection" in survey(changed("q", lambda out: factor * out)).taps
@@ -201,6 +232,11 @@ def test_a_model_that_overflows_is_told_so():
     model = tiny_llama()
     model.model.layers[1].mlp.down_proj.weight.data.fill_(torch.inf)
     assert "states are not finite" in refused(model, "attention")
+
+
+def test_a_model_whose_forward_pass_fails_is_refused_in_a_sentence():
+    model = build("mistral", num_key_value_heads=8)  # of four heads
+    assert "its forward pass fails: The size of tensor a" in refused(model, "projection")
 
 
 def test_looking_leaves_no_hook_and_is_done_once():

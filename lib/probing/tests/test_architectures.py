@@ -26,7 +26,7 @@ def variant(request):
 
 
 def sites(known):
-    there = (known.projection, known.norm, known.interface)
+    there = (known.projection, known.norm and not known.late, known.interface)
     return [site for site, is_there in zip(SITES, there, strict=True) if is_there]
 
 

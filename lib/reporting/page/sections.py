@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from lib.definitions import DEFAULT, PROTOCOLS, label, marked
-from lib.reporting.notes import tokenizer_in_short
+from lib.reporting.notes import tokenizer_in_short, without_bos
 from lib.reporting.page import audit, claims, figures
 from lib.reporting.page.forest import key
 
@@ -123,6 +123,8 @@ def _banners(document: dict) -> list[str]:
     if (protocol := PROTOCOLS.get(document["settings"].get("protocol", DEFAULT))) and protocol.leaks:
         lines.append(f"Protocol {marked(protocol.name)}.")
     found = [f'<p class="stopped">{short(line)}</p>' for line in lines]
+    facts = {arm: origin.get("tokenizer_facts") for arm, origin in document["arms"].items()}
+    found += [f'<p class="stopped smoke">{short(line)}</p>' for line in without_bos(facts)]
     if document["settings"]["limit"]:
         found.append('<p class="stopped smoke">Smoke run (--limit): nothing can be supported.</p>')
     return found + ([_regression(document["regression"])] if document.get("regression") else [])

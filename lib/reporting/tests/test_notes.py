@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from lib.checkpoints.provenance import versions
-from lib.reporting.notes import libraries, notes, tokenizer_in_short, tokenizers
+from lib.reporting.notes import libraries, notes, tokenizer_in_short, tokenizers, without_bos
 from lib.reporting.tests.test_assemble import PROVENANCE, SETTINGS, record
 from lib.texts import parse
 
@@ -96,3 +96,54 @@ def test_the_notes_say_which_rows_were_taken(tmp_path):
 def test_texts_that_are_gone_cost_no_other_note(tmp_path):
     settings = replace(SETTINGS, texts=parse(str(tmp_path / "gone.parquet")))
     assert notes(settings, {"rope": of(adds_eos=True)})[0].startswith("The tokenizer of rope adds EOS")
+
+
+GEMMA = {**PLAIN, "adds_bos": False, "bos_token": "<bos>", "expects_bos": "<bos>", "gain_of_bos": 2.68}
+
+
+def test_an_expected_bos_that_is_missing_is_warned_of_once_for_all_arms_with_its_worth_and_its_remedy():
+    facts = {"rope": GEMMA, "drope": {**GEMMA, "gain_of_bos": -0.1}, "linear": GEMMA, "dropped": None}
+    assert without_bos(facts) == [
+        "rope and drope: texts are read without the BOS token <bos> that the model expects, and with it their "
+        "beginnings lose 2.7 nats per token less. add_bos_token=True adds it, and add_bos_token=False says that none "
+        "is meant."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        ({}, True),
+        ({"gain_of_bos": 0.0}, True),
+        ({"gain_of_bos": None}, True),
+        ({"expects_bos": None}, True),
+        ({"expects_bos": None, "gain_of_bos": 0.49}, False),
+        ({"expects_bos": None, "gain_of_bos": None}, False),
+    ],
+)
+def test_bos_is_missed_if_the_files_name_it_or_if_it_is_worth_half_a_nat(changes, warned):
+    assert bool(without_bos({"rope": {**GEMMA, **changes}})) is warned
+
+
+def test_a_bos_that_saves_nothing_is_named_without_a_number():
+    (sentence,) = without_bos({"rope": {**GEMMA, "gain_of_bos": -0.3}})
+    assert "that the model expects. add_bos_token=True adds it" in sentence
+
+
+def test_an_arm_that_reads_bos_or_is_asked_not_to_is_not_warned_of():
+    asked = {key: value for key, value in GEMMA.items() if key != "gain_of_bos"}
+    assert without_bos({"rope": PLAIN, "drope": PLAIN, "linear": GEMMA}) == []
+    assert without_bos({"rope": asked, "drope": asked}) == []
+
+
+def test_arms_that_differ_in_bos_are_warned_of():
+    asked = {key: value for key, value in GEMMA.items() if key != "gain_of_bos"}
+    assert without_bos({"rope": PLAIN, "continued": PLAIN, "drope@step5": asked, "drope": asked}) == [
+        "rope and continued read every text after BOS and drope without it: give both the same add_bos_token."
+    ]
+
+
+def test_a_tokenizer_that_does_not_know_the_bos_of_its_model_must_be_replaced():
+    (sentence,) = without_bos({"rope": {**GEMMA, "bos_token": None}})
+    assert "tokenizer=ID_OR_FOLDER gives a tokenizer that adds it" in sentence
+    assert "the BOS token <bos>" in sentence

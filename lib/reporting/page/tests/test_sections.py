@@ -360,6 +360,13 @@ def test_a_document_from_before_there_were_protocols_is_of_the_default_one():
     assert "protocol held-out" in sections._how_to_read(document()["settings"])
 
 
+def test_a_missing_bos_must_not_be_overlooked():
+    facts = {"adds_bos": False, "bos_token": "<bos>", "expects_bos": "<bos>", "gain_of_bos": 2.7}
+    made = document() | {"arms": {"rope": {"tokenizer_facts": facts}}}
+    banners = [text_of(banner) for banner in sections._banners(made)]
+    assert any("rope: texts are read without the BOS token &lt;bos&gt; that" in banner for banner in banners)
+
+
 def test_a_smoke_run_says_so():
     banner = '<p class="stopped smoke">Smoke run (--limit): nothing can be supported.</p>'
     assert banner in sections._banners(document(limit=1))
