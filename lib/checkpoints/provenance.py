@@ -219,7 +219,7 @@ def versions() -> dict[str, str]:
 
 def first_sentence(error: BaseException) -> str:
     """The first sentence of a library's error, with its type where the text alone is not informative."""
-    first, *rest = str(error).strip().split("\n")
-    text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
+    first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    text = f"{first} {rest[0]}" if first.endswith(":") and rest else first
     bare = not text or isinstance(error, LookupError | ArithmeticError)
     return (f"{type(error).__name__} {text}" if bare else text).strip()[:300]
