@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -81,10 +82,12 @@ def _prove_that_positions_are_gone(model: nn.Module) -> None:
 
 def begun_with(settings: Recalibration, training: Training, rows: texts.Rows) -> dict:
     """Everything that the trained weights depend on, as plain JSON values."""
-    first = next(iter(rows))["input_ids"]
+    first = next(iter(rows), None)
+    if first is None:  # of a stream this is not known before
+        raise ValueError(f"the texts have not one row of {settings.tokens} tokens: lower --tokens or give more texts")
     origin = {
         "weights": identity(parse(settings.model)),
-        "first row": hashlib.sha256(json.dumps(first).encode()).hexdigest()[:16],
+        "first row": hashlib.sha256(json.dumps(first["input_ids"]).encode()).hexdigest()[:16],
         "rows": None if settings.streaming else len(rows),
     }
     everything = {**origin, **vars(settings), **{key: getattr(training, key) for key in DECISIVE}}
@@ -125,7 +128,8 @@ def recalibrate(settings: Recalibration, training: Training) -> Path:
         )
     except RuntimeError as error:  # a package to report to that is not installed, for example
         raise ValueError(first_sentence(error)) from error
-    trainer.train(resume_from_checkpoint=str(found) if found else None)
+    with closing(trainer):
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
     state, last = trainer.state, folder / f"checkpoint-{trainer.state.global_step}"
     if not finished(last):
         raise ValueError(

@@ -40,6 +40,12 @@ class Recalibrator(transformers.Trainer):
         """The output folder."""
         return Path(self.args.output_dir)
 
+    def close(self) -> None:
+        """End the line of the progress bar: what is said next stands on its own."""
+        bar = getattr(self.pop_callback(transformers.ProgressCallback), "training_bar", None)
+        if bar is not None:
+            bar.close()
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         fresh = self.optimizer is None
         optimizer = super().create_optimizer(model)
