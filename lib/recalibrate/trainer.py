@@ -97,7 +97,7 @@ class Recalibrator(transformers.Trainer):
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise ValueError(
-                f"a checkpoint needs {needed / 1e9:.2f} GB and {self.folder} has room for {free / 1e9:.2f}: make room, "
+                f"a checkpoint needs {needed / 1e9:.3g} GB and {self.folder} has room for {free / 1e9:.3g}: make room, "
                 f"then the same command goes on ({self._saved()})"
             )
 
@@ -133,9 +133,10 @@ class Recalibrator(transformers.Trainer):
             super()._save_checkpoint(*args, **options)
             complete = True
         except Exception as error:  # every library has its own for a full disk
+            free = shutil.disk_usage(self.folder).free / 1e9
             raise ValueError(
-                f"{checkpoint} cannot be saved ({first_sentence(error)}): the same command goes on when it can, and "
-                f"{self._saved()}"
+                f"{checkpoint} cannot be saved ({first_sentence(error)}; the disk has room for {free:.3g} GB): the same "
+                f"command goes on when it can, and {self._saved()}"
             ) from error
         finally:
             if not complete and self.args.should_save:
