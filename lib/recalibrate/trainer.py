@@ -135,8 +135,8 @@ class Recalibrator(transformers.Trainer):
         except Exception as error:  # every library has its own for a full disk
             free = shutil.disk_usage(self.folder).free / 1e9
             raise ValueError(
-                f"{checkpoint} cannot be saved ({first_sentence(error)}; the disk has room for {free:.3g} GB): the same "
-                f"command goes on when it can, and {self._saved()}"
+                f"{checkpoint} cannot be saved ({first_sentence(error)}; there is room for {free:.3g} GB): the "
+                f"same command goes on when it can, and {self._saved()}"
             ) from error
         finally:
             if not complete and self.args.should_save:
