@@ -22,6 +22,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "tokenizers": ["has_tokenizer", "tokenizer_identity"],
         "series": [
             "Checkpoint",
+            "RECALIBRATION",
+            "STATE",
             "Series",
             "finished",
             "label_of",

@@ -268,8 +268,8 @@ def versions() -> dict[str, str]:
 
 def first_sentence(error: BaseException) -> str:
     """The first sentence of a library's error, with its type where the text alone is not informative."""
-    first, *rest = str(error).strip().split("\n")
-    text = f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
+    first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    text = f"{first} {rest[0]}" if first.endswith(":") and rest else first
     bare = not text or isinstance(error, LookupError | ArithmeticError)
     whole = (f"{type(error).__name__} {text}" if bare else text).strip()[:300]
     return whole.encode(errors="backslashreplace").decode()  # half of a surrogate pair can be shown nowhere

@@ -128,9 +128,10 @@ def tokens_per_step(args: ModelArguments) -> int | None:
     """The tokens that a step of a recalibration trains on, from the note in the folder of its run; None without one."""
     try:
         begun = from_json((args.folder.parent / RECALIBRATION).read_text(encoding="utf-8"))
-        return prod(begun[name] for name in ROWS)
+        sizes = [begun[name] for name in ROWS]
     except (AttributeError, OSError, ValueError, KeyError, TypeError):
         return None
+    return prod(sizes) if all(type(size) is int and size > 0 for size in sizes) else None
 
 
 def step_of(args: ModelArguments) -> int | None:
@@ -146,13 +147,14 @@ def label_of(args: ModelArguments) -> str:
 def finished(folder: str | Path) -> bool:
     """Is this the last checkpoint of its training run?"""
     state = _trainer_state(folder)
-    return bool(state) and state["global_step"] >= state["max_steps"]
+    last = state.get("max_steps")
+    return type(last) is int and state["global_step"] >= last
 
 
 def _trainer_state(folder: str | Path) -> dict:
     try:
         state = from_json((Path(folder) / STATE).read_text(encoding="utf-8"))
-        return state if isinstance(state["global_step"], int) else {}
+        return state if type(state["global_step"]) is int else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

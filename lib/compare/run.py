@@ -10,7 +10,7 @@ from lib.compare.compatible import other_settings
 from lib.compare.drift import interval
 from lib.compare.page import page
 from lib.compare.table import table
-from lib.definitions import ABSENT, SMOKE, printable, write_whole
+from lib.definitions import ABSENT, SMOKE, printable, refuse_empty, write_whole
 from lib.reporting import documents
 
 Runs = Mapping[str, dict]
@@ -23,8 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.json", help="report.json or baseline of a run")
     parser.add_argument("--out", type=Path, default=Path("compare.html"), help="the page (default: compare.html)")
     parser.add_argument("--table", type=Path, metavar="FILE.md", help="also write claims by runs as Markdown")
-    given = parser.parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        refuse_empty(arguments)
+        given = parser.parse_args(arguments)
         _keep_the_inputs(given.files, given.out, given.table)
         runs = read(given.files)
         write(given.out, page(runs, warnings(runs), differing(runs)))

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "NORMED",
             "add_norms",
             "apply_norms",
+            "attention_layers",
             "drop_rope",
             "is_drope",
             "mark_as_drope",

@@ -9,18 +9,24 @@ import hashlib
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import torch
 import transformers
 from torch import nn
 
-from lib.checkpoints import finished, identity, parse, read_config, trained_steps, unfinished
-from lib.models import DROPE_BASES, NORMED, Arm, add_norms, apply_norms, drop_rope, is_drope, load
+from lib.checkpoints import finished, first_sentence, identity, parse, read_config
+from lib.definitions import refuse_empty
+from lib.models import DROPE_BASES, NORMED, Arm, add_norms, apply_norms, attention_layers, drop_rope, is_drope, load
 from lib.probing import position_response
 from lib.recalibrate import texts
+from lib.recalibrate.generating import saveable
+from lib.recalibrate.options import Recalibration, Training, check, read_groups
+from lib.recalibrate.resuming import clear, newest, to_resume_from
 from lib.recalibrate.sampling import sample
+from lib.recalibrate.stopping import Stopped, stoppable
 from lib.recalibrate.trainer import KeepOneToResume, Recalibrator
 
 DECISIVE = (
@@ -31,57 +37,6 @@ DECISIVE = (
 """Trainer's settings that the weights depend on: a run is resumed only if they are the same."""
 
 QUANTIZED = "quantized weights cannot be trained: leave load_in_4bit and load_in_8bit out of --model"
-
-
-@dataclass
-class Recalibration:
-    """The model, the texts, and the changes to its rotation."""
-
-    model: str = field(metadata={"help": "checkpoint to start from, written like --rope of pytest claims/"})
-    texts: list[str] = field(
-        metadata={
-            "help": "files (.jsonl, .json, .parquet, .txt), one dataset of the hub (org/name[:config]), or "
-            "self:TOKENS: as many tokens that the model writes itself at temperature 1, saved as self.jsonl in the "
-            "output folder"
-        }
-    )
-    tokens: int = field(default=2048, metadata={"help": "tokens of a row"})
-    rotation: str = field(
-        default="drop",
-        metadata={"help": "keep makes the control: as many steps with the rotation on", "choices": ["drop", "keep"]},
-    )
-    attention_type: str = field(default="nope", metadata={"help": "QK-norm variant of DroPE", "choices": list(NORMED)})
-    groups: str = field(
-        default="{}",
-        metadata={
-            "help": "JSON: optimizer settings of their own for weights whose names match a regular expression, as in "
-            '{"[qk]_proj": {"lr": 1e-4, "weight_decay": 0.1}}'
-        },
-    )
-    text_field: str = field(default="text", metadata={"help": "field of the texts that holds the text"})
-    split: str = field(default="train", metadata={"help": "split of the dataset"})
-    one_per_row: bool = field(default=False, metadata={"help": "a row is the start of one document, nothing is packed"})
-    streaming: bool = field(default=False, metadata={"help": "read the dataset while training, not before"})
-
-
-@dataclass
-class Training(transformers.TrainingArguments):
-    """transformers' TrainingArguments with defaults for recalibrating."""
-
-    lr_scheduler_type: str = field(default="cosine", metadata={"help": "schedule of the learning rate"})
-    warmup_steps: float = field(default=0.02, metadata={"help": "steps of warm-up, or their share of all steps"})
-    learning_rate: float = field(default=1e-4, metadata={"help": "highest learning rate"})
-    weight_decay: float = field(default=0.1, metadata={"help": "weight decay of all but norms and biases"})
-    adam_beta2: float = field(default=0.95, metadata={"help": "AdamW's second beta"})
-    save_steps: float = field(default=100, metadata={"help": "save a checkpoint every so many steps"})
-    logging_steps: float = field(default=10, metadata={"help": "say the loss every so many steps"})
-    seed: int = field(default=0, metadata={"help": "seed of everything drawn at random"})
-    report_to: str | None = field(default="none", metadata={"help": "wandb, tensorboard, .."})
-    use_cache: bool = field(default=True, metadata={"help": "what the checkpoints' config says of generating"})
-
-    def __post_init__(self):
-        super().__post_init__()
-        self.dataloader_pin_memory &= torch.cuda.is_available()  # without a GPU it warns in every run
 
 
 def prepare(settings: Recalibration) -> Arm:
@@ -95,6 +50,12 @@ def prepare(settings: Recalibration) -> Arm:
     if raw["model_type"].removesuffix("_drope") not in DROPE_BASES:
         raise ValueError(f"{args.name} is a {raw['model_type']!r}: Llama and Qwen2 can be recalibrated")
     arm = load(args, device="cpu")
+    if not len(attention_layers(arm.model)):
+        raise ValueError(f"{args.name} has no layers: there is nothing to recalibrate")
+    arm.model.generation_config, left_out = saveable(arm.model.generation_config)
+    if left_out:
+        names = ", ".join(f"{name} {value}" for name, value in left_out.items())
+        print(f"recalibrate: checkpoints are saved without settings of generating that act on nothing: {names}")
     if settings.rotation == "drop" and not is_drope(raw):
         drop_rope(arm.model)
         arm.model.config.attention_type = settings.attention_type
@@ -121,44 +82,25 @@ def _prove_that_positions_are_gone(model: nn.Module) -> None:
 
 def begun_with(settings: Recalibration, training: Training, rows: texts.Rows) -> dict:
     """Everything that the trained weights depend on, as plain JSON values."""
-    first = next(iter(rows))["input_ids"]
+    first = next(iter(rows), None)
+    if first is None:  # of a stream this is not known before
+        raise ValueError(f"the texts have not one row of {settings.tokens} tokens: lower --tokens or give more texts")
     origin = {
         "weights": identity(parse(settings.model)),
-        "first row": hashlib.sha256(json.dumps(first).encode()).hexdigest()[:16],
+        "first row": hashlib.sha256(json.dumps(first["input_ids"]).encode()).hexdigest()[:16],
         "rows": None if settings.streaming else len(rows),
     }
     everything = {**origin, **vars(settings), **{key: getattr(training, key) for key in DECISIVE}}
     return json.loads(json.dumps(everything, default=str))
 
 
-def to_resume_from(folder: Path, beginning: dict) -> Path | None:
-    """The newest complete checkpoint, or None for a fresh start.
-
-    A fresh start writes `beginning` into the folder. Raises ValueError if the run was begun differently.
-    """
-    note = folder / "recalibration.json"
-    if not any(folder.glob("checkpoint-*")):  # nothing was trained yet, even if a failed run left its note
-        folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(beginning, indent=2) + "\n")
-        return None
-    if not note.is_file():
-        raise ValueError(f"{folder} holds checkpoints that were made otherwise: give another --output_dir")
-    before = json.loads(note.read_text())
-    for key, value in beginning.items():
-        if before.get(key) != value:
-            raise ValueError(
-                f"{folder} was begun with {key} {before.get(key)!r}, now it is {value!r}: give another --output_dir"
-            )
-    by_step = {trained_steps(path): path for path in folder.glob("checkpoint-*")}
-    whole = {n: p for n, p in by_step.items() if n and not unfinished(p) and (p / "scheduler.pt").is_file()}
-    return whole[max(whole)] if whole else None
-
-
 def recalibrate(settings: Recalibration, training: Training) -> Path:
-    """Recalibrate, or resume a recalibration; returns the folder of the last checkpoint."""
-    groups = _groups(settings.groups)
-    if settings.streaming and training.max_steps <= 0:
-        raise ValueError("a dataset that is streamed has no known end: give --max_steps")
+    """Recalibrate, or resume a recalibration; returns the folder of the last checkpoint.
+
+    Raises ValueError, one sentence, for options, texts or a model with which that cannot be done, and when the training
+    ends before its last step.
+    """
+    check(settings, training)
     folder = Path(training.output_dir)
     with training.main_process_first(desc="writing texts"):
         own = _written_by_itself(settings, training, folder)
@@ -168,21 +110,33 @@ def recalibrate(settings: Recalibration, training: Training) -> Path:
             own or settings.texts, field=settings.text_field, split=settings.split, streaming=settings.streaming
         )
         rows = texts.rows(documents, name, arm.tokenizer, settings.tokens, one_per_row=settings.one_per_row)
-        newest = to_resume_from(folder, begun_with(settings, training, rows))
-    if newest and finished(newest):
-        return newest
-    trainer = Recalibrator(
-        arm.model,
-        training,
-        train_dataset=rows,
-        data_collator=transformers.default_data_collator,
-        processing_class=arm.tokenizer,
-        callbacks=[KeepOneToResume()],
-        groups=groups,
-        dropped=settings.rotation == "drop",
-    )
-    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-    return folder / f"checkpoint-{trainer.state.global_step}"
+        found = to_resume_from(folder, begun_with(settings, training, rows))
+    if found and finished(found):
+        return found
+    if training.should_save:
+        clear(folder)
+    try:
+        trainer = Recalibrator(
+            arm.model,
+            training,
+            train_dataset=rows,
+            data_collator=transformers.default_data_collator,
+            processing_class=arm.tokenizer,
+            callbacks=[KeepOneToResume()],
+            groups=read_groups(settings.groups),
+            dropped=settings.rotation == "drop",
+        )
+    except RuntimeError as error:  # a package to report to that is not installed, for example
+        raise ValueError(first_sentence(error)) from error
+    with closing(trainer):
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
+    state, last = trainer.state, folder / f"checkpoint-{trainer.state.global_step}"
+    if not finished(last):
+        raise ValueError(
+            f"the training ended at step {state.global_step} of {state.max_steps}: it was stopped, or its texts ended; "
+            "the same command goes on"
+        )
+    return last
 
 
 def _written_by_itself(settings: Recalibration, training: Training, folder: Path) -> list[str]:
@@ -204,30 +158,28 @@ def _written_by_itself(settings: Recalibration, training: Training, folder: Path
     return [str(file)]
 
 
-def _groups(text: str) -> dict[str, dict]:
-    try:
-        groups = json.loads(text)
-        for pattern, changes in groups.items():
-            re.compile(pattern)
-            dict(changes)
-    except (ValueError, AttributeError, TypeError, re.error) as error:
-        raise ValueError(f"--groups must be JSON of the form {{pattern: {{setting: number}}}}: {error}") from error
-    return groups
-
-
-def main() -> None:
-    """Run the command line."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. A fault ends it with one sentence and the code 1, a signal n with one and 128 + n."""
     parser = transformers.HfArgumentParser(
         (Recalibration, Training),
         prog="python -m lib.recalibrate",
         usage="%(prog)s --model MODEL --texts FILE.. --output_dir DIR --max_steps N [options]",
         description=__doc__,
     )
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    training = None
     try:
-        settings, training = parser.parse_args_into_dataclasses()
-        print(f"done: {recalibrate(settings, training)}")
-    except ValueError as error:
-        sys.exit(f"recalibrate: {error}")
+        with stoppable():
+            refuse_empty(arguments)
+            settings, training = parser.parse_args_into_dataclasses(arguments)
+            print(f"done: {recalibrate(settings, training)}")
+    except (ValueError, ImportError, OSError) as error:  # a package or a file that an option needs is not there
+        sys.exit(f"recalibrate: {' '.join(str(error).split())}")
+    except Stopped as signal:
+        last = newest(Path(training.output_dir)) if training else None
+        goes_on = f"goes on from {last}" if last else "begins again: no checkpoint is saved yet"
+        print(f"recalibrate: stopped by {signal}; the same command {goes_on}", file=sys.stderr)
+        sys.exit(128 + signal.number)
     finally:
         # gloo's threads may outlive the interpreter and abort it: a finished training would look like a failed one
         if torch.distributed.is_initialized():

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 import transformers
 
-from lib.definitions import from_json
 from lib.models import Arm
+from lib.recalibrate import notes
 
 ROWS = 64
 """Rows that are sampled together: more are hardly faster on a CPU, and a stop loses all of those that are begun."""
@@ -66,15 +66,12 @@ def _begun(file: Path, made_of: dict) -> int:
     note = file.with_suffix(".note.json")
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(made_of, indent=2) + "\n", encoding="utf-8")
+        notes.write(note, made_of)
         return 0
-    before = from_json(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    for key, value in made_of.items():
-        if before.get(key) != value:
-            raise ValueError(
-                f"{file} was sampled with {key} {before.get(key)!r}, now it is {value!r}: delete it, or give it itself "
-                "as --texts"
-            )
+    if not note.is_file():
+        raise ValueError(f"{file} has no note of what it is made of: delete it, or give it itself as --texts")
+    if other := notes.difference(note, made_of):
+        raise ValueError(f"{file} was sampled with {other}: delete it, or give it itself as --texts")
     content = file.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     count = whole.count(b"\n")

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from glob import glob
-from itertools import chain
 from pathlib import Path
 
 import datasets
+import numpy as np
 import transformers
 
+from lib.recalibrate.cutting import encode
 from lib.texts import FORMATS as ROWS
 from lib.texts import ending
 
@@ -64,23 +65,28 @@ def rows(
     Rows that a model wrote itself (`input_ids`) stay as they are. Documents follow one another without gaps, each with
     the tokenizer's special tokens and its end-of-text token, if any. With `one_per_row`, a row is the start of one
     document, and shorter documents are left out.
-    Raises ValueError if no row can be filled.
+    Raises ValueError if no row can be filled, or if the field holds anything but texts.
     """
     if "input_ids" in (documents.column_names or ()):
         lengths = {len(row["input_ids"]) for row in documents}
         if lengths != {tokens}:
             raise ValueError(f"the texts hold rows of {', '.join(map(str, sorted(lengths)))} tokens: give --tokens so")
         return documents.map(lambda batch: {"labels": batch["input_ids"]}, batched=True, remove_columns=[field])
-    end = [] if one_per_row or tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    end = np.array([] if one_per_row or tokenizer.eos_token_id is None else [tokenizer.eos_token_id], dtype=np.int64)
+    streamed = isinstance(documents, datasets.IterableDataset)
 
     def cut(batch: dict) -> dict:
-        documents_ids = [ids + end for ids in tokenizer(batch[field], truncation=False, verbose=False)["input_ids"]]
+        if other := [text for text in batch[field] if not isinstance(text, str)]:
+            raise ValueError(f"the field {field!r} of the texts holds no text but {other[0]!r}"[:200])
+        ids = encode(batch[field], tokenizer, most=tokens if one_per_row else None)
         if one_per_row:
-            whole = [ids[:tokens] for ids in documents_ids if len(ids) >= tokens]
+            stream = [document[:tokens] for document in ids if len(document) >= tokens]
         else:
-            stream = list(chain.from_iterable(documents_ids))
-            whole = [stream[start : start + tokens] for start in range(0, len(stream) - tokens + 1, tokens)]
-        return {"input_ids": whole, "labels": [list(row) for row in whole]}
+            stream = [part for document in ids for part in (document, end)]
+        flat = np.concatenate([np.empty(0, dtype=np.int64), *stream])
+        whole = flat[: len(flat) // tokens * tokens].reshape(-1, tokens)
+        rows = whole.tolist() if streamed else list(whole)
+        return {"input_ids": rows, "labels": rows}
 
     filled = documents.map(cut, batched=True, remove_columns=documents.column_names or [field])
     if isinstance(filled, datasets.Dataset) and not len(filled):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from lib.models.drope import NORMED
 from lib.models.loading import load
 from lib.models.tests.test_drope import run, tiny_qwen2, without_rotation
 from lib.probing.rotation import position_response
-from lib.recalibrate.run import Recalibration, Training, prepare, recalibrate, to_resume_from
+from lib.recalibrate.options import Recalibration, Training
+from lib.recalibrate.resuming import to_resume_from
+from lib.recalibrate.run import main, prepare, recalibrate
 from lib.recalibrate.trainer import Recalibrator
 
 pytestmark = pytest.mark.cpu
@@ -270,10 +273,104 @@ def test_a_drope_checkpoint_is_trained_on_as_one(train, ids):
     assert position_response(load(str(folder), device="cpu").model, ids)["change"] == 0
 
 
-def command(texts, model, out, *options):
+def test_a_model_without_layers_is_refused(train, tmp_path):
+    model = str(save(tiny_llama(layers=0), tmp_path / "flat"))
+    with pytest.raises(ValueError, match="flat has no layers: there is nothing to recalibrate"):
+        train(model=model)
+
+
+def test_settings_of_generating_that_cannot_be_saved_are_left_out_with_a_line(train, start, capsys):
+    model = Path(start["llama"]())
+    (model / "generation_config.json").write_text('{"do_sample": false, "temperature": 1e-6, "eos_token_id": [1, 7]}')
+    saved = json.loads((train(model=str(model)) / "checkpoint-6" / "generation_config.json").read_text())
+    assert "settings of generating that act on nothing: temperature 1e-06\n" in capsys.readouterr().out
+    assert "temperature" not in saved
+    assert saved["eos_token_id"] == [1, 7]
+
+
+def test_what_a_killed_run_left_half_written_is_gone_when_it_has_gone_on(train, tmp_path):
+    folder = train()
+    (folder / "checkpoint-6" / series.STATE).unlink()
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        (folder / "checkpoint-6" / name).rename(folder / "checkpoint-4" / name)
+    (folder / "checkpoint-6" / "model-00001-of-00009.safetensors").touch()
+    (folder / ".draft-1").mkdir()
+    train()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("checkpoint-2", "checkpoint-4", "checkpoint-6", "recalibration.json")
+    ]
+    assert not (folder / "checkpoint-6" / "model-00001-of-00009.safetensors").exists()
+
+
+def test_a_training_that_ends_before_its_last_step_is_not_done(train, monkeypatch):
+    step = Recalibrator.training_step
+
+    def stop(self, *args, **options):
+        self.control.should_training_stop = self.state.global_step == 2
+        return step(self, *args, **options)
+
+    monkeypatch.setattr(Recalibrator, "training_step", stop)
+    with pytest.raises(ValueError, match=r"^the training ended at step 3 of 6: it was stopped, or its texts ended"):
+        train()
+
+
+def options(texts, model, out, *more):
     small = [f"--{key}={value}" for key, value in SMALL.items()]
-    arguments = ["--model", model, "--texts", texts, "--tokens=24", "--output_dir", str(out), *small, *options]
-    return [sys.executable, "-m", "lib.recalibrate", *arguments]
+    return ["--model", model, "--texts", texts, "--tokens=24", "--output_dir", str(out), *small, *more]
+
+
+def command(texts, model, out, *more):
+    return [sys.executable, "-m", "lib.recalibrate", *options(texts, model, out, *more)]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_a_run_with_one_sentence_and_the_same_command_goes_on(
+    train, texts, start, tmp_path, monkeypatch, capsys, name
+):
+    step, save = Recalibrator.training_step, Recalibrator.save_model
+    line = options(texts, start["llama"](), tmp_path / "cut")
+
+    def signal_at(self, *args, **rest):
+        if self.state.global_step == 3:
+            os.kill(os.getpid(), getattr(signal, name))
+        return step(self, *args, **rest)
+
+    def signal_while_saving(self, folder, **rest):
+        save(self, folder, **rest)
+        os.kill(os.getpid(), getattr(signal, name))
+
+    for method, patch in (("training_step", signal_at), ("save_model", signal_while_saving)):
+        with monkeypatch.context() as patched:
+            patched.setattr(Recalibrator, method, patch)
+            with pytest.raises(SystemExit) as ended:
+                main(line)
+        assert ended.value.code == 128 + getattr(signal, name)
+        said = [text for text in capsys.readouterr().err.splitlines() if text.startswith("recalibrate: ")]
+        assert said == [
+            f"recalibrate: stopped by {name}; the same command goes on from {tmp_path / 'cut' / 'checkpoint-2'}"
+        ]
+        assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["checkpoint-2", "recalibration.json"]
+    main(line)
+    assert same(weights(train("whole") / "checkpoint-6"), weights(tmp_path / "cut" / "checkpoint-6"))
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--output_dir", ""], "--output_dir is empty: give it a value, or leave it out"),
+        (["--split="], "--split is empty: give it a value, or leave it out"),
+        (["--learning_rate", "nan"], "--learning_rate must be a finite number, not nan"),
+        (["--save_steps", "inf"], "--save_steps must be a finite number, not inf"),
+        (["--lr_scheduler_kwargs", "[1]"], "--lr_scheduler_kwargs"),
+        (["--lr_scheduler_kwargs", '{"a": 1}'], "--lr_scheduler_kwargs cannot be used: "),
+        (["--report_to", "wandb"], "WandbCallback requires wandb to be installed."),
+        (["--accelerator_config", "nowhere.json"], "[Errno 2] No such file or directory: 'nowhere.json'"),
+    ],
+)
+def test_an_option_that_cannot_be_used_ends_the_command_with_one_sentence(texts, start, tmp_path, more, sentence):
+    with pytest.raises(SystemExit, match=f"^recalibrate: {re.escape(sentence)}") as ended:
+        main(options(texts, start["llama"](), tmp_path / "run", *more))
+    assert "\n" not in ended.value.code
 
 
 def environment(tmp_path):

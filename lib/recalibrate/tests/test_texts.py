@@ -120,3 +120,11 @@ def test_too_little_text_for_one_row_gets_a_sentence(write, one_per_row, what):
     documents, field = texts.read([write("a.jsonl")])
     with pytest.raises(ValueError, match=f"{what} 40 tokens, so not one row can be filled"):
         texts.rows(documents, field, byte_tokenizer(), 40, one_per_row=one_per_row)
+
+
+@pytest.mark.parametrize("one_per_row", [False, True])
+def test_a_field_that_holds_no_text_gets_a_sentence(tmp_path, one_per_row):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": null}')
+    documents, field = texts.read([str(tmp_path / "a.jsonl")])
+    with pytest.raises(ValueError, match=r"^the field 'text' of the texts holds no text but None$"):
+        texts.rows(documents, field, byte_tokenizer(), 2, one_per_row=one_per_row)
