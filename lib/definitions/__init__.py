@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "command_line": ["refuse_empty"],
+        "command_line": ["refuse_empty", "refuse_without_docstrings"],
         "massive": ["check_norms", "check_threshold", "massive_mask", "mean_norm", "pooled_norms"],
         "parsing": ["from_json", "from_toml"],
         "printable": ["printable"],

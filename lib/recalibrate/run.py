@@ -18,7 +18,7 @@ import transformers
 from torch import nn
 
 from lib.checkpoints import finished, first_sentence, identity, parse, read_config
-from lib.definitions import refuse_empty
+from lib.definitions import printable, refuse_empty
 from lib.models import DROPE_BASES, NORMED, Arm, add_norms, apply_norms, attention_layers, drop_rope, is_drope, load
 from lib.probing import position_response
 from lib.recalibrate import texts
@@ -172,13 +172,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with stoppable():
             refuse_empty(arguments)
             settings, training = parser.parse_args_into_dataclasses(arguments)
-            print(f"done: {recalibrate(settings, training)}")
+            print(printable(f"done: {recalibrate(settings, training)}"))
     except (ValueError, ImportError, OSError) as error:  # a package or a file that an option needs is not there
-        sys.exit(f"recalibrate: {' '.join(str(error).split())}")
+        sys.exit(printable(f"recalibrate: {' '.join(str(error).split())}"))
     except Stopped as signal:
         last = newest(Path(training.output_dir)) if training else None
         goes_on = f"goes on from {last}" if last else "begins again: no checkpoint is saved yet"
-        print(f"recalibrate: stopped by {signal}; the same command {goes_on}", file=sys.stderr)
+        print(printable(f"recalibrate: stopped by {signal}; the same command {goes_on}"), file=sys.stderr)
         sys.exit(128 + signal.number)
     finally:
         # gloo's threads may outlive the interpreter and abort it: a finished training would look like a failed one
