@@ -19,7 +19,7 @@ from torch import nn
 
 from lib.checkpoints import finished, first_sentence, identity, parse, read_config
 from lib.definitions import printable, refuse_empty
-from lib.models import DROPE_BASES, NORMED, Arm, add_norms, apply_norms, attention_layers, drop_rope, is_drope, load
+from lib.models import DROPE_BASES, NORMED, Arm, add_norms, apply_norms, drop_rope, is_drope, load
 from lib.probing import position_response
 from lib.recalibrate import texts
 from lib.recalibrate.generating import saveable
@@ -50,8 +50,6 @@ def prepare(settings: Recalibration) -> Arm:
     if raw["model_type"].removesuffix("_drope") not in DROPE_BASES:
         raise ValueError(f"{args.name} is a {raw['model_type']!r}: Llama and Qwen2 can be recalibrated")
     arm = load(args, device="cpu")
-    if not len(attention_layers(arm.model)):
-        raise ValueError(f"{args.name} has no layers: there is nothing to recalibrate")
     arm.model.generation_config, left_out = saveable(arm.model.generation_config)
     if left_out:
         names = ", ".join(f"{name} {value}" for name, value in left_out.items())

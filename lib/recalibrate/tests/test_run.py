@@ -275,7 +275,7 @@ def test_a_drope_checkpoint_is_trained_on_as_one(train, ids):
 
 def test_a_model_without_layers_is_refused(train, tmp_path):
     model = str(save(tiny_llama(layers=0), tmp_path / "flat"))
-    with pytest.raises(ValueError, match="flat has no layers: there is nothing to recalibrate"):
+    with pytest.raises(ValueError, match="flat: the config has num_hidden_layers=0, not a whole number from 1"):
         train(model=model)
 
 
