@@ -113,6 +113,10 @@ KINDS = "[text.disruption_by_text_type]\n"
         (f"{STUDY}{COUNTS}queries = [1, 2, 3]", "rope has an unknown key 'queries'; known are query, key, value"),
         (f"{STUDY}[text.massive_values]\nlayer_1_is_only_exception = 1", "only_exception must be true or false"),
         (f"{STUDY}[text.massive_values]\nlayer_1_query = {{ dope = 1 }}", "layer_1_query has an unknown key 'dope'"),
+        (f"{STUDY}{SPREADS}{{ rope = [1, 2] }}".replace("10", "100000000000"), "n_texts must be 100000 or less"),
+        (f"{STUDY}{QUERY}{{ rope = 1e308 }}", "query rope must be 1e+12 or less, not 1E+308"),
+        (f"{STUDY}{QUERY}{{ rope = 1{'0' * 400} }}", "query rope must be 1e+12 or less"),
+        (STUDY.replace("layers = 3", "layers = 100000000000"), "[study] layers must be 10000 or less"),
         (f"{STUDY}{LOSSES}baseline = 0.5", "baseline, number 1 must be 1 or more, not 0.5"),
         (
             f"{STUDY}{LOSSES}baseline = [2, 2]\nmassive = [3, 3, 3]",

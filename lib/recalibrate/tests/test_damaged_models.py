@@ -32,7 +32,7 @@ def outcome(read):
         return str(error)
 
 
-@settings(deadline=None, max_examples=100, derandomize=True, database=None)
+@settings(deadline=None, max_examples=200, derandomize=True, database=None)
 @given(st.data())
 def test_a_config_with_any_value_replaced_is_loaded_or_gets_one_sentence(model, data):
     folder, written = model

@@ -246,7 +246,7 @@ def percents(disruption):
 
 
 @settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 @given(st.data())
 def test_a_changed_record_is_refused_in_one_sentence_or_judged(as_written, folder, data):
