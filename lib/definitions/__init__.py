@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "printable": ["printable"],
         "protocols": ["DEFAULT", "PROTOCOLS", "Protocol", "marked"],
         "rotary_pairs": ["letters", "order", "pair_norms", "ranks", "slow_half"],
+        "signals": ["heard"],
         "spelling": ["meant"],
         "whole_files": ["clear", "write_whole"],
         "words": [

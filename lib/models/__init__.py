@@ -11,7 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "NORMED",
             "add_norms",
             "apply_norms",
-            "attention_layers",
             "drop_rope",
             "is_drope",
             "mark_as_drope",

@@ -1,21 +1,15 @@
 """Notes on what a run or a file was begun with: it is gone on with only if the same is asked for again."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from lib.definitions import from_json
+from lib.definitions import from_json, write_whole
 
 
 def write(note: Path, begun: Mapping) -> None:
     """Write a note, whole or not at all."""
-    draft = note.with_name(f".{note.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_text(json.dumps(begun, indent=2) + "\n", encoding="utf-8")
-        os.replace(draft, note)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(note, json.dumps(begun, indent=2) + "\n")
 
 
 def difference(note: Path, asked: Mapping) -> str:

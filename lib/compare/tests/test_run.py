@@ -11,6 +11,7 @@ import pytest
 
 from lib.compare import run
 from lib.compare.page import page
+from lib.definitions import write_whole
 from lib.definitions.words import OUTCOMES
 from lib.judging.verdicts import assess, undecided
 from lib.reporting import documents
@@ -351,8 +352,8 @@ def test_a_run_is_called_by_as_much_of_its_path_as_tells_it_from_the_others(save
 @pytest.mark.parametrize("option", ["--out", "--table"])
 def test_an_empty_value_is_refused_and_nothing_is_written(tmp_path, monkeypatch, capsys, option):
     monkeypatch.chdir(tmp_path)
-    documents.write_whole(tmp_path / "a.json", json.dumps(document(entry())))
-    documents.write_whole(tmp_path / "b.json", json.dumps(document(entry())))
+    write_whole(tmp_path / "a.json", json.dumps(document(entry())))
+    write_whole(tmp_path / "b.json", json.dumps(document(entry())))
     assert run.main(["a.json", "b.json", option, ""]) == 2
     assert capsys.readouterr().err == f"{option} is empty: give it a value, or leave it out\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]
