@@ -16,7 +16,9 @@ from lib.texts import Selection, Source, parse, select
 PREFIX = "CLAIMS_"
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 START, END = "<!-- made by python -m lib.settings -->\n", "<!-- end -->\n"
-LOSSES, EXPERIMENT_2 = ("disruption", "bands"), ("disruption",)
+LOSSES, EXPERIMENT_2 = ("disruption", "bands", "specificity"), ("disruption",)
+DRAWN = ("disruption", "specificity")
+"""Experiments with random channels."""
 EVERY = ("norms", *LOSSES)
 """Experiments whose records a setting belongs to."""
 
@@ -244,7 +246,7 @@ OPTIONS: tuple[Option, ...] = (
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 COMPARED = tuple(option for option in OPTIONS if option.compared)
 SEED = 0
-"""Seed of the random controls, the only thing drawn at random."""
+"""Seed of the random channels, the only thing drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -308,7 +310,7 @@ class Settings:
     def key(self, experiment: str) -> dict[str, object]:
         """The settings that a record of an experiment must have been made with."""
         chosen = {option.name: getattr(self, option.name) for option in OPTIONS if experiment in option.key}
-        return {**chosen, "seed": self.seed} if experiment in EXPERIMENT_2 else chosen
+        return {**chosen, "seed": self.seed} if experiment in DRAWN else chosen
 
     def selected(self) -> Selection:
         """The texts of the run. Raises ValueError, one sentence, if they cannot be read."""

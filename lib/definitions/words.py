@@ -56,3 +56,17 @@ ABSENT = ("skipped", "not asked", "not run")
 def conditions(controls: int) -> list[str]:
     """The conditions of experiment 2 in the order of their rows: baseline, massive, control 0, .."""
     return ["baseline", "massive", *(f"control {i}" for i in range(controls))]
+
+
+REPLACED_BY = ("zero", "mean")
+"""What is put into a channel: zero, or its mean over the counting texts."""
+DRAWS = 5
+"""Random selections of equal energy: so few cost little, and tell how much depends on the draw."""
+SELECTED = ("massive", "next", *(f"energy {i}" for i in range(DRAWS)))
+"""Channels that are compared. `next`: the largest that are not massive, as many. `energy i`: random ones, of as much
+energy as the massive ones of their layer."""
+
+
+def compared_conditions() -> list[str]:
+    """The conditions of the experiment on specificity in the order of their rows: baseline, "massive, zero", .."""
+    return ["baseline", *(f"{selected}, {value}" for value in REPLACED_BY for selected in SELECTED)]

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "concentration": ["gini", "lorenz"],
         "counts": ["MassiveValues", "Rates"],
         "distinct": ["distinct_measurements"],
-        "losses": ["Bands", "Disruption", "need_perplexity"],
+        "losses": ["Bands", "Disruption", "Specificity", "need_perplexity"],
         "subjects": ["Missing", "Records", "SUBJECTS", "Subject", "read_again"],
         "thresholds": ["curve"],
         "trajectory": ["Trajectory"],

@@ -6,7 +6,7 @@ import xarray as xr
 
 from lib.definitions import NAMES
 from lib.effects.counts import MassiveValues
-from lib.effects.losses import Bands, Disruption
+from lib.effects.losses import Bands, Disruption, Specificity
 from lib.effects.trajectory import Trajectory
 
 MEASURED = (*(f"{name}_norm" for name in NAMES), "nll")
@@ -26,7 +26,7 @@ def _records(subject: object) -> Iterator[xr.Dataset]:
     if isinstance(subject, Trajectory):
         for part in (*subject.values, *subject.disruptions):
             yield from part.records.values()
-    elif isinstance(subject, (MassiveValues, Disruption, Bands)):
+    elif isinstance(subject, (MassiveValues, Disruption, Bands, Specificity)):
         yield from subject.records.values()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lib.definitions import EDITED
+from lib.definitions import DRAWS, EDITED
 from lib.judging import NoSubject
 from lib.records import label_of, tokenizers
 
@@ -110,3 +110,45 @@ class Bands:
             raise NoSubject(
                 "no layer of the rope arm that rotates has a massive query or key channel: there is nothing to judge"
             )
+
+
+@dataclass(frozen=True)
+class Specificity:
+    """Losses of both arms with massive channels, and with others that compare with them, zeroed or put to their mean.
+
+    Reads records of `measure_specificity`. `value` is what is put into the channels: "zero" or "mean".
+    """
+
+    records: Mapping[str, xr.Dataset]
+
+    @property
+    def arms(self) -> Sequence[str]:
+        return tuple(self.records)
+
+    def label(self, arm: str) -> str:
+        """The arm's name for readers."""
+        return label_of(self.records[arm], arm)
+
+    def nats(self, arm: str, selected: str, value: str) -> np.ndarray:
+        """Increase of the loss over the baseline [text] with a selection replaced, nats per token."""
+        nll = self.records[arm]["nll"]
+        return (nll.sel(condition=f"{selected}, {value}") - nll.sel(condition="baseline")).values
+
+    def drawn(self, arm: str, value: str) -> np.ndarray:
+        """The same with each draw of random channels of equal energy replaced [text, draw]."""
+        return np.stack([self.nats(arm, f"energy {i}", value) for i in range(DRAWS)], 1)
+
+    def share(self, arm: str, selected: str) -> float:
+        """Percent of the energy of query and key states that a selection holds, mean over layers and both tensors."""
+        record = self.records[arm].sel(condition=f"{selected}, zero")
+        return 100 * float(np.mean([record[f"{name}_share"].values for name in EDITED]))
+
+    def replaced(self, arm: str, selected: str = "massive") -> int:
+        """Number of query and key channels of a selection."""
+        record = self.records[arm].sel(condition=f"{selected}, zero")
+        return sum(int(record[f"{name}_replaced"].sum()) for name in EDITED)
+
+    def need(self, arm: str) -> None:
+        """Raise NoSubject unless a channel of the arm is massive."""
+        if not self.replaced(arm):
+            raise NoSubject(f"the {arm} arm has no massive query or key channel to replace: there is nothing to judge")

@@ -13,7 +13,7 @@ from lib.checkpoints import step_of, tokens_per_step
 from lib.definitions import RESCALED
 from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
-from lib.effects.losses import Bands, Disruption
+from lib.effects.losses import Bands, Disruption, Specificity
 from lib.effects.trajectory import Trajectory
 from lib.records import Unusable, site_before, sites_of
 from lib.settings import Settings
@@ -82,6 +82,11 @@ def _disruption(reader: Reader) -> Disruption:
     _massive_values(reader)  # their norms first: a pair whose norms cannot be read has no losses to compare
     arms = {"rope": "rope", **_treated(reader)}
     return Disruption({name: reader.get("disruption", arm) for name, arm in arms.items()})
+
+
+def _specificity(reader: Reader) -> Specificity:
+    arms = {"rope": "rope", **_treated(reader)}
+    return Specificity({name: reader.get("specificity", arm) for name, arm in arms.items()})
 
 
 def _bands(reader: Reader) -> Bands:
@@ -188,6 +193,14 @@ SUBJECTS: Mapping[str, Subject] = {
             _bands,
             losses="bands",
             unpublished="nothing about zeroing channels of slow or of fast rotary pairs",
+        ),
+        Subject(
+            "specificity",
+            "Losses of both arms with massive channels and with others that they compare with replaced.",
+            _specificity,
+            losses="specificity",
+            treatment=True,
+            unpublished="nothing about replacing the next-largest channels or random ones of equal energy",
         ),
         Subject(
             "with_dropped",

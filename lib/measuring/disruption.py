@@ -7,15 +7,25 @@ import xarray as xr
 from torch import Tensor
 
 from lib.definitions import BANDS, EDITED, Name, Protocol, Scope, conditions, pooled_norms
-from lib.measuring.interventions import Masks, both_bands, chosen_mask, condition_masks, smallest_of_heads, top_of_heads
+from lib.measuring.interventions import (
+    REPLACEMENTS,
+    Masks,
+    both_bands,
+    chosen_mask,
+    condition_masks,
+    smallest_of_heads,
+    top_of_heads,
+    zeroing,
+)
 from lib.measuring.norms import Progress, channel_norms, rows_that_fit, text_coordinates
 from lib.measuring.scoring import score, score_after_prompt, score_conditions
 from lib.models import Arm
-from lib.probing import visiting
+from lib.probing import Visit, visiting
 from lib.texts import Text
 
 CHECKED = 32
 """Number of tokens on which every run checks that an empty mask does nothing; it takes hardly any time."""
+HEADS = {"query": "head", "key": "kv_head"}
 OF_HEADS = {"top of each head": top_of_heads, "smallest of each head": smallest_of_heads}
 
 
@@ -43,7 +53,7 @@ def measure_protocol(
         return measure_prompts(arm, ids, texts, protocol, site=site, progress=progress)
     norms = counted if protocol.chosen_on == "count" else norms_of_texts(arm, ids, site)
     chosen = {name: chosen_mask(norms[name], threshold=threshold, scope=scope) for name in EDITED}
-    how = {"replacement": protocol.replacement, "site": site, "progress": progress}
+    how = {"replacing": REPLACEMENTS[protocol.replacement], "site": site, "progress": progress}
     return measure_disruption(arm, ids, texts, chosen, controls=controls, seed=seed, **how)
 
 
@@ -55,7 +65,7 @@ def measure_disruption(
     *,
     controls: int,
     seed: int,
-    replacement: str = "zero",
+    replacing: Callable[[Masks], Visit] = zeroing,
     site: str = "projection",
     rows: int | None = None,
     progress: Progress = lambda n: None,
@@ -70,8 +80,8 @@ def measure_disruption(
         name: condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
         for name in EDITED
     }
-    nll = _losses(arm, ids, lambda row: tables, rows, progress, site=site, replacement=replacement)
-    return _record(nll, conditions(controls), texts, {f"{name}_zeroed": chosen[name] for name in EDITED})
+    nll = losses(arm, ids, lambda row: tables, rows, progress, site=site, replacing=replacing)
+    return loss_record(nll, conditions(controls), texts, {f"{name}_zeroed": chosen[name] for name in EDITED})
 
 
 def measure_prompts(
@@ -99,9 +109,10 @@ def measure_prompts(
         controls = {name: OF_HEADS[protocol.control](norms[name]) for name in EDITED}
         return {name: torch.stack([torch.zeros_like(c), c, controls[name]]) for name, c in chosen[-1].items()}
 
-    nll = _losses(arm, ids, tables, rows, progress, site=site, replacement=protocol.replacement, prompt=prompt)
+    how = {"replacing": REPLACEMENTS[protocol.replacement]}
+    nll = losses(arm, ids, tables, rows, progress, site=site, prompt=prompt, **how)
     replaced = {f"{name}_zeroed": torch.stack([masks[name] for masks in chosen]) for name in EDITED}
-    return _record(nll, conditions(1), texts, replaced)
+    return loss_record(nll, conditions(1), texts, replaced)
 
 
 def measure_bands(
@@ -127,9 +138,9 @@ def measure_bands(
     by_name = {name: both_bands(pooled_norms(counted[name]), massive[name], frequency) for name in EDITED}
     empty = {name: torch.zeros_like(bands["slow"]) for name, bands in by_name.items()}
     tables = {name: torch.stack([empty[name], *(bands[band] for band in BANDS)]) for name, bands in by_name.items()}
-    nll = _losses(arm, ids, lambda row: tables, None, progress, site=site)
+    nll = losses(arm, ids, lambda row: tables, None, progress, site=site)
     zeroed = {f"{name}_{band}": bands[band] for name, bands in by_name.items() for band in BANDS}
-    record = _record(nll, ["baseline", *BANDS], texts, zeroed)
+    record = loss_record(nll, ["baseline", *BANDS], texts, zeroed)
     return record.assign(frequency=(("layer", "dim"), frequency.numpy()))
 
 
@@ -153,21 +164,21 @@ def norms_of_texts(arm: Arm, ids: Tensor, site: str = "projection") -> dict[Name
     return {name: torch.stack([norms[name] for norms in of_texts]) for name in EDITED}
 
 
-def _losses(
+def losses(
     arm: Arm, ids: Tensor, tables: Callable[[Tensor], Masks], rows: int | None, progress: Progress, **how
 ) -> Tensor:
     """Losses [text, condition]: `tables(row)` returns a text's masks, `how` are options of `score_conditions`."""
     ids = ids.to(arm.model.device)
     rows = rows or rows_that_fit(arm, ids.shape[1])
-    losses = []
+    found = []
     for row in ids:
         masks = tables(row)
-        if not losses:
+        if not found:
             _check_that_nothing_replaced_changes_nothing(arm.model, row[:CHECKED], masks, **how)
         loss, rows = score_conditions(arm.model, row, masks, rows, **how)
-        losses.append(loss)
+        found.append(loss)
         progress(1)
-    return torch.stack(losses)
+    return torch.stack(found)
 
 
 def _check_that_nothing_replaced_changes_nothing(
@@ -175,18 +186,17 @@ def _check_that_nothing_replaced_changes_nothing(
 ) -> None:
     prompt = min(prompt, len(row) // 2)
     plain = score_after_prompt(model, row[None], prompt) if prompt else score(model, row[None])
-    empty = {name: table[:1] for name, table in tables.items()}
+    empty = {name: torch.zeros_like(table[:1]) for name, table in tables.items()}
     baseline, _ = score_conditions(model, row, empty, 1, prompt=prompt, **how)
     if not torch.equal(plain, baseline):
         raise ValueError(f"with nothing replaced the loss is {baseline.item():.9g}, plain it is {plain.item():.9g}")
 
 
-def _record(nll: Tensor, conditions: Sequence[str], texts: Sequence[Text], masks: dict[str, Tensor]) -> xr.Dataset:
+def loss_record(nll: Tensor, conditions: Sequence[str], texts: Sequence[Text], masks: dict[str, Tensor]) -> xr.Dataset:
     """A record of losses [text, condition] and of the replaced channels, masks [text?, layer, head, dim]."""
-    heads = {"query": "head", "key": "kv_head"}
     masked = {
-        variable: (("text", "layer", heads[variable.split("_")[0]], "dim")[-mask.ndim :], mask.numpy())
+        variable: (("text", "layer", HEADS[variable.split("_")[0]], "dim")[-mask.ndim :], mask.numpy())
         for variable, mask in masks.items()
     }
-    losses = {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"})}
-    return xr.Dataset({**losses, **masked}, coords={**text_coordinates(texts), "condition": list(conditions)})
+    measured = {"nll": (("text", "condition"), nll.numpy(), {"units": "nats per token"})}
+    return xr.Dataset({**measured, **masked}, coords={**text_coordinates(texts), "condition": list(conditions)})

@@ -49,20 +49,50 @@ def halves(frequency: Float[Tensor, "layer dim"]) -> dict[str, Bool[Tensor, "lay
     return {"slow": slow, "fast": (frequency > 0) & ~slow}
 
 
-def largest_of_band(
-    norms: Float[Tensor, "layer head dim"], band: Bool[Tensor, "layer dim"], number: Int[Tensor, " layer"]
+def largest_among(
+    norms: Float[Tensor, "layer head dim"], among: Bool[Tensor, "layer head dim"], number: Int[Tensor, " layer"]
 ) -> Bool[Tensor, "layer head dim"]:
-    """The `number` channels of every layer with the largest norms among those whose dim is in the band.
+    """The `number` channels of every layer with the largest norms among those that are marked; the first of equals.
 
-    Raises ValueError for norms that are not finite, or a layer that has fewer channels in the band.
+    Raises ValueError for norms that are not finite, or a layer that has fewer marked channels.
     """
     check_norms(norms)
-    inside = band[:, None].expand_as(norms).flatten(1)
+    inside = among.flatten(1)
     if (number > inside.sum(-1)).any():
-        raise ValueError(f"{int(number.max())} channels of a band cannot be chosen: a layer has fewer in it")
+        raise ValueError(f"{int(number.max())} of the marked channels cannot be chosen: a layer has fewer")
     order = norms.flatten(1).masked_fill(~inside, -1).sort(dim=-1, descending=True, stable=True).indices
     wanted = torch.arange(order.shape[1], device=order.device) < number[:, None]
     return torch.zeros_like(inside).scatter(1, order, wanted).view_as(norms)
+
+
+def next_largest(
+    norms: Float[Tensor, "layer head dim"], massive: Bool[Tensor, "layer head dim"]
+) -> Bool[Tensor, "layer head dim"]:
+    """The largest channels that are not massive, in every layer as many as are massive there.
+
+    Raises ValueError if a layer has more massive channels than others.
+    """
+    return largest_among(norms, ~massive, massive.sum((1, 2)))
+
+
+def equal_energy(
+    norms: Float[Tensor, "layer head dim"], massive: Bool[Tensor, "layer head dim"], seed: str
+) -> Bool[Tensor, "layer head dim"]:
+    """Random channels that are not massive and hold as much energy: the sum of their squared norms, layer by layer.
+
+    Channels are drawn one after the other until their energy is at least that of the layer's massive channels. Where
+    all others together hold less, all of them are chosen. `seed` names the draw, as in `random_control`.
+    """
+    chosen = torch.zeros_like(massive, memory_format=torch.contiguous_format)
+    energy = norms.double().square()
+    for layer, mask in enumerate(massive):
+        others = (~mask).flatten().nonzero().squeeze(1)
+        drawn = others[torch.randperm(len(others), generator=_generator(f"{seed}/{layer}"))]
+        # the channels before the last one fall short of it
+        short = energy[layer].flatten()[drawn].cumsum(0) < energy[layer][mask].sum()
+        number = int(short.sum()) + 1 if mask.any() else 0
+        chosen[layer].view(-1)[drawn[:number]] = True
+    return chosen
 
 
 def both_bands(
@@ -77,7 +107,7 @@ def both_bands(
     bands = halves(frequency)
     room = [band.sum(-1) * norms.shape[1] for band in bands.values()]
     number = torch.stack([massive.sum((1, 2)), *room]).amin(0)
-    return {name: largest_of_band(norms, band, number) for name, band in bands.items()}
+    return {name: largest_among(norms, band[:, None].expand_as(norms), number) for name, band in bands.items()}
 
 
 def chosen_mask(
@@ -126,7 +156,7 @@ def zeroing(masks: Masks) -> Visit:
 
     An all-False mask leaves the states bit-identical.
     """
-    return _replacing(masks, lambda states: torch.zeros((), dtype=states.dtype, device=states.device))
+    return _replacing(masks, lambda name, layer, states: torch.zeros((), dtype=states.dtype, device=states.device))
 
 
 def averaging(masks: Masks) -> Visit:
@@ -135,17 +165,26 @@ def averaging(masks: Masks) -> Visit:
     Every row has its own mean, computed in float32. An all-False mask leaves the states bit-identical.
     Source: Jin et al. 2025.
     """
-    return _replacing(masks, lambda states: states.mean(1, keepdim=True, dtype=torch.float32).to(states.dtype))
+    mean = lambda name, layer, states: states.mean(1, keepdim=True, dtype=torch.float32).to(states.dtype)  # noqa: E731
+    return _replacing(masks, mean)
 
 
-def _replacing(masks: Masks, value: Callable[[Tensor], Tensor]) -> Visit:
+def filling(values: Masks) -> Callable[[Masks], Visit]:
+    """Makes visits that put a known value into a channel, the same at all positions: `values[name]` [layer, head, dim].
+
+    An all-False mask leaves the states bit-identical.
+    """
+    return lambda masks: _replacing(masks, lambda name, layer, states: values[name][layer].to(states))
+
+
+def _replacing(masks: Masks, value: Callable[[Name, int, Tensor], Tensor]) -> Visit:
     def visit(name: Name, layer: int, states: Tensor) -> Tensor | None:
         if name not in masks:
             return None
         mask = masks[name][:, layer].to(states.device)
         if mask.shape != (states.shape[0], *states.shape[2:]):
             raise ValueError(f"the {name} mask is {tuple(mask.shape)}, the states are {tuple(states.shape)}")
-        return torch.where(mask[:, None], value(states), states)
+        return torch.where(mask[:, None], value(name, layer, states), states)
 
     return visit
 

@@ -34,7 +34,8 @@ def measure_norms(
 ) -> xr.Dataset:
     """Experiment 1: the norm of every channel of Q, K and V in every layer and text, and the loss of every text.
 
-    `ids` is [text, pos]. One forward pass gives both; hooks reduce the states to norms on the device.
+    `ids` is [text, pos]. One forward pass gives both; hooks reduce the states to norms on the device. The first
+    position of a text is unlike all others in many models: `*_rest_norm` are the norms without it.
     The record also holds properties of the model alone: the norms of the projections' rows, if it has projections; the
     radians per position by which each dim of query and key turns (`frequency`, see `lib.probing.rotation`); and its
     response to stretched positions (`position_change`, `position_noise`).
@@ -49,12 +50,14 @@ def measure_norms(
         )
     sizes = geometry(arm.model)
     ids = ids.to(arm.model.device)
-    norms = {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES}
+    norms, rest = (
+        {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES} for _ in range(2)
+    )
 
     def run(start: int, stop: int) -> Tensor:
-        loss, by_name = norms_and_loss(arm.model, ids[start:stop], sizes, site)
+        loss, by_name, without_first = norms_and_loss(arm.model, ids[start:stop], sizes, site)
         for name in NAMES:
-            norms[name][start:stop] = by_name[name]
+            norms[name][start:stop], rest[name][start:stop] = by_name[name], without_first[name]
         progress(stop - start)
         return loss
 
@@ -63,6 +66,7 @@ def measure_norms(
     return xr.Dataset(
         {
             **{f"{name}_norm": (("text", "layer", *_dims(name, sizes)), norms[name].numpy()) for name in NAMES},
+            **{f"{name}_rest_norm": (("text", "layer", *_dims(name, sizes)), rest[name].numpy()) for name in NAMES},
             **{f"{name}_row_norm": (("layer", *_dims(name, sizes)), rows) for name, rows in _rows(arm).items()},
             "frequency": (("layer", "dim"), frequencies(arm.model).numpy(), {"units": "radians per position"}),
             "nll": ("text", nll.numpy(), {"units": "nats per token"}),
@@ -88,16 +92,24 @@ def _row_norms(tap: Tap) -> np.ndarray:
 @torch.inference_mode()
 def norms_and_loss(
     model: torch.nn.Module, ids: Tensor, sizes: Geometry, site: Site = "projection"
-) -> tuple[Tensor, dict[Name, Tensor]]:
-    """One plain forward pass over `ids` [text, pos]: the loss [text] and norms {name: [text, layer, head, dim]}."""
+) -> tuple[Tensor, dict[Name, Tensor], dict[Name, Tensor]]:
+    """One plain forward pass over `ids` [text, pos].
+
+    Returns the loss [text], norms {name: [text, layer, head, dim]}, and the same without the first position.
+    """
     layers: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
+    rest: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
 
     def visit(name: Name, layer: int, states: Tensor) -> None:
         layers[name].append(channel_norms(states))
+        rest[name].append(channel_norms(states[:, 1:]))
 
     with visiting(model, visit, site):
         logits = model(input_ids=ids, use_cache=False).logits
-    return nll_per_text(logits, ids), {name: torch.stack(norms, 1).cpu() for name, norms in layers.items()}
+    all_positions, but_first = (
+        {name: torch.stack(norms, 1).cpu() for name, norms in found.items()} for found in (layers, rest)
+    )
+    return nll_per_text(logits, ids), all_positions, but_first
 
 
 def rows_that_fit(arm: Arm, tokens: int) -> int:

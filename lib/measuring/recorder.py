@@ -13,13 +13,14 @@ from filelock import FileLock, Timeout
 
 from lib import records
 from lib.checkpoints import identity, tokenizer_identity
-from lib.definitions import EDITED, PROTOCOLS, RESCALED, ROTATING
+from lib.definitions import ARMS, EDITED, PROTOCOLS, RESCALED, ROTATING
 from lib.measuring.alike import Profiles
 from lib.measuring.arms import Arms
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.norms import measure_norms
 from lib.measuring.numerics import numerics
 from lib.measuring.scoring import gain_of_bos
+from lib.measuring.specificity import measure_specificity
 from lib.models import (
     Arm,
     CannotChange,
@@ -38,6 +39,8 @@ from lib.texts import Text
 RESPONSE = 0.01
 """A rotating arm's logits must change by at least 1 % of their standard deviation when positions are stretched."""
 BOS = {None: "as it is", True: "added", False: "left out"}
+ONLY_ON = {"bands": ("rope",), "specificity": ARMS}
+"""Experiments that are not made on every arm that is compared."""
 UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
 
 
@@ -58,7 +61,8 @@ class Progress(Protocol):
 class Recorder:
     """Provides the record of an experiment on an arm: from memory, from disk, or by measuring it.
 
-    `experiments` are run on every arm that is compared, and experiment 1 on the RoPE arm at the `sites` as well.
+    `experiments` are run on every arm that is compared, and experiment 1 at the `sites` as well; that of rotary bands
+    on the RoPE arm, that of specificity on the two main arms alone.
     `faults` holds an error for every arm that cannot be measured although others can.
     """
 
@@ -116,6 +120,7 @@ class Recorder:
     def _take_all(self, arm: str, experiment: str) -> None:
         if self.settings.replay:
             self._keep(arm, experiment, self._replay(arm, experiment))
+            self._replay_along(arm)
             return
         # a library's warning about a GPU or a checkpoint must not end hours of measuring
         with warnings.catch_warnings():
@@ -127,9 +132,23 @@ class Recorder:
         return ("rope", *self.settings.checkpoints)
 
     def _asked_of(self, arm: str) -> list[str]:
-        """The experiments to run on an arm under one load; other sites and rotary bands only on the RoPE arm."""
-        asked = [*self.experiments, *self.at_sites] if arm in self._compared() else []
-        return [e for e in asked if arm == "rope" or e not in (*self.at_sites, "bands")]
+        """The experiments to run on an arm under one load."""
+        asked = self.experiments if arm in self._compared() else ()
+        return [*(e for e in asked if arm in ONLY_ON.get(e, (arm,))), *self._along(arm)]
+
+    def _along(self, arm: str) -> tuple[str, ...]:
+        """Experiment 1 at other sites, for the counts of arms that are compared; a rescaled arm is read at one."""
+        return () if arm in RESCALED else self.at_sites
+
+    def _replay_along(self, arm: str) -> None:
+        """Take what a run measures along with an arm, as far as there are records of it."""
+        for experiment in self._along(arm):
+            if (arm, experiment) not in self.taken:
+                try:
+                    self._keep(arm, experiment, self._replay(arm, experiment))
+                except ValueError as error:
+                    if not isinstance(error.__cause__, records.NoRecord):
+                        raise
 
     def _replay(self, arm: str, experiment: str) -> xr.Dataset:
         args, device = self.settings.arms[arm], self.settings.device
@@ -219,7 +238,8 @@ class Recorder:
             if of_norms:
                 record = measure_norms(loaded, ids, texts, site=wanted["site"], progress=advance)
             else:
-                record = self._take_losses(experiment, loaded, ids, texts, self.taken[arm, "norms"], advance)
+                counting = tokenize(self._of_role("count"), loaded.tokenizer, self.settings.max_tokens, rows)
+                record = self._take_losses(experiment, loaded, ids, counting, self.taken[arm, "norms"], advance)
         self.arms.verify()
         origin = {
             **loaded.provenance,
@@ -260,16 +280,22 @@ class Recorder:
         self.taken[arm, experiment] = record
 
     def _take_losses(
-        self, experiment: str, loaded: Arm, ids, texts: list[Text], norms: xr.Dataset, advance: Callable
+        self, experiment: str, loaded: Arm, ids, counting, norms: xr.Dataset, advance: Callable
     ) -> xr.Dataset:
-        """Measure experiment 2 by the run's protocol, or the experiment on rotary bands."""
-        settings = self.settings
+        """Measure experiment 2 by the run's protocol, or the experiment on rotary bands or on specificity.
+
+        `ids` are the tokens of the scored texts, `counting` those of the counting ones.
+        """
+        settings, texts = self.settings, self._of_role("score")
         counted = {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in EDITED}
         how = {"threshold": settings.threshold, "scope": settings.scope, "site": settings.site, "progress": advance}
         if experiment == "bands":
             frequency = torch.from_numpy(norms["frequency"].values)
             return measure_bands(loaded, ids, texts, counted, frequency, **how)
-        how |= {"controls": settings.controls, "seed": settings.seed}
+        how["seed"] = settings.seed
+        if experiment == "specificity":
+            return measure_specificity(loaded, ids, texts, counted, counting, **how)
+        how["controls"] = settings.controls
         return measure_protocol(loaded, ids, texts, PROTOCOLS[settings.protocol], counted, **how)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:

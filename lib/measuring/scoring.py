@@ -8,8 +8,8 @@ from accelerate.utils.memory import should_reduce_batch_size
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lib.measuring.interventions import REPLACEMENTS, Masks
-from lib.probing import visiting
+from lib.measuring.interventions import Masks, zeroing
+from lib.probing import Visit, visiting
 
 POSITIONS_AT_ONCE = 128
 """Logits are widened to float32 this many positions at a time, so that memory does not grow with the text."""
@@ -87,21 +87,21 @@ def score_conditions(
     masks: Masks,
     rows: int,
     *,
-    replacement: str = "zero",
+    replacing: Callable[[Masks], Visit] = zeroing,
     site: str = "projection",
     prompt: int = 0,
 ) -> tuple[Float[Tensor, " condition"], int]:
     """NLL of one text under every condition: the conditions are rows of a batch, each with its own replaced channels.
 
-    `masks[name]` is bool [condition, layer, head, dim]. With a `prompt`, channels are replaced while these first
-    tokens are read, and the tokens after them are scored. At most `rows` conditions run at a time, fewer when memory
-    runs out; returns the losses and the number of rows that fitted.
+    `masks[name]` is bool [condition, layer, head, dim], and `replacing` says what is put there. With a `prompt`,
+    channels are replaced while these first tokens are read, and the tokens after them are scored. At most `rows`
+    conditions run at a time, fewer when memory runs out; returns the losses and the number of rows that fitted.
     """
     count = len(next(iter(masks.values())))
     masks = {name: mask.to(ids.device) for name, mask in masks.items()}
 
     def run(start: int, stop: int) -> Tensor:
-        visit = REPLACEMENTS[replacement]({name: mask[start:stop] for name, mask in masks.items()})
+        visit = replacing({name: mask[start:stop] for name, mask in masks.items()})
         texts = ids.expand(stop - start, -1)
         if prompt:
             return score_after_prompt(model, texts, prompt, lambda: visiting(model, visit, site))

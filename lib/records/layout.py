@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lib.definitions import BANDS, EDITED, SITES, conditions, from_json
+from lib.definitions import BANDS, EDITED, SITES, compared_conditions, conditions, from_json
 from lib.records.opening import Misfit
 
 FLOAT32 = float(np.finfo(np.float32).max)
 LOSS = 2 * FLOAT32
 """A loss is a difference of two logits in float32."""
+ROUNDING = 1e-9
+"""How far a share may be above 1: its parts are added up in another order than the whole."""
 NORM = FLOAT32**0.5
 """The squares of a norm are added up in float32."""
 HEADS = {"query": "head", "key": "kv_head", "value": "kv_head"}
@@ -36,9 +38,14 @@ def _of(name: str, *first: str) -> tuple[str, ...]:
 
 SCALAR = Array("float64", ((),))
 FREQUENCY = Array("float64", (("layer", "dim"),), unknown=True)
+VALUE = Array("float32", tuple(("text", "layer", "kv_head", dim) for dim in ("dim", "value_dim")), most=NORM)
 NORMS = {
-    **{f"{name}_norm": Array("float32", (_of(name, "text"),), most=NORM) for name in EDITED},
-    "value_norm": Array("float32", tuple(("text", "layer", "kv_head", dim) for dim in ("dim", "value_dim")), most=NORM),
+    **{
+        f"{name}_{kind}": Array("float32", (_of(name, "text"),), most=NORM)
+        for name in EDITED
+        for kind in ("norm", "rest_norm")
+    },
+    **{f"value_{kind}": VALUE for kind in ("norm", "rest_norm")},
     **{f"{name}_row_norm": Array("float32", (_of(name),), most=NORM, optional=True) for name in EDITED},
     "frequency": FREQUENCY,
     "nll": Array("float64", (("text",),), -LOSS, LOSS),
@@ -58,9 +65,14 @@ LAYOUT: Mapping[str, Mapping[str, Array]] = {
     "norms": NORMS,
     "disruption": {**LOSSES, **_masks("zeroed")},
     "bands": {**LOSSES, **_masks(*BANDS), "frequency": FREQUENCY},
+    "specificity": {
+        **LOSSES,
+        **{f"{name}_replaced": Array("bool", (_of(name, "condition"),), most=1) for name in EDITED},
+        **{f"{name}_share": Array("float64", (("condition", "layer"),), most=1 + ROUNDING) for name in EDITED},
+    },
 }
 """The arrays of each experiment's record."""
-TEXT = {"norms": ("text", "kind"), "disruption": ("text", "kind", "condition"), "bands": ("text", "kind", "condition")}
+TEXT = {name: ("text", "kind") if name == "norms" else ("text", "kind", "condition") for name in LAYOUT}
 """The names along its dims."""
 PROVENANCE: Mapping[str, type | tuple] = {
     **dict.fromkeys(("pretrained", "identity", "class", "dtype", "quantization", "device", "tokenizer"), str),
@@ -138,7 +150,8 @@ def check_arrays(record: xr.Dataset, experiment: str) -> None:
             _check_array(name, record[name], array)
     if experiment != "norms":
         found = record["condition"].values.tolist()
-        expected = ["baseline", *BANDS] if experiment == "bands" else conditions(max(1, len(found) - 2))
+        fixed = {"bands": ["baseline", *BANDS], "specificity": compared_conditions()}
+        expected = fixed.get(experiment) or conditions(max(1, len(found) - 2))
         if found != expected:
             raise Misfit(f"its conditions are {found}, and not {expected}")
 

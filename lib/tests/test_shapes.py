@@ -11,7 +11,7 @@ from beartype import beartype
 from fixtures.models.tiny import tiny_llama
 from lib.definitions import massive, rotary_pairs
 from lib.effects import concentration
-from lib.measuring import interventions, norms, scoring
+from lib.measuring import interventions, norms, scoring, specificity
 from lib.probing import taps
 
 pytestmark = pytest.mark.cpu
@@ -44,10 +44,14 @@ RIGHT = {
     "top_of_heads": (interventions.top_of_heads, states),
     "smallest_of_heads of one head": (interventions.smallest_of_heads, states[0, 0, :1]),
     "halves": (interventions.halves, frequency),
-    "largest_of_band": (
-        partial(interventions.largest_of_band, band=frequency > 0, number=torch.ones(3, dtype=torch.long)),
+    "largest_among": (
+        partial(interventions.largest_among, among=bools[0], number=torch.zeros(3, dtype=torch.long)),
         states[0],
     ),
+    "next_largest": (partial(interventions.next_largest, massive=torch.zeros_like(bools[0])), states[0]),
+    "equal_energy": (partial(interventions.equal_energy, massive=bools[0], seed="a"), states[0]),
+    "energy_share": (partial(specificity.energy_share, masks=bools), states[0]),
+    "means_of_texts": (partial(specificity.means_of_texts, tiny_llama()), ids),
     "both_bands": (partial(interventions.both_bands, massive=bools[0], frequency=frequency), states[0]),
     "nll_per_text": (partial(scoring.nll_per_text, ids=ids), torch.zeros(2, 5, 7)),
     "score": (partial(scoring.score, tiny_llama()), ids),
@@ -83,10 +87,14 @@ WRONG = {
     "top_of_heads of a mask": (interventions.top_of_heads, bools),
     "smallest_of_heads without heads": (interventions.smallest_of_heads, torch.ones(8)),
     "halves of one layer": (interventions.halves, frequency[0]),
-    "largest_of_band of a number": (
-        partial(interventions.largest_of_band, band=frequency > 0, number=torch.tensor(1)),
+    "largest_among of a number": (
+        partial(interventions.largest_among, among=bools[0], number=torch.tensor(1)),
         states[0],
     ),
+    "next_largest of texts": (partial(interventions.next_largest, massive=bools), states),
+    "equal_energy of texts": (partial(interventions.equal_energy, massive=bools, seed="a"), states),
+    "energy_share of norms": (partial(specificity.energy_share, masks=states), states[0]),
+    "means_of_texts of one text": (partial(specificity.means_of_texts, tiny_llama()), ids[0]),
     "both_bands of texts": (partial(interventions.both_bands, massive=bools[0], frequency=frequency), states),
     "nll_per_text of another length": (partial(scoring.nll_per_text, ids=ids), torch.zeros(2, 4, 7)),
     "nll_per_text of another batch": (partial(scoring.nll_per_text, ids=ids), torch.zeros(3, 5, 7)),

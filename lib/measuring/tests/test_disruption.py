@@ -8,7 +8,7 @@ from fixtures.models.tiny import as_arm, plant, tiny_llama
 from lib.definitions.protocols import PROTOCOLS
 from lib.definitions.words import EDITED
 from lib.measuring.disruption import measure_disruption, measure_prompts, measure_protocol, norms_of_texts
-from lib.measuring.interventions import REPLACEMENTS, chosen_mask
+from lib.measuring.interventions import chosen_mask
 from lib.measuring.scoring import score
 from lib.texts.reading import Text
 
@@ -57,11 +57,10 @@ def test_another_seed_draws_other_controls_for_the_same_baseline(planted, ids, c
     assert (measured[0][:, 2:] != measured[2][:, 2:]).any()
 
 
-def test_an_empty_mask_that_changes_the_loss_is_refused(planted, ids, chosen, monkeypatch):
+def test_an_empty_mask_that_changes_the_loss_is_refused(planted, ids, chosen):
     broken = lambda masks: lambda name, layer, states: states * 1.01  # noqa: E731
-    monkeypatch.setitem(REPLACEMENTS, "zero", broken)
     with pytest.raises(ValueError, match=r"with nothing replaced the loss is [\d.]+, plain it is [\d.]+$"):
-        measure_disruption(as_arm(planted), ids, TEXTS, chosen, controls=2, seed=0)
+        measure_disruption(as_arm(planted), ids, TEXTS, chosen, controls=2, seed=0, replacing=broken)
 
 
 def one_loss(model, ids, tables, condition):

@@ -10,7 +10,8 @@ from lib.measuring.interventions import (
     averaging,
     both_bands,
     halves,
-    largest_of_band,
+    largest_among,
+    next_largest,
     smallest_of_heads,
     top_of_heads,
     zeroing,
@@ -87,7 +88,7 @@ def test_norms_that_are_none_choose_nothing(broken):
     with pytest.raises(ValueError, match="norms must be finite and not negative"):
         smallest_of_heads(found)
     with pytest.raises(ValueError, match="norms must be finite and not negative"):
-        largest_of_band(found, torch.ones(1, 8, dtype=torch.bool), torch.tensor([1]))
+        largest_among(found, torch.ones(1, 2, 8, dtype=torch.bool), torch.tensor([1]))
 
 
 @pytest.mark.parametrize("dim", [2, 4, 6, 16, 128])
@@ -115,22 +116,59 @@ def test_both_dims_of_a_pair_are_in_the_same_half_however_they_are_laid_out(pair
 
 @examples
 @given(given=norms(), seed=st.integers(0, 99))
-def test_the_largest_of_a_band_are_inside_it_and_none_inside_is_larger(given, seed):
+def test_the_largest_of_some_are_among_them_and_none_of_them_is_larger(given, seed):
     found, _ = given
-    band = random(3, found.shape[-1], seed=seed) > 0
-    number = torch.tensor([0, 1, 2]).minimum(band.sum(1) * found.shape[1])
-    mask = largest_of_band(found, band, number)
-    inside = band[:, None].expand_as(found)
+    inside = random(*found.shape, seed=seed) > 0
+    number = torch.tensor([0, 1, 2]).minimum(inside.sum((1, 2)))
+    mask = largest_among(found, inside, number)
     assert mask.sum((1, 2)).tolist() == number.tolist()
     assert not (mask & ~inside).any()
     left = found.masked_fill(~inside | mask, -1).amax((1, 2))
     assert (found.masked_fill(~mask, 1e9).amin((1, 2)) >= left).all()
 
 
-def test_a_band_with_fewer_channels_than_are_asked_for_is_an_error():
-    band = torch.arange(8).expand(2, 8) < 2
-    with pytest.raises(ValueError, match="7 channels of a band cannot be chosen"):
-        largest_of_band(torch.ones(2, 3, 8), band, torch.tensor([6, 7]))
+def test_more_channels_than_there_are_to_choose_among_are_an_error():
+    among = torch.arange(8).expand(2, 3, 8) < 2
+    with pytest.raises(ValueError, match="7 of the marked channels cannot be chosen"):
+        largest_among(torch.ones(2, 3, 8), among, torch.tensor([6, 7]))
+
+
+@examples
+@given(given=norms())
+def test_the_next_largest_are_as_many_as_are_massive_and_just_below_them(given):
+    found, _ = given
+    massive = largest_among(found, torch.ones_like(found, dtype=torch.bool), torch.tensor([0, 1, 3]))
+    chosen = next_largest(found, massive)
+    assert not (chosen & massive).any()
+    assert chosen.sum((1, 2)).tolist() == [0, 1, 3]
+    both = chosen | massive
+    assert (found.masked_fill(~both, 1e9).amin((1, 2)) >= found.masked_fill(both, -1).amax((1, 2))).all()
+
+
+@examples
+@given(given=norms(), seed=st.integers(0, 99))
+def test_channels_of_equal_energy_reach_it_and_would_not_without_the_last_that_was_drawn(given, seed):
+    found, _ = given
+    massive = largest_among(found, torch.ones_like(found, dtype=torch.bool), torch.tensor([0, 1, 3]))
+    chosen = equal_energy(found, massive, str(seed))
+    energy = found.double().square()
+    assert not (chosen & massive).any()
+    assert not chosen[0].any()
+    for layer in (1, 2):
+        held, needed = energy[layer][chosen[layer]], energy[layer][massive[layer]].sum()
+        everything = bool((chosen[layer] | massive[layer]).all())
+        assert everything or held.sum() >= needed
+        assert held.sum() - held.max() < needed
+
+
+def test_channels_of_equal_energy_differ_from_draw_to_draw_and_not_within_one():
+    found = torch.rand(2, 4, 16, generator=torch.Generator().manual_seed(0)) + 0.5
+    massive = torch.zeros_like(found, dtype=torch.bool)
+    massive[:, 0, :3] = True
+    one, again, other = (equal_energy(found, massive, seed) for seed in ("a", "a", "b"))
+    assert torch.equal(one, again)
+    assert not torch.equal(one[0], other[0])
+    assert not torch.equal(one[0], one[1])
 
 
 @examples

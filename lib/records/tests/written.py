@@ -32,6 +32,7 @@ RECORDS = {
     "norms": norms,
     "disruption": lambda: records.disruption_record(records.losses(1.0, [0.0, 0.1], texts=3), layers=1),
     "bands": lambda: records.bands_record(1.0, 0.5, texts=3),
+    "specificity": lambda: records.specificity_record((4, 2), (3, 1), (3, 1), texts=3),
 }
 
 
