@@ -132,7 +132,7 @@ def test_a_wrong_shape_is_refused(call, argument):
 
 
 def test_every_shape_in_a_signature_is_checked_here():
-    modules = (massive, rotary_pairs, taps, norms, interventions, scoring, concentration)
+    modules = (massive, rotary_pairs, taps, norms, interventions, scoring, specificity, concentration)
     shaped = {
         name
         for module in modules

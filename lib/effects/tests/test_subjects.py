@@ -50,6 +50,7 @@ TAKEN = {
     "norms@projection": {"rope": record(9), "linear": record(10), "yarn": record(11)},
     "disruption": {arm: losses() for arm in ("rope", *STEPS)},
     "bands": {"rope": records.bands_record(0.5, 0.1)},
+    "specificity": {arm: records.specificity_record((4, 2), (3, 1), (3, 1)) for arm in ("rope", "drope")},
 }
 
 

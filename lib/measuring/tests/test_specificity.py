@@ -8,9 +8,12 @@ from fixtures.models.tiny import DIM, as_arm, tiny_llama
 from lib.definitions.words import DRAWS, EDITED, SELECTED, compared_conditions
 from lib.measuring.scoring import score
 from lib.measuring.specificity import energy_share, means_of_texts, measure_specificity
-from lib.measuring.tests.test_disruption import MASSIVE, TEXTS
+from lib.measuring.tests.test_disruption import TEXTS
 
 pytestmark = pytest.mark.cpu
+
+CHOSEN = {"threshold": 3.0, "scope": "layer", "seed": 0}
+"""At the study's threshold two massive channels of 32 hold more energy than all others."""
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def counted():
     norms = {name: 1 + torch.rand(2, 3, heads[name], DIM, generator=generator) / 2 for name in EDITED}
     for name in EDITED:
         for layer in (0, 2):
-            norms[name][:, layer, 1, [3, 9]] = 10
+            norms[name][:, layer, 1, [3, 9]] = 4.5
     return norms
 
 
@@ -39,7 +42,7 @@ def model():
 
 
 def measured(ids, counted, counting, **changed):
-    return measure_specificity(as_arm(model()), ids, TEXTS, counted, counting, **{**MASSIVE, "seed": 0, **changed})
+    return measure_specificity(as_arm(model()), ids, TEXTS, counted, counting, **{**CHOSEN, **changed})
 
 
 def means_by_hand(counting):
@@ -75,7 +78,7 @@ def test_query_and_key_are_drawn_apart(counted):
     same = {"query": counted["query"], "key": counted["query"]}
     ids = torch.zeros(2, 17, dtype=torch.long)
     arm = as_arm(tiny_llama())
-    record = measure_specificity(arm, ids + torch.arange(17), TEXTS, same, ids, **MASSIVE, seed=0)
+    record = measure_specificity(arm, ids + torch.arange(17), TEXTS, same, ids, **CHOSEN)
     assert (record["query_replaced"].values[3] != record["key_replaced"].values[3]).any()
 
 
@@ -89,7 +92,7 @@ def test_the_energy_that_is_replaced_is_a_share_of_the_layers(ids, counted, coun
             np.testing.assert_allclose(share, expected, rtol=1e-6)
         massive, drawn = record[f"{name}_share"].values[1], record[f"{name}_share"].values[3]
         assert (drawn[[0, 2]] >= massive[[0, 2]]).all()
-        assert massive[0] > 0.3
+        assert massive[0] > 0.2
 
 
 def test_all_channels_together_hold_all_energy():

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib.definitions.words import VERDICTS
-from lib.effects import Bands, Disruption, MassiveValues
+from lib.effects import Bands, Disruption, MassiveValues, Specificity
 from lib.judging import NoSubject, assess
 from lib.records import files, layout, opening, profile_of
 from lib.records.opening import Misfit, opened
@@ -231,8 +231,12 @@ def judged(experiment, record):
         found = [values.totals("rope", "query"), values.loss_change("drope")]
     elif experiment == "disruption":
         found = [Disruption({"rope": record}).massive("rope"), *percents(Disruption({"rope": record}))]
-    else:
+    elif experiment == "bands":
         found = [Bands({"rope": record}).nats("slow")]
+    else:
+        losses = Specificity({"rope": record})
+        assert 0 <= losses.share("rope", "massive") <= 100
+        found = [losses.nats("rope", "next", "mean"), losses.drawn("rope", "zero").mean(1)]
     for values in found:
         assert np.isfinite(values).all()
         assert assess(values).at_most(1.0).verdict in VERDICTS
