@@ -30,7 +30,7 @@ class Source:
     kind: str | None = None
     role: str | None = None
     count: int = 20
-    score: int = 18
+    score: int = 36
     characters: int | None = None
 
     @property
