@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lib.definitions import DRAWS, EDITED
+from lib.definitions import DRAWS, EDITED, SELECTED
 from lib.judging import NoSubject
 from lib.records import label_of, tokenizers
 
 MOST = 150
 """Nats per token up to which perplexities compare: beyond, the fourth powers that a contrast takes of them overflow."""
+WORDS = {"next": "next-largest", "energy": "random"}
+"""What a selection is called."""
 OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
 
@@ -147,6 +149,24 @@ class Specificity:
         """Number of query and key channels of a selection."""
         record = self.records[arm].sel(condition=f"{selected}, zero")
         return sum(int(record[f"{name}_replaced"].sum()) for name in EDITED)
+
+    def compare(self, arm: str, other: str, value: str) -> str:
+        """Damage, energy, and damage for each percent of the energy, of massive channels and of another selection.
+
+        `other` is "next", or "energy" for all draws together.
+        """
+        others = SELECTED[-DRAWS:] if other == "energy" else (other,)
+        return "; ".join(
+            self._describe(arm, name, group, value)
+            for name, group in (("massive", ("massive",)), (WORDS[other], others))
+        )
+
+    def _describe(self, arm: str, name: str, group: Sequence[str], value: str) -> str:
+        nats = float(np.mean([self.nats(arm, selected, value) for selected in group]))
+        share = float(np.mean([self.share(arm, selected) for selected in group]))
+        channels = float(np.mean([self.replaced(arm, selected) for selected in group]))
+        each = f", {nats / share:.3g} nats for each percent" if share else ""
+        return f"{name} {nats:+.3g} nats, {channels:.4g} channels with {share:.3g} % of the energy{each}"
 
     def need(self, arm: str) -> None:
         """Raise NoSubject unless a channel of the arm is massive."""

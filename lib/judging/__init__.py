@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "estimates": ["Estimate", "Mean", "Trend", "Variation", "contrast", "mean", "trend", "variation"],
+        "estimates": ["Estimate", "Mean", "Trend", "Variation", "contrast", "crossed", "mean", "trend", "variation"],
         "verdicts": [
             "Assessment",
             "ClaimInconclusive",

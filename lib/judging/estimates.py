@@ -156,6 +156,23 @@ def contrast(first: Sequence[float], second: Sequence[float], weight: float) -> 
     return Mean(a.value - weight * b.value, float(spread**0.5), welch, a.n + b.n, min(a.n, b.n), a.sample + b.sample)
 
 
+def crossed(values: np.ndarray) -> Mean:
+    """Mean of values [text, draw] over texts and draws that are both random samples: crossed random effects.
+
+    The squared error is that of the texts' means and that of the draws' means together. What varies with text and draw
+    alike is in both, so that it is rather too large than too small. Degrees of freedom by Satterthwaite.
+    Raises ValueError for values that are not finite.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2:
+        raise ValueError(f"crossed effects need texts and draws, got an array of shape {table.shape}")
+    texts, draws = mean(table.mean(1)), mean(table.mean(0))
+    parts, freedom = np.array([texts.error, draws.error]) ** 2, np.maximum([texts.freedom, draws.freedom], 1)
+    spread = parts.sum()
+    welch = float(spread**2 / (parts**2 / freedom).sum()) if spread > 0 else float(freedom.min())
+    return Mean(texts.value, float(spread**0.5), welch, texts.n, texts.n, texts.sample)
+
+
 def variation(values: Sequence[float]) -> Variation:
     """Coefficient of variation over texts. Raises ValueError when the mean is not positive."""
     sample = finite(values)
