@@ -5,11 +5,12 @@ import pytest
 from fixtures.claim import claim, tried_on
 from fixtures.planted import EACH_100, EACH_250, counts, per, to
 from fixtures.planted.subjects import study_counts
+from lib.judging import difference_of_ratios
 
 STUDY = "Africa 2026"
 
 
-@claim("Q1", source=f"{STUDY}, massive values", published="-38.9 %", family="counts", figure="counts")
+@claim("Q1", source=f"{STUDY}, massive values", published="-38.9 %", family="counts", figure="counts", training=True)
 @tried_on(
     supported=study_counts,
     refuted=counts(query=([100, 3, 100, 100], [80, 50, 80, 80])),
@@ -18,15 +19,15 @@ STUDY = "Africa 2026"
     outside=counts(query=(EACH_250, to(705)), spread=0.002),
 )
 def test_query_loses_at_least_30_percent_of_its_massive_values(massive_values, judge):
-    """Massive Query channels are counted over all layers in both arms; the number of a text is the percent change of
-    its count from RoPE to DroPE. Where the arms have different shapes it is that of the share of channels.
+    """Massive Query channels are counted over all layers in both arms; the change of the mean count from RoPE to DroPE,
+    in percent of RoPE's. Where the arms have different shapes it is that of the share of channels.
     """
-    massive_values.need("query", "rope")
+    massive_values.need("query", "rope", least=20)
     note = massive_values.describe_rates(("rope", "query"), ("drope", "query"))
-    judge(massive_values.percent_change("query"), unit="% per text", note=note).at_most(-30)
+    judge(massive_values.change("query"), unit="% of the count", note=note).at_most(-30)
 
 
-@claim("K1", source=f"{STUDY}, massive values", published="-11.0 %", family="counts", figure="counts")
+@claim("K1", source=f"{STUDY}, massive values", published="-11.0 %", family="counts", figure="counts", training=True)
 @tried_on(
     supported=study_counts,
     refuted=counts(key=(EACH_100, to(440))),
@@ -41,18 +42,18 @@ def test_query_loses_at_least_30_percent_of_its_massive_values(massive_values, j
     },
 )
 def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judge):
-    """Percent change of the Key count, text by text, and how many points it lies above Query's. Both must hold."""
-    massive_values.need("key", "rope")
-    massive_values.need("query", "rope")
-    key, query = massive_values.percent_change("key"), massive_values.percent_change("query")
+    """Percent change of the mean Key count, and how many points it lies above Query's. Both must hold."""
+    massive_values.need("key", "rope", least=20)
+    massive_values.need("query", "rope", least=20)
+    key, query = massive_values.change("key"), massive_values.change("query")
     note = massive_values.describe_rates(*((arm, name) for name in ("key", "query") for arm in ("rope", "drope")))
     judge.all_of(
-        judge.part(key, of=2, unit="% per text", label="key", note=note).below(0),
-        judge.part(key - query, of=2, unit="points per text", label="key - query", note=note).above(0),
+        judge.part(key, of=2, unit="% of the count", label="key", note=note).below(0),
+        judge.part(difference_of_ratios(key, query), of=2, unit="points", label="key - query", note=note).above(0),
     )
 
 
-@claim("V1", source=f"{STUDY}, massive values", published="+1.5 %", family="counts", figure="counts")
+@claim("V1", source=f"{STUDY}, massive values", published="+1.5 %", family="counts", figure="counts", training=True)
 @tried_on(
     supported=study_counts,
     refuted=counts(value=([40, 40, 5, 5], [30, 30, 5, 5])),
@@ -67,12 +68,12 @@ def test_key_loses_some_massive_values_and_fewer_than_query(massive_values, judg
     },
 )
 def test_value_keeps_its_number_of_massive_values(massive_values, judge):
-    """Percent change of the Value count over all layers, text by text, judged as equivalence: both bounds must lie
-    within the margin.
+    """Percent change of the mean Value count over all layers, judged as equivalence: both bounds must lie within the
+    margin.
     """
-    massive_values.need("value", "rope")
+    massive_values.need("value", "rope", least=20)
     note = massive_values.describe_rates(("rope", "value"), ("drope", "value"))
-    judge(massive_values.percent_change("value"), unit="% per text", note=note).within(-10, 10)
+    judge(massive_values.change("value"), unit="% of the count", note=note).within(-10, 10)
 
 
 @pytest.mark.parametrize("name", ["query", "key"])

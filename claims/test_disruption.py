@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from itertools import permutations
+from math import log
 
 import numpy as np
 import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import disruption, losses, study_kinds
-from fixtures.planted.subjects import by_kind, study_losses
-from lib.judging import NoSubject, contrast
+from fixtures.planted.subjects import each_kind, study_losses
+from lib.judging import NoSubject, crossed, difference
 
 STUDY = "Africa 2026, disruption"
 EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])
+FACTOR = log(1.5)
+"""Nats per token by which the damage to two kinds of text may differ."""
 STEADY = {"spread": 0.001, "control_spread": 0.0005}
 """Planted losses that hardly vary over texts."""
 
@@ -90,13 +93,22 @@ def test_zeroing_massive_channels_hurts_far_more_than_zeroing_random_ones(disrup
     },
 )
 def test_zeroing_random_channels_is_negligible(disruption, judge, arm):
-    """Rise of a held-out text's loss with random channels zeroed, mean over the controls, judged as equivalence."""
+    """Rise of a held-out text's loss with random channels zeroed, mean over texts and controls, judged as equivalence.
+    Both are random samples: texts of their kinds, and draws of channels.
+    """
     disruption.need(arm)
-    control = disruption.control(arm)
-    judge(control, unit="nats per token", note=percent(control)).within(-0.05, 0.05)
+    note = percent(disruption.control(arm))
+    judge(crossed(disruption.controls(arm)), unit="nats per token", note=note).within(-0.05, 0.05)
 
 
-@claim("D3", source=STUDY, published="82 x in percent, 2.6 x in nats", family="disruption", figure="perplexity")
+@claim(
+    "D3",
+    source=STUDY,
+    published="82 x in percent, 2.6 x in nats",
+    family="disruption",
+    figure="perplexity",
+    training=True,
+)
 @tried_on(
     supported=study_losses,
     refuted=losses(massive=2.0),
@@ -138,35 +150,31 @@ def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge)
 @tried_on(
     supported=study_kinds(stored=False),
     refuted=study_kinds(stored=True),  # the stored figures are not the published ones
-    open=losses(massive=by_kind(100, 150, 120), spread=0.05),
+    open=losses(massive=each_kind(1.0, 1.4, 1.2), spread=0.1),
     inside={
-        "one kind is hurt 1.5 x another": losses(massive=by_kind(145, 100, 120), **STEADY),
-        "whichever kind it is": losses(massive=by_kind(100, 110, 145), **STEADY),
+        "one kind is hurt 1.5 x another": losses(massive=each_kind(1.4, 1.0, 1.2), **STEADY),
+        "whichever kind it is": losses(massive=each_kind(1.0, 1.1, 1.4), **STEADY),
     },
     outside={
-        "one kind is hurt 1.5 x another": losses(massive=by_kind(155, 100, 120), **STEADY),
-        "whichever kind it is": losses(massive=by_kind(100, 110, 155), **STEADY),
+        "one kind is hurt 1.5 x another": losses(massive=each_kind(1.411, 1.0, 1.2), **STEADY),
+        "whichever kind it is": losses(massive=each_kind(1.0, 1.1, 1.411), **STEADY),
     },
 )
 def test_the_damage_does_not_depend_on_the_kind_of_text(disruption, judge, arm):
-    """Percent increase of perplexity with the massive channels zeroed, by kind of text: for every two kinds, the mean
-    of one minus 1.5 times that of the other.
+    """Rise of a held-out text's loss with the massive channels zeroed, by kind of text: for every two kinds, the mean
+    of one minus that of the other, at most log 1.5, which multiplies perplexity by 1.5.
     """
     disruption.need(arm)
-    kinds = disruption.percent_by_kind(arm)
+    kinds = disruption.by_kind(arm)
     pairs = list(permutations(kinds, 2))
     if not pairs:
         raise NoSubject("there is only one kind of text, so there is no difference between kinds")
-    note = "; ".join(f"{kind} {np.log1p(p / 100).mean():+.3g} nats, {p.mean():+.3g} %" for kind, p in kinds.items())
+    note = "; ".join(f"{kind} {nats.mean():+.3g} nats, {percent(nats)}" for kind, nats in kinds.items())
     judge.all_of(
         *(
             judge.part(
-                contrast(kinds[a], kinds[b], 1.5),
-                of=len(pairs),
-                unit="% of perplexity",
-                label=f"{a} - 1.5 x {b}",
-                note=note,
-            ).at_most(0)
+                difference(kinds, a, b), of=len(pairs), unit="nats per token", label=f"{a} - {b}", note=note
+            ).at_most(FACTOR)
             for a, b in pairs
         )
     )

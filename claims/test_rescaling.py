@@ -17,6 +17,7 @@ LEAST = 0.001
     published="said, not measured",
     family="rescaling",
     figure="rescaled",
+    training=True,
 )
 @tried_on(
     supported=rescaled([101, 3, 99, 101]),
@@ -25,21 +26,30 @@ LEAST = 0.001
     inside={
         "rescaling gains query at most 10 %": rescaled(to(1090), query=(EACH_250, EACH_250), spread=0.002),
         "rescaling loses query at most 10 %": rescaled(to(910), query=(EACH_250, EACH_250), spread=0.002),
+        "80 % of the channels are the same": rescaled(to(1000), query=(EACH_250, EACH_250), spread=0.002, moved=0.19),
     },
     outside={
         "rescaling gains query at most 10 %": rescaled(to(1110), query=(EACH_250, EACH_250), spread=0.002),
         "rescaling loses query at most 10 %": rescaled(to(890), query=(EACH_250, EACH_250), spread=0.002),
+        "80 % of the channels are the same": rescaled(to(1000), query=(EACH_250, EACH_250), spread=0.002, moved=0.22),
     },
 )
 def test_rescaling_the_rotation_without_training_leaves_query_counts_alone(with_rescaled, judge, kind):
-    """Percent change of the Query count, read before the rotation, from RoPE to the same weights with the rotation
-    rescaled by 4 and nothing trained, text by text, judged as equivalence. There is nothing to judge where the
-    rescaling moves no loss: then it did nothing.
+    """Percent change of the mean Query count, read before the rotation, from RoPE to the same weights with the rotation
+    rescaled by 4 and nothing trained, judged as equivalence; and the share of RoPE's massive channels that are massive
+    still. There is nothing to judge where the rescaling moves no loss: then it did nothing.
     """
-    with_rescaled.need("query", "rope")
+    with_rescaled.need("query", "rope", least=20)
     moved = with_rescaled.loss_change(kind)
     if (abs(moved) < LEAST).all():
         context = ", since dynamic NTK acts on texts longer than the model's context" if kind == "dynamic" else ""
         raise NoSubject(f"the {kind} arm has the RoPE arm's loss on every text: rescaling did nothing there{context}")
     note = f"the loss moves by {moved.mean():+.3g} nats per token"
-    judge(with_rescaled.percent_change("query", kind), unit="% per text", note=note).within(-10, 10)
+    judge.all_of(
+        judge.part(
+            with_rescaled.change("query", kind), of=2, unit="% of the count", label="the count", note=note
+        ).within(-10, 10),
+        judge.part(
+            with_rescaled.kept("query", kind), of=2, unit="% of RoPE's massive channels", label="the same channels"
+        ).at_least(80),
+    )

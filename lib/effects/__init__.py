@@ -7,8 +7,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "before_after": ["AFTER", "BEFORE", "describe_pairs", "massive_pairs", "where_it_rotates"],
         "concentration": ["gini", "lorenz"],
-        "counts": ["MassiveValues", "Rates"],
-        "distinct": ["distinct_measurements"],
+        "counts": ["MassiveValues", "Rates", "too_few"],
+        "distinct": ["distinct_measurements", "kinds_of_texts"],
         "losses": ["Bands", "Disruption", "Specificity", "need_perplexity"],
         "subjects": ["Missing", "Records", "SUBJECTS", "Subject", "read_again"],
         "thresholds": ["curve"],

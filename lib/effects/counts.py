@@ -11,8 +11,18 @@ from scipy import stats
 
 from lib.definitions import ARMS, NAMES, Name, Scope, massive_mask, ranks, slow_half
 from lib.effects.concentration import gini
-from lib.judging import NoSubject
+from lib.judging import NoSubject, Ratio, ratio
 from lib.records import label_of
+
+ENOUGH = 20
+"""Massive values per text that a percentage asks for: of fewer, one more or less is several percent."""
+
+
+def too_few(least: int) -> str:
+    """Why fewer massive values per text than so many decide nothing."""
+    if least == 1:
+        return "fewer than 1: there is nothing to judge"
+    return f"fewer than {least}: a percentage of so few says nothing"
 
 
 class Rates:
@@ -46,6 +56,23 @@ class Rates:
     def layer_rates(self, arm: str, name) -> np.ndarray:
         """Massive channels in percent of a layer's channels [text, layer]."""
         return 100 * self.counts(arm, name) / self.channels(name, arm)
+
+    def change(self, name, arm: str = "drope") -> Ratio:
+        """Change of the count from the RoPE arm to `arm`, in percent of the RoPE arm's: a ratio of means over texts.
+
+        Where both have different numbers of channels, it is that of the share of channels.
+        """
+        before = self.totals("rope", name)
+        return ratio(self.totals(arm, name) * self._scale(name, arm) - before, before)
+
+    def change_against(self, name, arm: str, control: str) -> Ratio:
+        """Count of `arm` minus that of `control`, in percent of the RoPE arm's: points between two changes."""
+        after, other = (self.totals(a, name) * self._scale(name, a) for a in (arm, control))
+        return ratio(after - other, self.totals("rope", name))
+
+    def _scale(self, name, arm: str) -> float:
+        """Channels of the RoPE arm for each channel of an arm."""
+        return self.size("rope", name) / self.size(arm, name) if self.uneven else 1.0
 
     @property
     def uneven(self) -> bool:
@@ -83,13 +110,15 @@ class Rates:
 class MassiveValues(Rates):
     """The massive values of both arms, text by text. Reads the records of experiment 1; needs no model.
 
-    `records` may hold more arms than two (`dropped`, `continued`, `yarn`). Arms may have different shapes: methods that
-    compare them compare shares of channels, and raise NoSubject if layers or channels do not correspond.
+    Without `first`, the first position of every text is left out. `records` may hold more arms than two (`dropped`,
+    `continued`, `yarn`). Arms may have different shapes: methods that compare them compare shares of channels, and
+    raise NoSubject if layers or channels do not correspond.
     """
 
     records: Mapping[str, xr.Dataset]
     threshold: float = 5.0
     scope: Scope = "layer"
+    first: bool = True
 
     @cached_property
     def masks(self) -> Mapping[tuple[str, Name], np.ndarray]:
@@ -125,17 +154,6 @@ class MassiveValues(Rates):
         _, heads, dim = self.shape(arm, name)
         return heads * dim
 
-    def percent_change(self, name: Name, arm: str = "drope") -> np.ndarray:
-        """Change of the rate from the RoPE arm to `arm`, in percent of the RoPE arm's, per text.
-
-        If both have equally many channels, this is the change of the total.
-        """
-        before, after = self.totals("rope", name), self.totals(arm, name)
-        if not before.all():
-            raise NoSubject(f"a text has no massive {name} value in the RoPE arm, so there is no percent change of it")
-        # whole numbers up to the division, so that equal numbers of channels cause no rounding
-        return 100 * (after * self.size("rope", name) / self.size(arm, name) - before) / before
-
     def change_per_layer(self, name: Name) -> np.ndarray:
         """Change of the count from the RoPE to the DroPE arm [text, layer], in channels of the RoPE arm's layer.
 
@@ -145,6 +163,10 @@ class MassiveValues(Rates):
         before, after = self.counts("rope", name), self.counts("drope", name)
         return after * self.channels(name) / self.channels(name, "drope") - before
 
+    def change_but_for(self, name: Name, layer: int) -> np.ndarray:
+        """Change of the count from the RoPE to the DroPE arm, mean over all layers but one, in channels [text]."""
+        return np.delete(self.change_per_layer(name), layer, axis=1).mean(-1)
+
     def loss_change(self, arm: str) -> np.ndarray:
         """Loss of each text in `arm` minus its loss in the RoPE arm, nats per token."""
         return self.records[arm]["nll"].values - self.records["rope"]["nll"].values
@@ -152,8 +174,11 @@ class MassiveValues(Rates):
     def moved_share(self, name: Name) -> np.ndarray:
         """Percent of the count that sits in other layers in the DroPE arm than in the RoPE arm, per text.
 
-        This is half the sum of absolute differences of the layers' shares (total variation): 0 when every layer keeps
-        its share, 100 when no layer has massive values in both arms.
+        The share that moves is half the sum of the absolute differences of the layers' shares (total variation): 0 when
+        every layer keeps its share, 100 when no layer has massive values in both arms. Noise makes absolute differences
+        large, whatever moves. So whether a layer gains or loses is taken from all other texts, and the text's own
+        differences are added up with these signs: what is noise then cancels.
+        Raises NoSubject for fewer than 3 texts, or a text without massive values.
         """
         self.need_layers()
         shares = []
@@ -162,7 +187,22 @@ class MassiveValues(Rates):
             if not counts.any(-1).all():
                 raise NoSubject(f"a text has no massive {name} value in the {arm} arm, so none can have moved")
             shares.append(counts / counts.sum(-1, keepdims=True))
-        return 50 * np.abs(shares[0] - shares[1]).sum(-1)
+        gains = shares[1] - shares[0]
+        if len(gains) < 3:
+            raise NoSubject(f"{len(gains)} texts are too few to tell what moves from noise, 3 are needed")
+        others = (gains.sum(0) - gains) / (len(gains) - 1)
+        signs = np.where(np.abs(others) > 1e-12, np.sign(others), 0.0)  # a rounding error is no direction
+        return 50 * (signs * gains).sum(-1)
+
+    def kept(self, name: Name, arm: str) -> Ratio:
+        """Percent of the RoPE arm's massive channels that are massive in `arm`, too: a ratio of means over texts.
+
+        Raises NoSubject if the arms have states of different shape, whose channels do not correspond.
+        """
+        if reason := self._other_channels(name, arm):
+            raise NoSubject(reason)
+        before, after = self.masks["rope", name], self.masks[arm, name]
+        return ratio((before & after).sum((1, 2, 3)), before.sum((1, 2, 3)))
 
     def slow_share(self, arm: str, name: Name) -> np.ndarray:
         """Percent of the massive channels on rotary pairs that belong to the slower half of them, per text.
@@ -170,6 +210,9 @@ class MassiveValues(Rates):
         Layers that do not rotate and dims that a partial rotation leaves out have no pairs, and count in neither half.
         """
         turning, slow = self.on_pairs(arm, name), self.masks[arm, name] & slow_half(self.frequency(arm))[:, None]
+        if turning.mean() < ENOUGH:
+            few = f"the {arm} arm has {turning.mean():.2g} massive {name} values per text on rotary pairs"
+            raise NoSubject(f"{few}, {too_few(ENOUGH)}")
         if not turning.all():
             raise NoSubject(f"a text has no massive {name} value on a rotary pair in the {arm} arm: there is no share")
         return 100 * slow.sum((1, 2, 3)) / turning
@@ -232,26 +275,30 @@ class MassiveValues(Rates):
         (massive in both / massive in either): both [layer], from 0 to 1, NaN for a layer without massive channels.
         Raises ValueError if the arms have states of different shape, whose channels do not correspond.
         """
-        if self.shape("rope", name) != self.shape(arm, name):
-            shapes = " and ".join(" x ".join(map(str, self.shape(a, name))) for a in ("rope", arm))
-            raise ValueError(
-                f"the arms have {name} states of {shapes} (layers x heads x dims), so channels do not correspond"
-            )
+        if reason := self._other_channels(name, arm):
+            raise ValueError(reason)
         before, after = self.masks["rope", name], self.masks[arm, name]
         both, either, first = (mask.sum((0, 2, 3)) for mask in (before & after, before | after, before))
         with np.errstate(invalid="ignore"):
             return both / first, both / either
 
-    def need(self, name: Name, *arms: str, layer: int | None = None) -> None:
-        """Raise NoSubject unless one of `arms` has at least one massive value per text on average (in `layer`)."""
+    def _other_channels(self, name: Name, arm: str) -> str:
+        """The reason why channels of the RoPE arm and of `arm` do not correspond; "" if they do."""
+        if self.shape("rope", name) == self.shape(arm, name):
+            return ""
+        shapes = " and ".join(" x ".join(map(str, self.shape(a, name))) for a in ("rope", arm))
+        return f"the arms have {name} states of {shapes} (layers x heads x dims), so channels do not correspond"
+
+    def need(self, name: Name, *arms: str, layer: int | None = None, least: int = 1) -> None:
+        """Raise NoSubject unless one of `arms` has at least so many massive values per text on average (in `layer`)."""
         if layer is not None and layer >= min(self.layers(a) for a in arms):
             raise NoSubject(f"the {' and '.join(arms)} arm has no layer {layer}: there is nothing to judge")
         counts = [self.totals(a, name) if layer is None else self.counts(a, name)[:, layer] for a in arms]
-        if max(c.mean() for c in counts) < 1:
+        if max(c.mean() for c in counts) < least:
             where = "" if layer is None else f" at layer {layer}"
             raise NoSubject(
                 f"the {' and '.join(arms)} arm has {' and '.join(f'{c.mean():.2g}' for c in counts)} massive {name} "
-                f"values per text{where}, fewer than 1: there is nothing to judge"
+                f"values per text{where}, {too_few(least)}"
             )
 
 
@@ -264,7 +311,7 @@ class _Masks(Mapping[tuple[str, Name], np.ndarray]):
     def __getitem__(self, key: tuple[str, Name]) -> np.ndarray:
         if key not in self.made:
             arm, name = key
-            norms = self.values.records[arm][f"{name}_norm"].values
+            norms = self.values.records[arm][f"{name}_{'norm' if self.values.first else 'rest_norm'}"].values
             self.made[key] = massive_mask(norms, threshold=self.values.threshold, scope=self.values.scope)
         return self.made[key]
 

@@ -1,4 +1,7 @@
-"""How many different measurements a subject rests on: whether equal numbers are several findings, or one repeated."""
+"""The texts behind a subject: their kinds, and how many different measurements it rests on.
+
+Equal numbers are several findings, or one that is repeated: only what was measured can tell.
+"""
 
 from collections.abc import Iterator
 
@@ -22,9 +25,15 @@ def distinct_measurements(*subjects: object) -> int:
     return min((_different(record) for subject in subjects for record in _records(subject)), default=1)
 
 
+def kinds_of_texts(*subjects: object) -> tuple[str, ...]:
+    """The kind of each text behind subjects, in order; () if no record tells."""
+    record = next((record for subject in subjects for record in _records(subject) if "kind" in record), None)
+    return () if record is None else tuple(record["kind"].values.tolist())
+
+
 def _records(subject: object) -> Iterator[xr.Dataset]:
     if isinstance(subject, Trajectory):
-        for part in (*subject.values, *subject.disruptions):
+        for part in filter(None, (subject.start, *subject.values, *subject.disruptions)):
             yield from part.records.values()
     elif isinstance(subject, (MassiveValues, Disruption, Bands, Specificity)):
         yield from subject.records.values()

@@ -48,15 +48,15 @@ class Disruption:
         """The controls' mean [text]: every control is a replicate of the control, not of a text."""
         return self.controls(arm).mean(-1)
 
-    def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
-        """Increase of perplexity in percent with the massive channels zeroed, per text, grouped by kind of text.
+    def by_kind(self, arm: str) -> dict[str, np.ndarray]:
+        """Increase of the loss with the massive channels zeroed, nats per token, per text, grouped by kind of text."""
+        nats, kinds = self.massive(arm), self.records[arm]["kind"].values
+        return {str(kind): nats[kinds == kind] for kind in dict.fromkeys(kinds)}
 
-        Raises NoSubject for an increase that no perplexity can tell.
-        """
+    def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
+        """The same as increase of perplexity in percent. Raises NoSubject for one that no perplexity can tell."""
         need_perplexity(arm, self.massive(arm))
-        percent = 100 * np.expm1(self.massive(arm))
-        kinds = self.records[arm]["kind"].values
-        return {str(kind): percent[kinds == kind] for kind in dict.fromkeys(kinds)}
+        return {kind: 100 * np.expm1(nats) for kind, nats in self.by_kind(arm).items()}
 
     def zeroed(self, arm: str) -> int:
         """Number of query and key channels that were zeroed as massive; if texts differ, that of the text with most."""

@@ -149,7 +149,16 @@ def _trajectory(reader: Reader, *, losses: bool = False) -> Trajectory:
     if len(steps) < ENOUGH:
         raise Missing(f"a trend needs {ENOUGH} checkpoints, there are {len(steps)}: give a series to --drope")
     tokens = tokens_per_step(reader.settings.arms["drope"])
-    return Trajectory(tuple(steps), tuple(values), tuple(disruptions), tokens)
+    start = None if losses else _start(reader)
+    return Trajectory(tuple(steps), tuple(values), tuple(disruptions), tokens, start)
+
+
+def _start(reader: Reader) -> MassiveValues | None:
+    """Step 0 of a series; None where the architecture does not allow to make it."""
+    try:
+        return _with_dropped(reader)
+    except (Unusable, Missing):
+        return None  # the tests of the dropped arm tell why
 
 
 def _reliance(reader: Reader) -> Trajectory:

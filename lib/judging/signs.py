@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-ROUNDING = 1e-12
-"""Numbers whose relative difference is at most this are the same number, computed in another order."""
+from lib.judging.strata import ROUNDING
 
 
 @dataclass(frozen=True)

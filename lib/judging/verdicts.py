@@ -3,25 +3,49 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isinf
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from lib.judging.estimates import Estimate, Mean, Trend, Variation, mean
+from lib.judging.estimates import Estimate, Kinds, mean
 from lib.judging.signs import Signs
+from lib.judging.strata import largest_share
 
 Verdict = Literal["supported", "refuted", "inconclusive"]
 MINIMUM_TEXTS = 3
 """Fewer texts than this decide nothing: two numbers hardly tell a variance."""
 REPEATED = "every text gives the same number, and one measurement that is repeated counts as n = 1"
 HELD = "the interval holds the threshold"
+Interval = tuple[float, float]
 Meets = Callable[[float, float], bool]
 """Whether an interval from `low` to `high` lies on one side of a rule."""
 
 
+class Rule(NamedTuple):
+    """What a claim asks of an interval. `low` and `high` say which verdict each of its ends decides, if one alone."""
+
+    text: str
+    limits: tuple[float, ...]
+    supported: Meets
+    refuted: Meets
+    low: Verdict | None = None
+    high: Verdict | None = None
+
+    def ends(self, verdict: Verdict, of: "dict[Verdict, float]") -> tuple[float, float]:
+        """Which of two numbers belongs to the lower end of the interval that is shown, and which to the upper end.
+
+        An end that decides one verdict alone is shown at that verdict's level. The others are shown at the level of the
+        verdict, and where there is none at the stricter one: so the interval shows why.
+        """
+        otherwise = of["supported" if verdict == "supported" else "refuted"]
+        return tuple(of[end] if end else otherwise for end in (self.low, self.high))
+
+
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reasons. `low` and `high` are one-sided bounds, each wrong with probability `alpha`.
+    """A verdict with its reasons. `low` and `high` are the one-sided bounds that decided it, at the `levels` of each.
 
-    `limits` are the numbers in `rule`: one threshold, or the two ends of a range.
+    `limits` are the numbers in `rule`: one threshold, or the two ends of a range. `largest` is the share, in percent,
+    that the largest text has in the sum of all. `over_kinds` judges the same with the kinds of text as observations;
+    None where kinds are not known, or where they are none.
     """
 
     verdict: Verdict
@@ -31,12 +55,15 @@ class Judgement:
     low: float | None = None
     high: float | None = None
     alpha: float | None = None
+    levels: tuple[float, float] | None = None
     n: int = 0
     unit: str = ""
     reason: str = ""
     label: str = ""
     note: str = ""
     values: tuple[float, ...] = ()
+    largest: float | None = None
+    over_kinds: "Judgement | None" = None
     parts: tuple["Judgement", ...] = ()
 
     def as_dict(self) -> dict:
@@ -45,7 +72,10 @@ class Judgement:
             name: None if end is None or isinf(end) else end for name, end in (("low", self.low), ("high", self.high))
         }
         lists = {"values": list(self.values), "limits": list(self.limits)}
-        return {**asdict(self), **ends, **lists, "parts": [part.as_dict() for part in self.parts]}
+        lists["levels"] = None if self.levels is None else list(self.levels)
+        kinds = None if self.over_kinds is None else self.over_kinds.as_dict()
+        parts = [part.as_dict() for part in self.parts]
+        return {**asdict(self), **ends, **lists, "over_kinds": kinds, "parts": parts}
 
     def __str__(self) -> str:
         if self.estimate is None:
@@ -85,8 +115,9 @@ class Assessment:
 
     `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`. `distinct` counts
     the different measurements behind the numbers, and is asked only where all numbers are equal: one measurement that
-    is repeated decides nothing, and several are judged by the sign test (`lib.judging.signs`). `then` receives the
-    judgement before it is returned, and may raise; by default no rule raises.
+    is repeated decides nothing, and several are judged by the sign test (`lib.judging.signs`). `kinds` are those of
+    the texts, () if they are not known; `observations` is what the estimate is made of. `then` receives the judgement
+    before it is returned, and may raise; by default no rule raises.
     """
 
     estimate: Estimate
@@ -97,84 +128,135 @@ class Assessment:
     parts: int = 1
     smoke: bool = False
     distinct: Callable[[], int] = lambda: 1
+    kinds: Kinds = ()
+    observations: str = "texts"
     then: Callable[[Judgement], Judgement] = lambda judgement: judgement
 
     def at_most(self, x: float) -> Judgement:
         """Supported when the upper bound is at most `x`; refuted when the lower bound is above it."""
-        return self._judge(self._asked(f"<= {x:g}", x), lambda low, high: high <= x, lambda low, high: low > x)
+        return self._judge(Rule(f"<= {x:g}", (x,), lambda low, high: high <= x, lambda low, high: low > x, *UPPER))
 
     def at_least(self, x: float) -> Judgement:
         """Supported when the lower bound is at least `x`; refuted when the upper bound is below it."""
-        return self._judge(self._asked(f">= {x:g}", x), lambda low, high: low >= x, lambda low, high: high < x)
+        return self._judge(Rule(f">= {x:g}", (x,), lambda low, high: low >= x, lambda low, high: high < x, *LOWER))
 
     def below(self, x: float) -> Judgement:
         """Supported when the upper bound is below `x`; refuted when the lower bound is not."""
-        return self._judge(self._asked(f"< {x:g}", x), lambda low, high: high < x, lambda low, high: low >= x)
+        return self._judge(Rule(f"< {x:g}", (x,), lambda low, high: high < x, lambda low, high: low >= x, *UPPER))
 
     def above(self, x: float) -> Judgement:
         """Supported when the lower bound is above `x`; refuted when the upper bound is not."""
-        return self._judge(self._asked(f"> {x:g}", x), lambda low, high: low > x, lambda low, high: high <= x)
+        return self._judge(Rule(f"> {x:g}", (x,), lambda low, high: low > x, lambda low, high: high <= x, *LOWER))
 
     def within(self, lo: float, hi: float) -> Judgement:
         """Equivalence by two one-sided tests: supported when both bounds lie in [lo, hi], refuted when both miss it."""
-        if not lo < hi:
-            raise ValueError(f"within needs lo < hi, got {lo:g} and {hi:g}")
+        _check_range("within", lo, hi)
         return self._judge(
-            self._asked(f"in [{lo:g}, {hi:g}]", lo, hi),
-            lambda low, high: lo <= low and high <= hi,
-            lambda low, high: low > hi or high < lo,
+            Rule(
+                f"in [{lo:g}, {hi:g}]",
+                (lo, hi),
+                lambda low, high: lo <= low and high <= hi,
+                lambda low, high: low > hi or high < lo,
+            )
         )
 
-    def _asked(self, rule: str, *limits: float) -> Judgement:
+    def outside(self, lo: float, hi: float) -> Judgement:
+        """A difference on either side: supported when both bounds lie at or beyond the same end, refuted when both lie
+        between the ends.
+        """
+        _check_range("outside", lo, hi)
+        return self._judge(
+            Rule(
+                f"outside ({lo:g}, {hi:g})",
+                (lo, hi),
+                lambda low, high: low >= hi or high <= lo,
+                lambda low, high: lo < low and high < hi,
+            )
+        )
+
+    def _judge(self, rule: Rule) -> Judgement:
+        own = replace(self, estimate=self.estimate.by_kind(self.kinds)) if self.kinds else self
+        judgement = own._decided(own._asked(rule), rule)
+        if self.kinds and (over := self.estimate.over_kinds(self.kinds)) is not None:
+            # kinds that give the same number are as many observations as there are kinds
+            distinct = lambda: min(self.distinct(), over.n)  # noqa: E731
+            apart = replace(self, estimate=over, distinct=distinct, observations="kinds")
+            judgement = replace(judgement, over_kinds=apart._decided(apart._asked(rule), rule))
+        return self.then(judgement)
+
+    def _asked(self, rule: Rule) -> Judgement:
         """The estimate with its rule, not judged yet."""
-        base = Judgement("inconclusive", rule, limits, n=self.estimate.n, unit=self.unit, label=self.label)
-        return replace(base, values=self.estimate.sample, estimate=self.estimate.value, note=self.note)
+        found = self.estimate
+        base = Judgement("inconclusive", rule.text, rule.limits, n=found.n, unit=self.unit, label=self.label)
+        largest = largest_share(found.sample) if found.sample else None
+        return replace(base, values=found.sample, estimate=found.value, note=self.note, largest=largest)
 
-    def _judge(self, base: Judgement, supported: Meets, refuted: Meets) -> Judgement:
-        return self.then(self._decided(base, supported, refuted))
-
-    def _decided(self, base: Judgement, supported: Meets, refuted: Meets) -> Judgement:
+    def _decided(self, base: Judgement, rule: Rule) -> Judgement:
         estimate = self.estimate
         if estimate.fewest < MINIMUM_TEXTS:
-            few = f"{estimate.fewest} texts are too few, {MINIMUM_TEXTS} are needed"
+            few = f"{estimate.fewest} {self.observations} are too few, {MINIMUM_TEXTS} are needed"
             return replace(base, reason=few)
         if estimate.constant:
             if (distinct := self.distinct()) < 2:
                 return replace(base, n=1, reason=REPEATED)
             estimate = estimate.exact(distinct, base.limits)
-        (low, high), strict = (_bounds(estimate, alpha) for alpha in (self.alpha, self.alpha / self.parts))
+        levels: dict[Verdict, float] = {"supported": self.alpha, "refuted": self.alpha / self.parts}
+        found = {verdict: _bounds(estimate, level) for verdict, level in levels.items()}
+        verdict: Verdict = "inconclusive"
+        if rule.refuted(*found["refuted"]):
+            verdict = "refuted"
+        elif rule.supported(*found["supported"]):
+            verdict = "supported"
+        low, _ = rule.ends(verdict, {name: ends[0] for name, ends in found.items()})
+        _, high = rule.ends(verdict, {name: ends[1] for name, ends in found.items()})
         how = estimate.how if isinstance(estimate, Signs) else ""
-        bounded = replace(base, low=low, high=high, alpha=self.alpha, reason=how)
-        if refuted(*strict):
-            return replace(bounded, verdict="refuted")
-        if not supported(low, high):
-            return replace(bounded, reason=self._not_reached(estimate, supported) if how else HELD)
-        if self.smoke:
+        bounded = replace(base, low=low, high=high, alpha=self.alpha, levels=rule.ends(verdict, levels), reason=how)
+        if verdict == "inconclusive":
+            return replace(bounded, reason=self._not_reached(estimate, rule) if how else HELD)
+        if verdict == "supported" and self.smoke:
             return replace(bounded, reason="a smoke run (--limit) supports nothing")
-        return replace(bounded, verdict="supported")
+        return replace(bounded, verdict=verdict)
 
-    def _not_reached(self, estimate: Signs, supported: Meets) -> str:
+    def _not_reached(self, estimate: Signs, rule: Rule) -> str:
         """Why a sign test decides nothing: all texts lie on one side of the threshold, and they are too few."""
-        level = self.alpha if supported(estimate.value, estimate.value) else self.alpha / self.parts
+        level = self.alpha if rule.supported(estimate.value, estimate.value) else self.alpha / self.parts
         return f"{estimate.how}, and the level is {level:.2g}"
 
 
-def _bounds(estimate: Estimate, alpha: float) -> tuple[float, float]:
+UPPER, LOWER = ("refuted", "supported"), ("supported", "refuted")
+"""What the two ends of an interval decide where a rule asks for a small number, and where for a large one."""
+
+
+def _check_range(rule: str, lo: float, hi: float) -> None:
+    if not lo < hi:
+        raise ValueError(f"{rule} needs lo < hi, got {lo:g} and {hi:g}")
+
+
+def _bounds(estimate: Estimate, alpha: float) -> Interval:
     return estimate.lower(alpha), estimate.upper(alpha)
 
 
-def assess(values: Sequence[float] | Estimate, *, distinct: int | Callable[[], int] = 1, **options) -> Assessment:
+def assess(
+    values: Sequence[float] | Estimate, *, distinct: int | Callable[[], int] = 1, kinds: Kinds = (), **options
+) -> Assessment:
     """Prepare one number per text (or a ready estimate) for a rule. Options are the fields of `Assessment`.
 
     `distinct` is the number of different measurements behind the values, or a function that counts them. It matters
     only for values that are all equal. Nothing can be seen in such values of where they come from, so that without it
-    they are taken for one measurement repeated, which decides nothing.
+    they are taken for one measurement repeated, which decides nothing. `kinds` are those of the texts, one for each
+    value: the verdict is then one on texts of these kinds. Numbers that are none of these texts have no kinds.
     Raises ValueError for values that are not finite (a broken instrument) or a level outside (0, 0.5).
     """
     if not 0 < options.get("alpha", 0.05) < 0.5:
         raise ValueError(f"the level alpha must lie between 0 and 0.5, not {options['alpha']}")
-    estimate = values if isinstance(values, (Mean, Variation, Trend)) else mean(values)
-    return Assessment(estimate, distinct=distinct if callable(distinct) else lambda: distinct, **options)
+    estimate = values if is_estimate(values) else mean(values)
+    kinds = tuple(kinds) if len(kinds) == estimate.n else ()
+    return Assessment(estimate, distinct=distinct if callable(distinct) else lambda: distinct, kinds=kinds, **options)
+
+
+def is_estimate(values: object) -> bool:
+    """Is this an estimate with bounds, and no plain numbers?"""
+    return hasattr(values, "over_kinds")
 
 
 class Judge:
@@ -184,15 +266,24 @@ class Judge:
     `judge.all_of(judge.part(a, of=2).below(0), judge.part(b, of=2).above(0))`. Both raise ClaimRefuted or
     ClaimInconclusive unless the claim is supported. A smoke run supports nothing. `distinct` counts the different
     measurements that the claim's numbers come from; unless it is given, equal numbers are one measurement repeated.
+    `kinds` gives the kinds of the texts behind them, () if they are not known.
     """
 
-    def __init__(self, alpha: float, *, smoke: bool = False, distinct: Callable[[], int] = lambda: 1):
-        self.alpha, self.smoke, self.distinct = alpha, smoke, distinct
+    def __init__(
+        self,
+        alpha: float,
+        *,
+        smoke: bool = False,
+        distinct: Callable[[], int] = lambda: 1,
+        kinds: Callable[[], Kinds] = lambda: (),
+    ):
+        self.alpha, self.smoke, self.distinct, self.kinds = alpha, smoke, distinct, kinds
         self.judgement: Judgement | None = None
 
     def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
         """One of the claim's rules, `of` their number: it returns its judgement and never raises a verdict."""
-        return assess(values, alpha=self.alpha, smoke=self.smoke, distinct=self.distinct, parts=of, **options)
+        how = {"alpha": self.alpha, "smoke": self.smoke, "distinct": self.distinct, "kinds": self.kinds()}
+        return assess(values, **how, parts=of, **options)
 
     def __call__(self, values: Sequence[float] | Estimate, **options) -> Assessment:
         """The claim's only rule."""

@@ -7,8 +7,8 @@ Where a mean and a standard deviation over texts are published, `totals` gives a
 each text of the study, with exactly that mean and that standard deviation (n - 1 in its denominator), and with
 deviations that are exactly uncorrelated between tensors and arms. Student's t interval depends on nothing else, so for
 anything linear in the totals it is exact but for that correlation, which no study publishes (counts of the same texts
-usually rise and fall together, which makes the true interval of a difference narrower). A percent change is taken to
-first order in the deviations (the delta method). A figure without a standard deviation is one number, n = 1.
+usually rise and fall together, which makes the true interval of a difference narrower). A figure without a standard
+deviation is one number, n = 1.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from typing import NoReturn
 import numpy as np
 
 from lib.definitions import ARMS, NAMES
-from lib.effects import SUBJECTS, Disruption, MassiveValues, Rates
+from lib.effects import SUBJECTS, Disruption, MassiveValues, Rates, too_few
 from lib.judging import NoSubject
 from lib.published.figures import Column, Figure, NotPublished, Published
 
@@ -81,15 +81,6 @@ class PublishedValues(Rates):
             raise NotPublished("[study] does not say how many heads and dims a layer has")
         return int(heads) * int(study["head_dim"])
 
-    def percent_change(self, name: str, arm: str = "drope") -> np.ndarray:
-        """Change of the total from the RoPE arm to `arm`, in percent of the RoPE arm's [text], to first order."""
-        before, after = self.totals("rope", name), self.totals(arm, name)
-        mean_before, mean_after = self._total("rope", name).value, self._total(arm, name).value
-        if not mean_before:
-            raise NoSubject(f"there is no massive {name} value in the RoPE arm, so there is no percent change of it")
-        deviations = (after - mean_after) / mean_before - mean_after * (before - mean_before) / mean_before**2
-        return 100 * (deviations + mean_after / mean_before - 1)
-
     def moved_share(self, name: str) -> np.ndarray:
         """Percent of the count that sits in other layers in the DroPE arm than in the RoPE arm [1]."""
         counts = [self.counts(arm, name) for arm in ARMS]
@@ -101,17 +92,17 @@ class PublishedValues(Rates):
         shares = [count / count.sum(-1, keepdims=True) for count in counts]
         return 50 * np.abs(shares[0] - shares[1]).sum(-1)
 
-    def need(self, name: str, *arms: str, layer: int | None = None) -> None:
-        """Raise NoSubject unless one of `arms` has at least one massive value per text (in `layer`)."""
+    def need(self, name: str, *arms: str, layer: int | None = None, least: int = 1) -> None:
+        """Raise NoSubject unless one of `arms` has at least so many massive values per text (in `layer`)."""
         if layer is None:
             counts = [self._total(arm, name).value for arm in arms]
         else:
             counts = [float(self.counts(arm, name)[0, layer]) for arm in arms]
-        if max(counts) < 1:  # an unknown count is NaN, and NaN is never below 1
+        if max(counts) < least:  # an unknown count is NaN, and NaN is never below 1
             where = "" if layer is None else f" at layer {layer}"
             raise NoSubject(
                 f"the {' and '.join(arms)} arm has {' and '.join(f'{c:.2g}' for c in counts)} massive {name} values "
-                f"per text{where}, fewer than 1: there is nothing to judge"
+                f"per text{where}, {too_few(least)}"
             )
 
     def _total(self, arm: str, name: str) -> Figure:
@@ -159,12 +150,15 @@ class PublishedDisruption:
         """The controls' mean [1]: every trial is a replicate of the control, not of a text."""
         return self.controls(arm).mean(-1)
 
-    def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
-        """Increase of perplexity in percent with the massive channels zeroed [1], by kind of text."""
+    def by_kind(self, arm: str) -> dict[str, np.ndarray]:
+        """Increase of the loss in nats per token with the massive channels zeroed [1], by kind of text."""
         kinds = self.column.kinds(arm)
         if not kinds:
             raise NotPublished(f"{GIVES[self.column.name]} no damage by kind of text for the {arm} arm")
-        return {kind: np.array([self.column.figures["kind", arm, kind, "massive"].value]) for kind in kinds}
+        percents = {kind: self.column.figures["kind", arm, kind, "massive"].value for kind in kinds}
+        if min(percents.values()) <= -100:
+            raise NotPublished(f"{GIVES[self.column.name]} a perplexity of 0 for a kind of text, which is no loss")
+        return {kind: np.log1p([percent / 100]) for kind, percent in percents.items()}
 
     def zeroed(self, arm: str) -> int:
         """Number of query and key channels that the study zeroed as massive."""

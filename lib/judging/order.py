@@ -1,0 +1,91 @@
+"""Whether numbers follow an order: the rank correlation of the points of one series with their places."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import permutations
+
+import numpy as np
+from scipy import stats
+
+from lib.judging.estimates import Kinds, finite
+
+EXACT = 8
+"""Up to so many points all orders are counted; beyond, Student's t is near enough."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Spearman's rho of the points of one series with their places, from -1 (they fall) to 1 (they rise).
+
+    The points are the observations: what happens to a point happens to all texts that were measured there. The bounds
+    are those of the test that there is no order: an upper one is below 0 exactly when that test rejects. All orders are
+    equally probable then, which a series of checkpoints whose noise lasts from one to the next does not fulfil.
+    """
+
+    value: float
+    n: int
+    texts: int
+    sample: tuple[float, ...] = ()
+    constant: bool = False
+
+    @property
+    def fewest(self) -> int:
+        return min(self.n, self.texts)
+
+    @property
+    def if_normal(self) -> "Order":
+        return self
+
+    def exact(self, distinct: int, limits: Sequence[float]) -> "Order":
+        return self
+
+    def by_kind(self, kinds: Kinds) -> "Order":
+        return self
+
+    def over_kinds(self, kinds: Kinds) -> None:
+        return None
+
+    def lower(self, alpha: float) -> float:
+        return max(-1.0, self.value - critical(self.n, alpha))
+
+    def upper(self, alpha: float) -> float:
+        return min(1.0, self.value + critical(self.n, alpha))
+
+
+def order(values: np.ndarray) -> Order:
+    """The order of the points of values [text, point], by their means over texts.
+
+    Equal means share their ranks, and where all are equal rho is 0. Where all texts take one course, they may be one
+    measurement repeated. Raises ValueError for values that are not finite, no texts, or fewer than 3 points.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2 or not table.shape[0] or table.shape[1] < 3:
+        raise ValueError(f"an order needs texts at 3 points or more, got an array of shape {table.shape}")
+    means = finite(table.mean(0))
+    points = len(means)
+    # the places' spread in both factors: ties make rho smaller, and so the test careful
+    places = np.arange(points) - (points - 1) / 2
+    ranks = stats.rankdata(means) - (points + 1) / 2
+    return Order(
+        float(ranks @ places / (places @ places)), points, len(table), constant=bool((table == table[0]).all())
+    )
+
+
+@cache
+def critical(points: int, alpha: float) -> float:
+    """The rho that a series without an order reaches or exceeds more often than `alpha`, and no larger one does."""
+    if points > EXACT:
+        reach = float(stats.t.isf(alpha, points - 2))
+        return reach / (points - 2 + reach**2) ** 0.5
+    found = _all(points)
+    # of equal numbers the last: the share of orders that reach it or more
+    share = 1 - np.searchsorted(found, found - 1e-9) / len(found)
+    return float(found[share > alpha].max())
+
+
+@cache
+def _all(points: int) -> np.ndarray:
+    """Rho of every order of so many points, rising."""
+    places = np.arange(points) - (points - 1) / 2
+    return np.sort(np.array([places[list(p)] @ places for p in permutations(range(points))]) / (places @ places))
