@@ -5,8 +5,8 @@ import io
 
 PLAIN = ("id", "claim", "label", "family", "statement", "verdict")
 JUDGED = ("estimate", "low", "high", "unit", "rule")
-LAST = ("half_widths", "published", "published_estimate", "reason", "known")
-COLUMNS = (*PLAIN, *JUDGED, "limit", "upper_limit", "alpha", "n", *LAST)
+LAST = ("training", "half_widths", "published", "published_estimate", "reason", "known")
+COLUMNS = (*PLAIN, *JUDGED, "limit", "upper_limit", "alpha", "n", "largest", "over_kinds", *LAST)
 """A rule has one limit, or a lower and an upper one."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins with one of these for a formula."""
@@ -32,6 +32,8 @@ def _row(entry: dict) -> dict:
         **{name: judged.get(name) for name in (*JUDGED, "n")},
         "limit": lower,
         "upper_limit": upper,
+        "largest": judged.get("largest"),
+        "over_kinds": (judged.get("over_kinds") or {}).get("verdict"),
         "alpha": judged.get("alpha") or entry["alpha"],
         "reason": entry["reason"] or judged.get("reason"),
     }
