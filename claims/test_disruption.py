@@ -131,7 +131,7 @@ def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge)
 @claim(
     "D4",
     source=STUDY,
-    published={"rope": "1.003; stored 4.3", "drope": "1.003; stored 23.5"},
+    published={"rope": "0.003 nats; stored 1.45", "drope": "0.046 nats; stored 3.09"},
     family="disruption",
     figure="damage_by_kind",
 )
