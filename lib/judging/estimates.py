@@ -14,7 +14,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from lib.judging.signs import Signs, at_limit
-from lib.judging.strata import ROUNDING, Strata, strata
+from lib.judging.strata import FEWEST, ROUNDING, Strata, strata
 
 Kinds = Sequence[Hashable]
 DOUBLINGS = 40
@@ -74,6 +74,7 @@ class _Bounded:
     value: float
     error: float
     freedom: float
+    n: int
     constant: bool
     resampled: bool
     _strata: Strata
@@ -95,7 +96,7 @@ class _Bounded:
             return 0.0
         student = float(stats.t.isf(alpha, self.freedom))
         # what differs within rounding has no distribution to draw from
-        resampled = self.resampled and not self.constant
+        resampled = self.resampled and not self.constant and self.n >= FEWEST
         return max(student, abs(self._strata.studentized(ONE, end)) if resampled else 0.0) * self.error
 
 
@@ -317,7 +318,7 @@ class Ratio:
             chosen = self._plain
             error, freedom = chosen.error(direction)
         reach = float(stats.t.isf(alpha, freedom))
-        if self.resampled:
+        if self.resampled and self.n >= FEWEST:
             end = chosen.studentized(direction, alpha if side > 0 else 1 - alpha)
             reach = max(reach, min(-side * end, FURTHEST))
         return chosen.value(direction) + side * reach * error

@@ -12,6 +12,8 @@ import numpy as np
 
 RESAMPLES, SEED = 1_999, 1
 """So many resolve a level of 0.0005; at a smaller one the most extreme of all stands for it."""
+FEWEST = 8
+"""Of fewer observations, too many samples that are drawn again repeat one of them only: Student's bounds stand alone."""
 ROUNDING = 1e-12
 """Numbers whose relative difference is at most this are the same number, computed in another order."""
 
@@ -85,9 +87,10 @@ class Strata:
         """
         sums, squares = self._resampled
         found = sums @ direction
-        variances = squares @ np.array([a * b for a in direction for b in direction])
+        errors = np.sqrt(np.maximum(squares @ np.array([a * b for a in direction for b in direction]), 0))
+        errors[errors <= ROUNDING * np.abs(self.data @ direction).max()] = 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = found / np.sqrt(np.maximum(variances, 0))
+            ratios = found / errors
         ratios[np.isnan(ratios)] = 0.0  # neither error nor spread
         place = level * (len(ratios) + 1)
         index = int(np.floor(place)) - 1 if level < 0.5 else int(np.ceil(place)) - 1
