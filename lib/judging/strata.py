@@ -13,7 +13,7 @@ import numpy as np
 RESAMPLES, SEED = 1_999, 1
 """So many resolve a level of 0.0005; at a smaller one the most extreme of all stands for it."""
 FEWEST = 8
-"""Of fewer observations, too many samples that are drawn again repeat one of them only: Student's bounds stand alone."""
+"""Of fewer observations, too many samples that are drawn again repeat one only: Student's bounds stand alone."""
 ROUNDING = 1e-12
 """Numbers whose relative difference is at most this are the same number, computed in another order."""
 
