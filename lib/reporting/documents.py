@@ -12,7 +12,7 @@ import jsonschema
 
 from lib.definitions import from_json, write_whole
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the documents. It goes up with every change of their fields; older ones are brought up to date."""
 OLDEST = 2
 """The oldest version that can be read."""
@@ -50,12 +50,14 @@ def read(path: Path) -> dict:
 def _of_today(document: dict) -> dict:
     """A document of an older version with the fields of this one.
 
-    Before version 3 every claim was asked, and none came out as smoke.
+    Before version 3 every claim was asked, and none came out as smoke. Before version 4 there was no multiverse.
     """
     if document["schema"] < 3:
         summary = document["summary"] if isinstance(document.get("summary"), dict) else {}
         summary = {**summary, "smoke": 0, "not asked": 0}
         document = {**document, "schema": 3, "command": "", "not_asked": {}, "summary": summary}
+    if document["schema"] < 4:
+        document = {**document, "schema": 4, "multiverse": None}
     return document
 
 
