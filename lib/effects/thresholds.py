@@ -83,7 +83,7 @@ def _in_scope(records: Mapping[str, xr.Dataset], judge_at: Callable, thresholds:
         for name in NAMES
     }
     judged = [
-        judge_at(_Counted(records, threshold, scope, {key: counts[i] for key, counts in known.items()}))
+        judge_at(_Counted(records, threshold, scope, known={key: counts[i] for key, counts in known.items()}))
         for i, threshold in enumerate(thresholds)
     ]
     claims = list(judged[0])

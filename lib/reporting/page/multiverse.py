@@ -19,45 +19,60 @@ def grids(document: dict) -> dict[str, str]:
 
 
 def _grid(claim: str, found: dict) -> str:
-    """Thresholds across; scope, site and first position down. The run's own cell is framed and has an asterisk."""
+    """Thresholds across; scope, site and first position down. The run's own cell is framed and has an asterisk.
+
+    No table element: it would stand within the table of claims, whose rows are sorted, filtered and folded.
+    """
     rows = [list(row) for _, row in groupby(enumerate(found["cells"]), lambda placed: placed[1][SCOPE : FIRST + 1])]
-    head = "".join(f'<th scope="col">{cell[THRESHOLD]:g}</th>' for _, cell in rows[0])
+    head = "".join(f'<span role="columnheader">{cell[THRESHOLD]:g}</span>' for _, cell in rows[0])
     body = "".join(
-        f'<tr><th scope="row">{escape(_named(row[0][1]))}</th>'
+        f'<div role="row"><span role="rowheader">{escape(_named(row[0][1]))}</span>'
         + "".join(_cell(cell, own=place == found["own"]) for place, cell in row)
-        + "</tr>"
+        + "</div>"
         for row in rows
     )
     key = letters_of({cell[VERDICT] for cell in found["cells"]})
     own = "; * this run" if found["own"] is not None else ""
     return (
-        f'<p>{escape(_line(found))} ({key}{own}):</p><div class="wide"><table class="grid cells" '
-        f'aria-label="Verdicts of {escape(claim)} by threshold, scope, site and first position"><thead><tr>'
-        f'<th scope="col">threshold</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<p>{_line(found)} ({key}{own}):</p><div class="cells" role="table" style="--across:{len(rows[0])}" '
+        f'aria-label="Verdicts of {escape(claim)} by threshold, site, scope and first position"><div role="row">'
+        f'<span role="columnheader">threshold</span>{head}</div>{body}</div>'
     )
 
 
 def _line(found: dict) -> str:
-    verdicts = [cell[VERDICT] for cell in found["cells"]]
-    holds, refuted, broken = (verdicts.count(name) for name in ("supported", "refuted", "error"))
-    unjudged = sum(cell[ESTIMATE] is None for cell in found["cells"]) - broken
-    without = f", {unjudged} of them with nothing to judge" if unjudged else ""
-    more = f", broken in {broken}" if broken else ""
-    left = found["of"] - holds - refuted - broken
-    return f"Holds in {holds} of {found['of']} cells, refuted in {refuted}, open in {left}{without}{more}"
+    """In how many cells a claim holds, and what it does in the others."""
+    cells = found["cells"]
+    verdicts = [cell[VERDICT] for cell in cells]
+    unjudged = sum(map(_unjudged, cells))
+    others = {
+        "refuted": verdicts.count("refuted"),
+        "open": verdicts.count("inconclusive") - unjudged,
+        "broken": verdicts.count("error"),
+        "with nothing to judge": unjudged,
+    }
+    said = "".join(f", {word} in {number}" for word, number in others.items() if number)
+    return f"Holds in {found['holds']} of {found['of']} cells{said}"
+
+
+def _unjudged(cell: list) -> bool:
+    """Whether there was nothing to judge: too few massive values, for the most part."""
+    return cell[VERDICT] == "inconclusive" and cell[ESTIMATE] is None
 
 
 def _named(cell: list) -> str:
-    first = "" if cell[FIRST] else "without first position"
-    return ", ".join(filter(None, (cell[SITE], f"mean over {cell[SCOPE]}", first)))
+    first = "" if cell[FIRST] else "first left out"
+    return ", ".join(filter(None, (cell[SITE], cell[SCOPE], first)))
 
 
 def _cell(cell: list, *, own: bool) -> str:
     verdict, estimate = cell[VERDICT], cell[ESTIMATE]
-    title = f"{verdict}, {'nothing to judge' if estimate is None else f'{estimate:.3g}'}{', this run' if own else ''}"
+    said = ", nothing to judge" if _unjudged(cell) else "" if estimate is None else f", {estimate:.3g}"
+    kinds = (" unjudged" if _unjudged(cell) else "") + (" own" if own else "")
     return (
-        f'<td class="verdict {escape(verdict)}{" own" if own else ""}"><abbr title="{escape(title)}">'
-        f"{LETTERS[verdict]}{'*' if own else ''}</abbr></td>"
+        f'<span role="cell" class="verdict {escape(verdict)}{kinds}">'
+        f'<abbr title="{escape(verdict)}{said}{", this run" if own else ""}">'
+        f"{LETTERS[verdict]}{'*' if own else ''}</abbr></span>"
     )
 
 
