@@ -78,7 +78,11 @@ def test_value_keeps_its_number_of_massive_values(massive_values, judge):
 
 @pytest.mark.parametrize("name", ["query", "key"])
 @claim(
-    "A1", source="Jin et al. 2025; Africa 2026", published="8.5 (query), 8.6 (key)", family="counts", figure="counts"
+    "A1",
+    source="Jin et al. 2025; Africa 2026",
+    published="+779.5 (query, 8.5 x), +800.8 (key, 8.6 x)",
+    family="counts",
+    figure="counts",
 )
 @tried_on(
     supported=study_counts,

@@ -143,7 +143,7 @@ def test_rope_relies_on_massive_values_twice_as_much_as_drope(disruption, judge)
 @claim(
     "D4",
     source=STUDY,
-    published={"rope": "1.003; stored 4.3", "drope": "1.003; stored 23.5"},
+    published={"rope": "0.003 nats; stored 1.45", "drope": "0.046 nats; stored 3.09"},
     family="disruption",
     figure="damage_by_kind",
 )
@@ -165,7 +165,7 @@ def test_the_damage_does_not_depend_on_the_kind_of_text(disruption, judge, arm):
     of one minus that of the other, at most log 1.5, which multiplies perplexity by 1.5.
     """
     disruption.need(arm)
-    kinds = disruption.by_kind(arm)
+    kinds = disruption.nats_by_kind(arm)
     pairs = list(permutations(kinds, 2))
     if not pairs:
         raise NoSubject("there is only one kind of text, so there is no difference between kinds")

@@ -81,7 +81,7 @@ def test_no_other_layer_has_more_massive_query_values_under_drope(massive_values
 @claim(
     "L3",
     source=f"{STUDY}, layer analysis",
-    published="-17 of 4096 (-0.42 %)",
+    published="-0.53 % of a layer's channels",
     family="layers",
     figure="query_per_layer",
     training=True,
@@ -108,7 +108,7 @@ def test_every_other_layer_loses_a_quarter_percent_of_its_query_channels(massive
 @claim(
     "V2",
     source="not claimed; Africa 2026's stored data",
-    published="79 % in layers 0-1",
+    published="stored 40.6 % moved",
     family="layers",
     figure="value_per_layer",
     training=True,

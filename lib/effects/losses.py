@@ -48,7 +48,7 @@ class Disruption:
         """The controls' mean [text]: every control is a replicate of the control, not of a text."""
         return self.controls(arm).mean(-1)
 
-    def by_kind(self, arm: str) -> dict[str, np.ndarray]:
+    def nats_by_kind(self, arm: str) -> dict[str, np.ndarray]:
         """Increase of the loss with the massive channels zeroed, nats per token, per text, grouped by kind of text."""
         nats, kinds = self.massive(arm), self.records[arm]["kind"].values
         return {str(kind): nats[kinds == kind] for kind in dict.fromkeys(kinds)}
@@ -56,7 +56,7 @@ class Disruption:
     def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
         """The same as increase of perplexity in percent. Raises NoSubject for one that no perplexity can tell."""
         need_perplexity(arm, self.massive(arm))
-        return {kind: 100 * np.expm1(nats) for kind, nats in self.by_kind(arm).items()}
+        return {kind: 100 * np.expm1(nats) for kind, nats in self.nats_by_kind(arm).items()}
 
     def zeroed(self, arm: str) -> int:
         """Number of query and key channels that were zeroed as massive; if texts differ, that of the text with most."""

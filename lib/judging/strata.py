@@ -10,8 +10,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
-RESAMPLES, SEED = 4_999, 1
-"""So many resolve a level of 0.0002."""
+RESAMPLES, SEED = 1_999, 1
+"""So many resolve a level of 0.0005; at a smaller one the most extreme of all stands for it."""
 ROUNDING = 1e-12
 """Numbers whose relative difference is at most this are the same number, computed in another order."""
 
@@ -19,14 +19,16 @@ ROUNDING = 1e-12
 def strata(kinds: Sequence[Hashable]) -> np.ndarray:
     """The stratum of each text, whole numbers from 0: its kind, unless that has one text only.
 
-    One text has no spread. Its kind joins the smallest other one: the spread between the two then counts as chance.
+    One text has no spread. Kinds of one text are taken together, and a single one joins the smallest other kind: what
+    differs between them then counts as chance.
     """
-    names = list(dict.fromkeys(kinds))
-    groups = [[i for i, kind in enumerate(kinds) if kind == name] for name in names]
-    while len(groups) > 1 and min(map(len, groups)) == 1:
-        groups.sort(key=len)
-        first, second, *rest = groups
-        groups = [first + second, *rest]
+    groups = [[i for i, kind in enumerate(kinds) if kind == name] for name in dict.fromkeys(kinds)]
+    alone = [i for group in groups if len(group) == 1 for i in group]
+    groups = sorted((group for group in groups if len(group) > 1), key=len)
+    if len(alone) == 1 and groups:
+        groups[0] = groups[0] + alone
+    elif alone:
+        groups.append(alone)
     codes = np.empty(len(kinds), dtype=int)
     for code, group in enumerate(sorted(groups)):
         codes[group] = code
@@ -95,6 +97,8 @@ class Strata:
         means = np.stack([self._means(column) for column in self.data.T], 1)
         inner = np.maximum(self.sizes - 1, 1)
         residuals = (self.data - means[self.codes]) * np.sqrt(self.sizes / inner)[self.codes, None]
+        # in an order of their own, so that the order of the texts changes nothing
+        residuals = residuals[np.lexsort(residuals.T)]
         drawn = residuals[_places(len(codes))]
         group_means = np.add.reduceat(drawn, starts, axis=1) / self.sizes[:, None]
         sums = np.einsum("bgi,g->bi", group_means, self.weights)

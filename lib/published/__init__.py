@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "agreement": ["DEVIATIONS", "TOLERANCE"],
+        "agreement": ["ERRORS", "TOLERANCE"],
         "effects": ["subject_of"],
         "figures": ["COLUMNS", "Column", "NotPublished", "Published"],
         "findings": ["audit_document"],

@@ -1,18 +1,23 @@
 """Compares published figures: the text with the store, and each figure with the one that follows from the others.
 
-Text and store agree when they are within 2 percent of the larger of the two, or within two standard deviations over
-texts, published or following from published ones. A figure agrees with the one that follows from other figures of the
-same source when the two are equal within the rounding of all of them.
+Text and store agree when they are within 2 percent of the larger of the two, or within two standard errors of their
+difference: the root of the sum of both sides' squared standard deviation, each divided by the side's number of texts.
+A standard deviation is published or follows from published ones; a side without one has that of the other side, and a
+side that does not say how many texts it is of counts as one text. A published bound agrees with whatever keeps it. A
+figure agrees with the one that follows from other figures of the same source when the two are equal within the
+rounding of all of them.
 """
 
 from dataclasses import replace
 
 from lib.definitions import ARMS
-from lib.published.figures import Column, Published
-from lib.published.implied import Quantity, follow, quantity
+from lib.published.figures import Column, Measurement, Published, Quantity
+from lib.published.implied import follow, quantity
 
 TOLERANCE = 0.02
-DEVIATIONS = 2
+ERRORS = 2
+SEEDS = ("perplexity", "increase")
+"""Figures whose standard deviations are over seeds of the control, not over texts."""
 ZEROED = {"baseline": "with nothing zeroed", "massive": "with massive zeroed", "random": "with random zeroed"}
 Compared = dict[str, str | float | bool | None]
 
@@ -21,8 +26,9 @@ def compared(published: Published) -> list[Compared]:
     """One row for each figure that both columns hold, then one for each figure that others of its column imply.
 
     A row: `what` names the figure; `how` is `text and store`, `arithmetic of the text` or `arithmetic of the store`;
-    `said` and `held` are the two numbers (in arithmetic, `held` is the one that follows); `spread` is their larger
-    standard deviation (None if unknown); `ratio` is held / said (None if `said` is 0); and `agrees`.
+    `said` and `held` are the two numbers (in arithmetic, `held` is the one that follows); `error` is the standard error
+    of their difference (None if no standard deviation is known, and in arithmetic); `ratio` is held / said (None if
+    `said` is 0); and `agrees`.
     """
     given = {name: _given(column) for name, column in published.columns.items()}
     follows = {name: _follows(column, published) for name, column in published.columns.items()}
@@ -30,7 +36,7 @@ def compared(published: Published) -> list[Compared]:
     if len(given) == 2:
         text, stored = (follows[name] | _with_spreads(given[name], follows[name]) for name in ("text", "stored"))
         rows += [
-            _row(name, "text and store", one, stored[name], _close(one, stored[name]))
+            _row(name, "text and store", one, stored[name], _close(one, stored[name]), _error(one, stored[name]))
             for name, one in text.items()
             if name in stored
         ]
@@ -50,20 +56,30 @@ def _with_spreads(given: dict[str, Quantity], follows: dict[str, Quantity]) -> d
     }
 
 
-def _row(name: str, how: str, one: Quantity, other: Quantity, agrees: bool) -> Compared:
-    spread = max((q.spread for q in (one, other) if q.spread is not None), default=None)
+def _row(name: str, how: str, one: Quantity, other: Quantity, agrees: bool, error: float | None = None) -> Compared:
     ratio = other.value / one.value if one.value else None
-    name += " (said: above)" * one.at_least
-    row = {"what": name, "how": how, "said": one.value, "held": other.value, "spread": spread, "ratio": ratio}
+    name += f" (said: {one.bound})" if one.bound else ""
+    row = {"what": name, "how": how, "said": one.value, "held": other.value, "error": error, "ratio": ratio}
     return {**row, "agrees": agrees}
 
 
 def _close(text: Quantity, stored: Quantity) -> bool:
-    if text.at_least:
-        return stored.value >= text.value
-    reach = max(DEVIATIONS * (q.spread or 0) for q in (text, stored))
+    if text.bound or stored.bound:
+        return _within_rounding(text, stored)
     largest = max(abs(text.value), abs(stored.value))
-    return abs(text.value - stored.value) <= max(TOLERANCE * largest, reach)
+    return abs(text.value - stored.value) <= max(TOLERANCE * largest, ERRORS * (_error(text, stored) or 0))
+
+
+def _error(one: Quantity, other: Quantity) -> float | None:
+    """The standard error of the difference of two means; None if neither has a standard deviation."""
+    known = [q.spread for q in (one, other) if q.spread is not None]
+    if not known:
+        return None
+    spreads = (
+        one.spread if one.spread is not None else known[0],
+        other.spread if other.spread is not None else known[0],
+    )
+    return sum(spread**2 / q.n for spread, q in zip(spreads, (one, other), strict=True)) ** 0.5
 
 
 def _within_rounding(given: Quantity, follows: Quantity) -> bool:
@@ -76,15 +92,31 @@ def _given(column: Column) -> dict[str, Quantity]:
     given = {}
     for meaning, entry in column.figures.items():
         if meaning == ("d above",):
-            given |= {_name("d", arm): Quantity(entry.value, entry.value, float("inf"), at_least=True) for arm in ARMS}
+            given |= {_name("d", arm): Quantity(entry.value, entry.value, float("inf"), bound="above") for arm in ARMS}
+        elif meaning[0].endswith(" below"):
+            name = _name(meaning[0].removesuffix(" below"), *meaning[1:])
+            given[name] = Quantity(entry.value, 0, entry.value, bound="below")
         elif meaning[0] not in ("layers", "control seeds"):
-            given[_name(*meaning)] = quantity(entry)
+            table = "disruption" if meaning[0] == "dims" else "massive_values"
+            given[_name(*meaning)] = replace(quantity(entry), n=_behind(column, meaning, table))
     return given
 
 
 def _follows(column: Column, published: Published) -> dict[str, Quantity]:
     """The figures that follow from others of the column, by name."""
-    return {_name(*meaning): implied for meaning, implied in follow(column, published.layers)}
+    followed = follow(column, published.layers)
+    return {_name(*meaning): replace(q, n=_behind(column, meaning, "massive_values")) for meaning, q in followed}
+
+
+def _behind(column: Column, meaning: tuple[str, ...], table: str) -> int:
+    """The number of texts, or of seeds, that a figure is the mean of; 1 if the column does not say."""
+    if meaning[0] not in SEEDS:
+        return column.measured.get(table, Measurement()).n_texts or 1
+    trials = column.series("perplexity", meaning[1], meaning[2]) or ()
+    if len(trials) > 1:
+        return len(trials)
+    seeds = column.get("control seeds")
+    return int(seeds.value) if seeds and seeds.value else 1
 
 
 def _name(*meaning: str) -> str:
@@ -98,6 +130,8 @@ def _name(*meaning: str) -> str:
             return f"massive query values of layer 1 under {arm}"
         case ("fewer per layer",):
             return "massive query values lost per layer, mean over all layers"
+        case ("fewer but for layer 1",):
+            return "massive query values lost per layer, mean over all layers but layer 1"
         case ("other layers with more",):
             return "layers other than layer 1 with more massive query values under drope"
         case ("perplexity", arm, condition):

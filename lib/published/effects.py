@@ -73,6 +73,24 @@ class PublishedValues(Rates):
         before, after = self.counts("rope", name), self.counts("drope", name)
         return after - before
 
+    def change_but_for(self, name: str, layer: int) -> np.ndarray:
+        """Change of the count from the RoPE to the DroPE arm, mean over all layers but `layer` [1], in channels.
+
+        From the counts layer by layer, or else from the totals and the figures of layer 1. Raises NotPublished if
+        neither is published, and NoSubject if there is no other layer.
+        """
+        if (others := self.published.layers - 1) < 1:
+            raise NoSubject(f"there is no layer but layer {layer}")
+        if all(self.column.series("layers", arm, name) for arm in ARMS):
+            return np.delete(self.change_per_layer(name), layer, axis=1).mean(-1)
+        change = []
+        for arm in ARMS:
+            total, left_out = self._total(arm, name), layer_of(self.column, arm, layer, name)
+            if left_out is None:
+                raise NotPublished(f"{self._gives} no count of {name} in layer {layer} for the {arm} arm")
+            change.append((total.value - left_out.value) / others)
+        return np.array([change[1] - change[0]])
+
     def channels(self, name: str, arm: str = "rope") -> int:
         """Channels of one layer."""
         study = self.published.study
@@ -124,6 +142,13 @@ class PublishedValues(Rates):
         return GIVES[self.column.name]
 
 
+def layer_of(column: Column, arm: str, layer: int, name: str = "query") -> Figure | None:
+    """The count of one layer, from all layers or, for query, from those of layer 1 alone; None if neither is given."""
+    if layers := column.series("layers", arm, name):
+        return layers[layer] if layer < len(layers) else None
+    return column.get("layer 1", arm) if (name, layer) == ("query", 1) else None
+
+
 def total_of(column: Column, arm: str, name: str) -> Figure | None:
     """The total over layers: the figure itself, or the sum of the layers."""
     if total := column.get("total", arm, name):
@@ -150,15 +175,19 @@ class PublishedDisruption:
         """The controls' mean [1]: every trial is a replicate of the control, not of a text."""
         return self.controls(arm).mean(-1)
 
-    def by_kind(self, arm: str) -> dict[str, np.ndarray]:
-        """Increase of the loss in nats per token with the massive channels zeroed [1], by kind of text."""
+    def nats_by_kind(self, arm: str) -> dict[str, np.ndarray]:
+        """Increase of the loss with the massive channels zeroed [1], nats per token, by kind of text."""
+        rises = {kind: nats_of_kind(self.column, arm, kind) for kind in self.percent_by_kind(arm)}
+        if lost := [kind for kind, rise in rises.items() if rise is None]:
+            raise NotPublished(f"{GIVES[self.column.name]} no perplexity of {lost[0]} texts for the {arm} arm")
+        return {kind: np.array([rise]) for kind, rise in rises.items()}
+
+    def percent_by_kind(self, arm: str) -> dict[str, np.ndarray]:
+        """Increase of perplexity in percent with the massive channels zeroed [1], by kind of text."""
         kinds = self.column.kinds(arm)
         if not kinds:
             raise NotPublished(f"{GIVES[self.column.name]} no damage by kind of text for the {arm} arm")
-        percents = {kind: self.column.figures["kind", arm, kind, "massive"].value for kind in kinds}
-        if min(percents.values()) <= -100:
-            raise NotPublished(f"{GIVES[self.column.name]} a perplexity of 0 for a kind of text, which is no loss")
-        return {kind: np.log1p([percent / 100]) for kind, percent in percents.items()}
+        return {kind: np.array([self.column.figures["kind", arm, kind, "massive"].value]) for kind in kinds}
 
     def zeroed(self, arm: str) -> int:
         """Number of query and key channels that the study zeroed as massive."""
@@ -195,6 +224,15 @@ def nats(column: Column, arm: str, condition: str) -> np.ndarray | None:
         return np.log([b.value / a.value for a, b in zip(before, after, strict=True)])
     percent = column.get("increase", arm, condition)
     return None if percent is None or percent.value <= -100 else np.log1p([percent.value / 100])
+
+
+def nats_of_kind(column: Column, arm: str, kind: str) -> float | None:
+    """Increase of the loss of a kind of text with the massive channels zeroed, nats per token.
+
+    None for a percentage that leaves no perplexity.
+    """
+    percent = column.figures["kind", arm, kind, "massive"].value
+    return float(np.log1p(percent / 100)) if percent > -100 else None
 
 
 COUNTERPARTS: Mapping[str, Callable[[Published, Column], PublishedValues | PublishedDisruption]] = {

@@ -1,7 +1,7 @@
 """Published figures of a study. A number keeps how exactly it was written: half a unit of its last digit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 CONDITIONS = ("baseline", "massive", "random")
 COLUMNS = {"text": "what the write-up says", "stored": "what the stored results hold"}
@@ -21,15 +21,47 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Quantity:
+    """A value, the bounds of the range that rounds to it, and its standard deviation over texts or seeds if known.
+
+    `n` is the number of texts or seeds that it is the mean of. `bound` is `above` or `below` for a published bound: the
+    figure itself lies anywhere between `low` and `high`.
+    """
+
+    value: float
+    low: float
+    high: float
+    spread: float | None = None
+    n: int = 1
+    bound: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What figures were measured on, as far as their source says: a number, words, or None.
+
+    `n_texts` counts the texts, `max_tokens` is the most tokens that were read of each, `precision` is that of the
+    weights, and `texts` says what the texts were.
+    """
+
+    n_texts: int | None = None
+    max_tokens: int | None = None
+    precision: str | None = None
+    texts: str | None = None
+
+
+@dataclass(frozen=True)
 class Column:
     """The figures of one source by their meaning: `("total", arm, tensor)`, `("increase", arm, condition)` and so on.
 
-    A series (layers, trials) is a tuple of figures. `n_texts` is the number of texts behind standard deviations.
+    A series (layers, trials) is a tuple of figures. `n_texts` is the number of texts behind standard deviations, 1 if
+    none are given. `measured` says by table (`massive_values`, `disruption`) what its figures were measured on.
     """
 
     name: str
     n_texts: int
     figures: Mapping[tuple[str, ...], Figure | tuple[Figure, ...]]
+    measured: Mapping[str, Measurement] = field(default_factory=dict)
 
     def get(self, *meaning: str) -> Figure | None:
         """A single figure, or None."""

@@ -1,17 +1,24 @@
 """Findings of an audit about the figures themselves, beside the verdicts: a plain sentence of computed numbers each.
 
-A finding is a dict of JSON values: `kind`, `what`, `said` and `held` (a number, numbers by name, or None), `ratio` (a
-number or None) and `sentence`.
+A finding is a dict of JSON values: `kind`, `what`, `said` and `held` (a number, numbers or words by name, or None),
+`ratio` (a number or None) and `sentence`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from math import log
 
 from lib.definitions import ARMS, NAMES
 from lib.published.agreement import TOLERANCE, compared
-from lib.published.effects import GIVES, nats
-from lib.published.figures import CONDITIONS, Column, Published
-from lib.published.implied import increase, layers_with_more
+from lib.published.effects import GIVES, nats, nats_of_kind
+from lib.published.figures import CONDITIONS, Column, Measurement, Published, Quantity
+from lib.published.implied import increase, layers_with_more, quantity
+from lib.published.trials import p_of_arm, p_of_arms, that_gives
 
+UNNATURAL = 2.0
+"""Perplexity per token below which there is no natural text that a model has not seen: one bit per token. Shannon
+(1951) puts printed English at 0.6 to 1.3 bits per letter, and a token of a language model has several letters."""
+TABLES = {"massive_values": "counts of massive values", "disruption": "losses with channels zeroed"}
 Finding = dict[str, object]
 STARTS = {name: gives[0].upper() + gives[1:] for name, gives in GIVES.items()}
 
@@ -26,6 +33,10 @@ def findings(published: Published, rows: list[dict]) -> list[Finding]:
     """All findings: faults of the figures first, then disagreements between them."""
     columns = published.columns.values()
     faults = [finding for column in columns for finding in _replicates(column)]
+    faults += [finding for column in columns for finding in _tests(column)]
+    faults += _measurements(published.columns)
+    faults += _baseline(published.columns)
+    faults += [finding for column in columns for finding in _headline(column)]
     faults += [finding for column in columns for finding in _scale(column)]
     faults += _kinds(published.columns)
     faults += _reliance_by_kind(published.columns)
@@ -57,6 +68,121 @@ def _replicates(column: Column) -> Iterator[Finding]:
         yield _finding("replicates", f"trials under {arm}", sentence, said=trials, held=1)
 
 
+def _tests(column: Column) -> Iterator[Finding]:
+    """Which test of the trials gives a published p, and what the trials let it test."""
+    differences = "the trials' massive minus random, in percent of perplexity,"
+    candidates = [(("p", arm), f"massive against random under {arm}", "the trials", (arm,)) for arm in ARMS]
+    candidates += [(("p of arms",), "rope against drope", differences, ARMS)]
+    for meaning, what, tested, arms in candidates:
+        by_test = p_of_arm(column, *arms) if len(arms) == 1 else p_of_arms(column)
+        if not by_test or not (p := column.get(*meaning)):
+            continue
+        name = that_gives(p, by_test)
+        if name:
+            found = by_test[name]
+            end = f"{name} on {tested} gives {found.low:.2g} to {found.high:.2g} within their rounding."
+        else:
+            found = next(iter(by_test.values()))
+            tried = "; ".join(f"{test} {p.low:.2g} to {p.high:.2g}" for test, p in by_test.items())
+            end = f"no usual test on {tested} gives it within their rounding ({tried})."
+        if all(_only_random_varies(column, arm) for arm in arms):
+            end += " Nothing varies in these trials but the draw of random channels, so it says nothing of texts."
+        ratio = found.value / p.value if p.value else None
+        sentence = f"{STARTS[column.name]} p = {p.value:.3g} of {what}: {end}"
+        yield _finding("test", f"p of {what}", sentence, said=p.value, held=found.value, ratio=ratio)
+
+
+def _only_random_varies(column: Column, arm: str) -> bool:
+    series = [column.series("perplexity", arm, condition) for condition in CONDITIONS[:2]]
+    return all(s and len({figure.value for figure in s}) == 1 for s in series)
+
+
+def _measurements(columns: dict[str, Column]) -> Iterator[Finding]:
+    """Texts, lengths and precisions in which text and store differ: their figures are of other measurements."""
+    if len(columns) < 2:
+        return
+    for table, what in TABLES.items():
+        said, held = (asdict(columns[name].measured.get(table, Measurement())) for name in ("text", "stored"))
+        differ = [
+            key for key in said if key != "texts" and None not in (said[key], held[key]) and said[key] != held[key]
+        ]
+        if differ:
+            sentence = (
+                f"The text's {what} are of {_described(said)}, the stored ones of {_described(held)}: "
+                "they are two measurements."
+            )
+            said, held = ({key: made[key] for key in differ} for made in (said, held))
+            yield _finding("measurement", what, sentence, said=said, held=held)
+
+
+def _described(made: Mapping[str, int | str | None]) -> str:
+    parts = [f"{made['n_texts']} texts" if made["n_texts"] else "texts"]
+    parts += [f"of at most {made['max_tokens']} tokens"] if made["max_tokens"] else []
+    parts += [f"in {made['precision']}"] if made["precision"] else []
+    return " ".join(parts) + (f" ({made['texts']})" if made["texts"] else "")
+
+
+def _baseline(columns: dict[str, Column]) -> Iterator[Finding]:
+    """Baseline perplexities that are too low for natural text which the model has not seen."""
+    losses = {name: _baseline_losses(column) for name, column in columns.items()}
+    if not any(loss < log(UNNATURAL) for by_what in losses.values() for loss in by_what.values()):
+        return
+    parts = [f"{GIVES[name]} {_listed(by_what, digits=3)}" for name, by_what in losses.items() if by_what]
+    sentence = (
+        f"Loss with nothing zeroed, in nats per token: {'; '.join(parts)}. Natural text that a model has not seen "
+        f"costs more than {log(UNNATURAL):.2g}: these texts repeat themselves, or were seen before."
+    )
+    texts = {name: column.measured.get("disruption", Measurement()).texts for name, column in columns.items()}
+    if any(texts.values()):
+        sentence += f" Said of them: {'; '.join(f'{what} ({name})' for name, what in texts.items() if what)}."
+    said, held = (losses.get(name) or None for name in ("text", "stored"))
+    yield _finding("baseline", "perplexity with nothing zeroed", sentence, said=said, held=held)
+
+
+def _baseline_losses(column: Column) -> dict[str, float]:
+    """The loss with nothing zeroed in nats per token: of each arm, and of every kind of text in it."""
+    found = {}
+    for arm in ARMS:
+        meanings = {arm: ("perplexity", arm)}
+        meanings |= {f"{arm}, {kind} texts": ("kind perplexity", arm, kind) for kind in column.kinds(arm)}
+        for name, meaning in meanings.items():
+            if series := column.series(*meaning, "baseline"):
+                found[name] = log(quantity(series).value)
+    return found
+
+
+def _headline(column: Column) -> Iterator[Finding]:
+    """Perplexities of all texts that are those of one kind of text alone."""
+    for arm in ARMS:
+        kinds = {kind: _before_and_after(column, "kind perplexity", arm, kind) for kind in column.kinds(arm)}
+        of_all, kinds = _before_and_after(column, "perplexity", arm), {k: both for k, both in kinds.items() if both}
+        if not of_all or len(kinds) < 2:
+            continue
+        same = [kind for kind, both in kinds.items() if all(_same(*pair) for pair in zip(of_all, both, strict=True))]
+        if len(same) == 1:
+            others = "; ".join(f"{_pair(both)} for {kind} texts" for kind, both in kinds.items() if kind not in same)
+            sentence = (
+                f"{STARTS[column.name]} as the perplexities of {arm} with nothing and with massive zeroed "
+                f"{_pair(of_all)}: those of {same[0]} texts alone ({_pair(kinds[same[0]])}), with {others}."
+            )
+            held = {kind: both[1].value for kind, both in kinds.items()}
+            what = f"kinds of text behind the figures of {arm}"
+            yield _finding("headline", what, sentence, said=of_all[1].value, held=held)
+
+
+def _before_and_after(column: Column, *meaning: str) -> tuple[Quantity, ...] | None:
+    series = [column.series(*meaning, condition) for condition in CONDITIONS[:2]]
+    return tuple(quantity(s) for s in series) if all(series) else None
+
+
+def _same(one: Quantity, other: Quantity) -> bool:
+    return one.low <= other.high and other.low <= one.high
+
+
+def _pair(both: tuple[Quantity, ...]) -> str:
+    return " and ".join(f"{q.value:.6g}" for q in both)
+
+
 def _scale(column: Column) -> Iterator[Finding]:
     """The reliance of the arms as a ratio of percents, and of the same figures in nats."""
     percents, rises = [increase(column, arm) for arm in ARMS], [nats(column, arm, "massive") for arm in ARMS]
@@ -85,9 +211,11 @@ def _kinds(columns: dict[str, Column]) -> Iterator[Finding]:
         factors = [factor for column in columns.values() if (factor := _factor(column, arm))]
         if len(factors) == 2 and _apart(*factors):
             of_text, of_store = factors
+            text_nats, store_nats = (_spread_in_nats(columns[name], arm) for name in ("text", "stored"))
             sentence = (
                 f"Between the most and the least damaged kind of text, the damage under {arm} in percent of perplexity "
-                f"differs {of_store:.3g}-fold in the stored results; the text's figures differ {of_text:.4g}-fold."
+                f"differs {of_store:.3g}-fold in the stored results, by {store_nats:.3g} nats per token; the text's "
+                f"figures differ {of_text:.4g}-fold, by {text_nats:.3g} nats."
             )
             what = f"damage by kind of text under {arm}"
             yield _finding("kinds", what, sentence, said=of_text, held=of_store, ratio=of_store / of_text)
@@ -98,16 +226,25 @@ def _factor(column: Column, arm: str) -> float | None:
     return max(percents) / min(percents) if len(percents) > 1 and min(percents) > 0 else None
 
 
+def _spread_in_nats(column: Column, arm: str) -> float:
+    """The most minus the least damage of a kind of text; every kind is damaged where `_factor` gives a number."""
+    rises = [nats_of_kind(column, arm, kind) for kind in column.kinds(arm)]
+    return max(rises) - min(rises)
+
+
 def _reliance_by_kind(columns: dict[str, Column]) -> Iterator[Finding]:
-    """The reliance ratio of every kind of text, where kinds differ."""
-    ratios = {}
+    """The reliance ratio of every kind of text, where kinds differ, in percent and in nats."""
+    ratios, in_nats = {}, {}
     for name, column in columns.items():
         kinds = [kind for kind in column.kinds("rope") if kind in column.kinds("drope")]
         if len(kinds) > 1 and all(_of_kind(column, arm, kind) > 0 for arm in ARMS for kind in kinds):
-            ratios[name] = {kind: _of_kind(column, "rope", kind) / _of_kind(column, "drope", kind) for kind in kinds}
+            ratios[name], in_nats[name] = (
+                {kind: of(column, "rope", kind) / of(column, "drope", kind) for kind in kinds}
+                for of in (_of_kind, nats_of_kind)
+            )
     if not any(_apart(max(r.values()), min(r.values())) for r in ratios.values()):
         return
-    parts = [f"{GIVES[name]} {_listed(by_kind)}" for name, by_kind in ratios.items()]
+    parts = [f"{GIVES[name]} {_listed(by_kind)}, in nats {_listed(in_nats[name])}" for name, by_kind in ratios.items()]
     sentence = f"By kind of text, the reliance of rope over that of drope in percent of perplexity: {'; '.join(parts)}."
     yield _finding(
         "reliance by kind", "reliance by kind of text", sentence, said=ratios.get("text"), held=ratios.get("stored")
@@ -118,8 +255,8 @@ def _of_kind(column: Column, arm: str, kind: str) -> float:
     return column.figures["kind", arm, kind, "massive"].value
 
 
-def _listed(numbers: dict[str, float]) -> str:
-    return ", ".join(f"{number:.2g} ({name})" for name, number in numbers.items())
+def _listed(numbers: dict[str, float], digits: int = 2) -> str:
+    return ", ".join(f"{number:.{digits}g} ({name})" for name, number in numbers.items())
 
 
 def _other_tensors(column: Column) -> Iterator[Finding]:
@@ -140,14 +277,17 @@ def _other_tensors(column: Column) -> Iterator[Finding]:
 
 def _disagreement(row: dict) -> Finding:
     ratio = f" ({row['ratio']:.3g} times as much)" if row["ratio"] is not None else ""
+    what, _, bound = row["what"].removesuffix(")").partition(" (said: ")
+    said = f"{bound} {row['said']:.6g}".lstrip()
     if row["how"] == "text and store":
-        kind, end = "disagreement", f"the text says {row['said']:.6g}, the store holds {row['held']:.6g}{ratio}."
+        kind, end = "disagreement", f"the text says {said}, the store holds {row['held']:.6g}{ratio}."
     else:
         source = row["how"].removeprefix("arithmetic of ")
         kind = "arithmetic"
-        end = f"{source} gives {row['said']:.6g}, but its other figures make it {row['held']:.6g}{ratio}."
-    sentence = f"{row['what'][0].upper()}{row['what'][1:]}: {end}"
-    return _finding(kind, row["what"], sentence, said=row["said"], held=row["held"], ratio=row["ratio"])
+        end = f"{source} gives {said}, but its other figures make it {row['held']:.6g}{ratio}."
+    return _finding(
+        kind, row["what"], f"{what[0].upper()}{what[1:]}: {end}", said=row["said"], held=row["held"], ratio=row["ratio"]
+    )
 
 
 def _apart(one: float, other: float) -> bool:

@@ -1,25 +1,11 @@
-"""Figures that follow from other figures, within their rounding: totals of layers, percents of perplexities, ratios."""
+"""Figures that follow from other figures, within their rounding: totals of layers, percents of perplexities, p."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from lib.definitions import ARMS, NAMES
-from lib.published.effects import total_of
-from lib.published.figures import CONDITIONS, Column, Figure
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A value, the bounds of the range that rounds to it, and its standard deviation over texts if known.
-
-    `at_least` marks a published lower bound.
-    """
-
-    value: float
-    low: float
-    high: float
-    spread: float | None = None
-    at_least: bool = False
+from lib.published.effects import layer_of, total_of
+from lib.published.figures import CONDITIONS, Column, Figure, Quantity
+from lib.published.trials import PAIRED, STUDENT, d_of_arm, p_of_arm, p_of_arms, that_gives
 
 
 def follow(column: Column, layers: int) -> Iterator[tuple[tuple[str, ...], Quantity]]:
@@ -37,12 +23,12 @@ def _counts(column: Column, layers: int) -> Iterator[tuple[tuple[str, ...], Quan
         if before and after and before.value > before.half:
             yield ("change", name), _change(before, after)
         if before and after and name == "query":
-            lost, half = before.value - after.value, before.half + after.half
-            spread = _root(before.spread, after.spread)
-            ends = ((lost - half) / layers, (lost + half) / layers)
-            yield ("fewer per layer",), Quantity(lost / layers, *ends, None if spread is None else spread / layers)
+            first = [layer_of(column, arm, 1) for arm in ARMS]
+            yield ("fewer per layer",), _fewer(before, after, layers)
+            if all(first) and layers > 1:
+                yield ("fewer but for layer 1",), _fewer(before, after, layers - 1, but_for=first)
     for arm in ARMS:
-        if series := column.series("layers", arm, "query"):
+        if (series := column.series("layers", arm, "query")) and layers > 1:
             yield ("layer 1", arm), quantity(series[1])
         if not column.get("dims", arm) and all(totals := [total_of(column, arm, name) for name in NAMES[:2]]):
             both = _sum(tuple(totals))
@@ -50,6 +36,20 @@ def _counts(column: Column, layers: int) -> Iterator[tuple[tuple[str, ...], Quan
     if (gained := layers_with_more(column, "query")) is not None:
         others = float(len([layer for layer in gained if layer != 1]))
         yield ("other layers with more",), Quantity(others, others, others)
+
+
+def _fewer(before: Figure, after: Figure, layers: int, but_for: Sequence[Figure] = ()) -> Quantity:
+    """What a layer loses, mean over `layers`, from totals of both arms less the figures `but_for` that are left out.
+
+    The standard deviation is that of the totals: nobody publishes one of a layer.
+    """
+    lost, half = before.value - after.value, before.half + after.half
+    if but_for:
+        lost -= but_for[0].value - but_for[1].value
+        half += sum(figure.half for figure in but_for)
+    spread = _root(before.spread, after.spread)
+    ends = ((lost - half) / layers, (lost + half) / layers)
+    return Quantity(lost / layers, *ends, None if spread is None else spread / layers)
 
 
 def _losses(column: Column) -> Iterator[tuple[tuple[str, ...], Quantity]]:
@@ -60,10 +60,33 @@ def _losses(column: Column) -> Iterator[tuple[tuple[str, ...], Quantity]]:
                 if before and (after := column.series(*start, condition)):
                     name = "increase" if start[0] == "perplexity" else "kind"
                     yield (name, *start[1:], condition), _change(_mean(before), _mean(after))
+        for condition in CONDITIONS[:2]:
+            if between := _between_kinds(column, arm, condition):
+                yield ("perplexity", arm, condition), between
+        if by_test := p_of_arm(column, arm):
+            yield ("p", arm), by_test[that_gives(column.get("p", arm), by_test) or PAIRED]
+        if d := d_of_arm(column, arm):
+            yield ("d", arm), d
+    if by_test := p_of_arms(column):
+        yield ("p of arms",), by_test[that_gives(column.get("p of arms"), by_test) or STUDENT]
     increases = [increase(column, arm) for arm in ARMS]
     if all(increases) and all(i.low > 0 for i in increases):
         rope, drope = increases
         yield ("reliance",), Quantity(rope.value / drope.value, rope.low / drope.high, rope.high / drope.low)
+
+
+def _between_kinds(column: Column, arm: str, condition: str) -> Quantity | None:
+    """The perplexity of all texts, from those of every kind of text: no mean over kinds can lie outside of them.
+
+    The value is the one nearest to what is published. None if the column does not give both.
+    """
+    kinds = [column.series("kind perplexity", arm, kind, condition) for kind in column.kinds(arm)]
+    of_all = column.series("perplexity", arm, condition)
+    if not kinds or not all(kinds) or not of_all:
+        return None
+    means = [quantity(kind) for kind in kinds]
+    low, high = min(m.low for m in means), max(m.high for m in means)
+    return Quantity(min(max(_mean(of_all).value, low), high), low, high)
 
 
 def increase(column: Column, arm: str) -> Quantity | None:

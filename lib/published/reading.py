@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from lib.definitions import ARMS, NAMES, from_toml
-from lib.published.figures import COLUMNS, CONDITIONS, Column, Figure, Published
+from lib.published.figures import COLUMNS, CONDITIONS, Column, Figure, Measurement, Published
 
 FOLDER = Path(__file__).parent
 NEEDED = {"title": str, "rope": str, "drope": str, "layers": int}
@@ -19,7 +19,7 @@ OPTIONAL = {
 }
 LARGEST = 1e12
 """No count, loss or percentage of a study is larger."""
-MOST_LAYERS, MOST_TEXTS = 10_000, 100_000
+MOST_LAYERS, MOST_TEXTS, MOST_TOKENS = 10_000, 100_000, 1_000_000_000
 FEWEST_WITH_SPREAD = 7
 """Six series (three tensors in two arms) can be uncorrelated over so many texts, and over no fewer."""
 
@@ -66,16 +66,28 @@ def _study(table: Mapping) -> dict[str, str | int | float]:
     study: dict[str, str | int | float] = {}
     for key, value in table.items():
         kind = (NEEDED | OPTIONAL)[key]
+        where = f"[study] {key}"
         if kind is str:
-            if not isinstance(value, str) or not value.strip():
-                raise ValueError(f"[study] {key} must be a text, not {value!r}")
-            study[key] = " ".join(value.split())
+            study[key] = words(value, where)
         else:
-            number = figure(value, f"[study] {key}", least=0, most=MOST_LAYERS if key == "layers" else LARGEST)
-            if not number.value or (kind is int and not isinstance(value, int)):
-                raise ValueError(f"[study] {key} must be a {'whole ' * (kind is int)}number above 0, not {value}")
-            study[key] = kind(number.value)
+            most = MOST_LAYERS if key == "layers" else LARGEST
+            study[key] = kind(positive(value, where, most=most, whole=kind is int))
     return study
+
+
+def words(value: object, where: str) -> str:
+    """A text on one line. Raises ValueError for anything else, and for an empty one."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{where} must be a text, not {value!r}")
+    return " ".join(value.split())
+
+
+def positive(value: object, where: str, *, most: float, whole: bool) -> float:
+    """A number above 0. Raises ValueError for anything else, and where it must be whole, for one that is not."""
+    number = figure(value, where, least=0, most=most)
+    if not number.value or (whole and not isinstance(value, int)):
+        raise ValueError(f"{where} must be a {'whole ' * whole}number above 0, not {value}")
+    return number.value
 
 
 def figure(value: object, where: str, *, least: float = -LARGEST, most: float = LARGEST) -> Figure:
@@ -113,17 +125,24 @@ def _plain(value: object) -> str:
 
 Figures = dict[tuple[str, ...], Figure | tuple[Figure, ...]]
 EXTRA = ("query_fewer_per_layer", "layer_1_query", "layer_1_is_only_exception")
+WHOLE = {"n_texts": MOST_TEXTS, "max_tokens": MOST_TOKENS}
+MEASURED = (*WHOLE, "precision", "texts")
+"""The keys that say what a table's figures were measured on."""
 
 
 def column(name: str, table: Mapping, *, layers: int) -> Column:
     """All figures of one source. Raises ValueError, one sentence, for the first mistake."""
     check_keys(table, ("massive_values", "disruption", "disruption_by_text_type", "tasks"), f"[{name}]")
-    counts = table_of(table, "massive_values", f"{name}.massive_values")
+    counts, losses = (table_of(table, key, f"{name}.{key}") for key in ("massive_values", "disruption"))
     where = f"[{name}.massive_values]"
-    texts = figure(counts["n_texts"], f"{where} n_texts", least=1, most=MOST_TEXTS) if "n_texts" in counts else None
+    measured = {
+        "massive_values": _measured(counts, where),
+        "disruption": _measured(losses, f"[{name}.disruption]"),
+    }
+    texts = measured["massive_values"].n_texts
     figures = {
         **_counts(counts, where, layers),
-        **_losses(table_of(table, "disruption", f"{name}.disruption"), f"[{name}.disruption]"),
+        **_losses(losses, f"[{name}.disruption]"),
         **_kinds(table_of(table, "disruption_by_text_type", f"{name}.disruption_by_text_type"), name),
     }
     _check_numbers(table.get("tasks", {}), f"[{name}.tasks]")
@@ -132,14 +151,20 @@ def column(name: str, table: Mapping, *, layers: int) -> Column:
         raise ValueError(f"{where}: give every total a standard deviation or none, they are compared with each other")
     if any(spreads) and texts is None:
         raise ValueError(f"{where} gives standard deviations, so it must say n_texts")
-    if any(spreads) and not (texts.value >= FEWEST_WITH_SPREAD and texts.value.is_integer()):
-        few = f"must be a whole number of {FEWEST_WITH_SPREAD} or more"
+    if any(spreads) and texts < FEWEST_WITH_SPREAD:
+        few = f"must be {FEWEST_WITH_SPREAD} or more"
         raise ValueError(f"{where} n_texts {few} where standard deviations are given: leave them out")
-    return Column(name, int(texts.value) if any(spreads) else 1, figures)
+    return Column(name, texts if any(spreads) else 1, figures, measured)
+
+
+def _measured(table: Mapping, where: str) -> Measurement:
+    whole = {k: int(positive(table[k], f"{where} {k}", most=m, whole=True)) for k, m in WHOLE.items() if k in table}
+    said = {key: words(table[key], f"{where} {key}") for key in MEASURED if key in table and key not in whole}
+    return Measurement(**whole, **said)
 
 
 def _counts(table: Mapping, where: str, layers: int) -> Figures:
-    check_keys(table, ("n_texts", *ARMS, *NAMES, *EXTRA), where)
+    check_keys(table, (*MEASURED, *ARMS, *NAMES, *EXTRA), where)
     figures: Figures = {}
     for name in NAMES:
         totals = table_of(table, name, f"{where} {name}")
@@ -162,7 +187,10 @@ def _counts(table: Mapping, where: str, layers: int) -> Figures:
     for arm, count in first.items():
         figures["layer 1", arm] = figure(count, f"{where} layer_1_query {arm}", least=0)
     if "query_fewer_per_layer" in table:
-        figures["fewer per layer",] = figure(table["query_fewer_per_layer"], f"{where} query_fewer_per_layer")
+        # who gives layer 1 says it of the others
+        given = [{("layer 1", arm), ("layers", arm, "query")} & set(figures) for arm in ARMS]
+        meaning = "fewer but for layer 1" if all(given) else "fewer per layer"
+        figures[meaning,] = figure(table["query_fewer_per_layer"], f"{where} query_fewer_per_layer")
     if "layer_1_is_only_exception" in table:
         if not isinstance(table["layer_1_is_only_exception"], bool):
             raise ValueError(f"{where} layer_1_is_only_exception must be true or false")
@@ -172,19 +200,20 @@ def _counts(table: Mapping, where: str, layers: int) -> Figures:
 
 
 def _losses(table: Mapping, where: str) -> Figures:
-    allowed = ("control_seeds", *ARMS, "reliance_ratio", "p_massive_vs_random", "p_rope_vs_drope", "cohens_d_above")
-    check_keys(table, allowed, where)
-    figures: Figures = {}
     single = {"control_seeds": "control seeds", "reliance_ratio": "reliance", "cohens_d_above": "d above"}
-    for key, meaning in single.items():
+    levels = {"p_rope_vs_drope": "p of arms", "p_rope_vs_drope_below": "p of arms below"}
+    by_arm = {"p_massive_vs_random": "p", "p_massive_vs_random_below": "p below"}
+    check_keys(table, (*MEASURED, *ARMS, *single, *levels, *by_arm), where)
+    figures: Figures = {}
+    for key, meaning in (single | levels).items():
         if key in table:
-            figures[meaning,] = figure(table[key], f"{where} {key}", least=0)
-    if "p_rope_vs_drope" in table:
-        figures["p of arms",] = figure(table["p_rope_vs_drope"], f"{where} p_rope_vs_drope", least=0, most=1)
-    levels = table_of(table, "p_massive_vs_random", f"{where} p_massive_vs_random")
-    check_keys(levels, ARMS, f"{where} p_massive_vs_random")
-    for arm, p in levels.items():
-        figures["p", arm] = figure(p, f"{where} p_massive_vs_random {arm}", least=0, most=1)
+            most = 1 if key in levels else LARGEST
+            figures[meaning,] = figure(table[key], f"{where} {key}", least=0, most=most)
+    for key, meaning in by_arm.items():
+        of_arms = table_of(table, key, f"{where} {key}")
+        check_keys(of_arms, ARMS, f"{where} {key}")
+        for arm, p in of_arms.items():
+            figures[meaning, arm] = figure(p, f"{where} {key} {arm}", least=0, most=1)
     for arm in ARMS:
         figures |= _arm(table_of(table, arm, f"{where} {arm}"), f"{where} {arm}", arm)
     return figures

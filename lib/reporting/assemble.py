@@ -17,6 +17,7 @@ from lib.reporting import sentences
 from lib.reporting.documents import SCHEMA
 from lib.reporting.notes import notes
 from lib.reporting.plotted import numbers
+from lib.reporting.scope import scope
 from lib.settings import Settings
 
 LAST = (None, *COLUMNS)
@@ -64,10 +65,10 @@ def assemble(run: Run) -> dict:
             faults[part] = f"it cannot be made ({type(error).__name__}: {error})"
             return otherwise
 
-    entries = [_complete(entry, run, attempt) for entry in _in_order(run)]
     remarks = attempt("notes", lambda: notes(run.settings, run.recorded("norms")), [])
     settings = None if run.stopped else attempt("texts", lambda: settings_of(run.settings))
     settings = settings or settings_of(run.settings, strict=False)
+    entries = [_complete(entry, run, settings, attempt) for entry in _in_order(run)]
     return {
         "schema": SCHEMA,
         "kind": "published" if run.settings.published else "measured",
@@ -147,8 +148,8 @@ def _in_order(run: Run) -> list[dict]:
     )
 
 
-def _complete(entry: dict, run: Run, attempt: Callable) -> dict:
-    """An entry with the sentences and figures that follow from its judgement."""
+def _complete(entry: dict, run: Run, settings: dict, attempt: Callable) -> dict:
+    """An entry with what its verdict speaks of, and the sentences and figures that follow from its judgement."""
     judged, claim, published, counterexample = entry["judgement"], entry["claim"], None, None
     distance = sentences.distance(judged) if judged else None
     half_widths = distance.half_widths if distance else None
@@ -157,6 +158,7 @@ def _complete(entry: dict, run: Run, attempt: Callable) -> dict:
         published = attempt(f"published figure of {claim}", lambda: run.published_estimate(entry)) if judged else None
     return {
         **entry,
+        "scope": scope(settings, entry["texts"], training=entry["training"], published=run.settings.published),
         "published_estimate": published,
         "refutation": sentences.refutation(judged) if judged else "",
         "by_how_much": sentences.by_how_much(judged) if judged else "",

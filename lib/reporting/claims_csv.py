@@ -6,8 +6,8 @@ import io
 PLAIN = ("id", "claim", "label", "family", "statement", "verdict")
 JUDGED = ("estimate", "low", "high", "unit", "rule")
 CELLS = ("holds_in", "of_cells")
-LAST = ("half_widths", "published", "published_estimate", "reason", "known")
-COLUMNS = (*PLAIN, *JUDGED, "limit", "upper_limit", "alpha", "n", *CELLS, *LAST)
+LAST = ("training", "half_widths", "published", "published_estimate", "reason", "known")
+COLUMNS = (*PLAIN, *JUDGED, "limit", "upper_limit", "alpha", "n", "largest", "over_kinds", *CELLS, *LAST)
 """A rule has one limit, or a lower and an upper one."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins with one of these for a formula."""
@@ -35,6 +35,8 @@ def _row(entry: dict, cells: dict) -> dict:
         **{name: judged.get(name) for name in (*JUDGED, "n")},
         "limit": lower,
         "upper_limit": upper,
+        "largest": judged.get("largest"),
+        "over_kinds": (judged.get("over_kinds") or {}).get("verdict"),
         "alpha": judged.get("alpha") or entry["alpha"],
         "holds_in": cells.get("holds"),
         "of_cells": cells.get("of"),

@@ -50,15 +50,33 @@ def read(path: Path) -> dict:
 def _of_today(document: dict) -> dict:
     """A document of an older version with the fields of this one.
 
-    Before version 3 every claim was asked, and none came out as smoke. Before version 4 there was no multiverse.
+    Before version 3 every claim was asked, and none came out as smoke. Before version 4 both bounds were those of the
+    claim's level, texts had no kinds, nobody said what a verdict speaks of, and there was no multiverse.
     """
     if document["schema"] < 3:
         summary = document["summary"] if isinstance(document.get("summary"), dict) else {}
         summary = {**summary, "smoke": 0, "not asked": 0}
         document = {**document, "schema": 3, "command": "", "not_asked": {}, "summary": summary}
     if document["schema"] < 4:
-        document = {**document, "schema": 4, "multiverse": None}
+        claims = document["claims"] if isinstance(document.get("claims"), list) else []
+        claims = [_claim_of_version_3(claim) if isinstance(claim, dict) else claim for claim in claims]
+        document = {**document, "schema": 4, "multiverse": None, **({"claims": claims} if "claims" in document else {})}
     return document
+
+
+def _claim_of_version_3(claim: dict) -> dict:
+    judged = {name: _judgement_of_version_3(claim[name]) for name in ("judgement", "counterexample") if name in claim}
+    return {**claim, "training": False, "scope": None, **judged}
+
+
+def _judgement_of_version_3(judgement: object) -> object:
+    if not isinstance(judgement, dict):
+        return judgement
+    level = judgement.get("alpha")
+    parts = judgement["parts"] if isinstance(judgement.get("parts"), list) else []
+    added = {"levels": None if level is None else [level, level], "largest": None, "over_kinds": None}
+    inside = {"parts": [_judgement_of_version_3(part) for part in parts]} if "parts" in judgement else {}
+    return {**judgement, **added, **inside}
 
 
 def check(document: dict, name: str) -> None:

@@ -17,8 +17,10 @@ SAME_TEXTS = (
     "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "
     "token are not compared."
 )
-SIDES = {"<=": "upper", "<": "upper", ">=": "lower", ">": "lower", "in": "both"}
+SIDES = {"<=": "upper", "<": "upper", ">=": "lower", ">": "lower", "in": "both", "outside": "either"}
 """The bound that decides each rule."""
+CARRIES, ENOUGH = 25, 8
+"""Percent of the sum of all texts from which on the largest one is named, if there are so many texts."""
 MANY = 100_000
 """A larger number of texts is not worth naming."""
 
@@ -60,14 +62,22 @@ def distance(judgement: dict) -> Distance | None:
     value = judgement["estimate"]
     if value is None or not judgement["limits"]:
         return None
-    return min((_from(judgement, limit, below) for limit, below in _sides(judgement)), key=lambda d: d.away)
+    # inside a range an estimate must be clear of both ends, outside of one
+    nearest = max if _side(judgement) == "either" else min
+    return nearest((_from(judgement, limit, below) for limit, below in _sides(judgement)), key=lambda d: d.away)
+
+
+def _side(judgement: dict) -> str:
+    return SIDES[judgement["rule"].split()[0]]
 
 
 def _sides(judgement: dict) -> list[tuple[float, bool]]:
     """The rule's limits, and for each whether the estimate must lie below it."""
     limits = judgement["limits"]
-    side = SIDES[judgement["rule"].split()[0]]
-    return [(limits[0], False), (limits[1], True)] if side == "both" else [(limits[0], side == "upper")]
+    side = _side(judgement)
+    if len(limits) == 2:
+        return [(limits[0], side == "either"), (limits[1], side == "both")]
+    return [(limits[0], side == "upper")]
 
 
 def _from(judgement: dict, limit: float, below: bool) -> Distance:
@@ -92,8 +102,28 @@ def _refuted_when(judgement: dict) -> str:
     kind, limits = judgement["rule"].split()[0], [f"{limit:g}" for limit in judgement["limits"]]
     if kind == "in":
         return f"the whole interval lies below {limits[0]} or above {limits[1]}"
+    if kind == "outside":
+        return f"the whole interval lies between {limits[0]} and {limits[1]}"
     beyond = {"<=": "above", "<": "at or above", ">=": "below", ">": "at or below"}[kind]
     return f"the whole interval lies {beyond} {limits[0]}"
+
+
+def over_kinds(judgement: dict) -> str:
+    """A sentence on the same claim with the kinds of text as the unit, and other kinds in mind; "" without any."""
+    found = judgement["over_kinds"]
+    if found is None:
+        return ""
+    if found["low"] is None and found["high"] is None:
+        return _sentence(f"beyond these kinds of text: {found['reason']}")
+    return f"With {found['n']} kinds of text as the unit: {measured(found)} {judgement['unit']}, {found['verdict']}."
+
+
+def largest(judgement: dict) -> str:
+    """A sentence on the text that holds much of the sum of all; "" if none does."""
+    share = judgement["largest"]
+    if share is None or share < CARRIES or judgement["n"] < ENOUGH:
+        return ""
+    return f"The largest text holds {share:.0f} % of the sum of all: where so few carry an effect, others may lack it."
 
 
 def by_how_much(judgement: dict) -> str:

@@ -5,10 +5,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from lib.judging.estimates import Variation, contrast, finite, mean, trend, variation
+from lib.judging.estimates import crossed, difference, difference_of_ratios, finite, mean, ratio
+from lib.judging.spread import Variation, typical_variation, variation
 
 pytestmark = pytest.mark.cpu
-ESTIMATES = {"mean": mean, "variation": variation, "contrast": lambda values: contrast(values, [1.0, 2.0], 1.0)}
+
+
+def two(first, second):
+    """The difference between two groups of texts."""
+    return difference({"first": first, "second": second}, "first", "second")
+
+
+ESTIMATES = {"mean": mean, "variation": variation, "difference": lambda values: two(values, [1.0, 2.0])}
 every_estimate = pytest.mark.parametrize("estimate", ESTIMATES.values(), ids=ESTIMATES)
 samples = st.integers(2, 30).flatmap(lambda n: arrays(float, n, elements=st.floats(-1e3, 1e3, width=32)))
 alphas = st.floats(1e-4, 0.49)
@@ -21,31 +29,33 @@ def varied(values: np.ndarray) -> np.ndarray:
 
 @given(samples.map(varied).filter(lambda v: v.std() > 1e-3), alphas)
 def test_bounds_of_a_mean_are_those_of_students_t(values, alpha):
-    estimate = mean(values)
+    estimate = mean(values).if_normal
     interval = stats.ttest_1samp(values, 0).confidence_interval(1 - 2 * alpha)
     np.testing.assert_allclose((estimate.lower(alpha), estimate.upper(alpha)), interval, rtol=1e-9, atol=1e-9)
 
 
-@given(samples, samples, st.floats(0.5, 12), alphas)
-def test_bounds_of_a_contrast_are_those_of_welchs_test_on_scaled_groups(first, second, weight, alpha):
+@given(samples, samples, alphas)
+def test_bounds_of_a_difference_are_those_of_students_test_of_two_samples(first, second, alpha):
     first, second = varied(first), 3 * varied(second)
-    welch = stats.ttest_ind(first, weight * second, equal_var=False).confidence_interval(1 - 2 * alpha)
-    estimate = contrast(first, second, weight)
+    interval = stats.ttest_ind(first, second).confidence_interval(1 - 2 * alpha)
+    estimate = two(first, second).if_normal
     bounds = estimate.lower(alpha), estimate.upper(alpha)
-    np.testing.assert_allclose(bounds, welch, rtol=1e-6, atol=1e-6 * (1 + abs(np.subtract(*welch))))
+    np.testing.assert_allclose(bounds, interval, rtol=1e-6, atol=1e-6 * (1 + abs(np.subtract(*interval))))
 
 
-def test_a_contrast_of_unlike_groups_has_welchs_degrees_of_freedom_not_pooled_ones():
-    wide, narrow = [0.0, 100.0, 200.0], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
-    assert contrast(wide, narrow, 1).freedom == pytest.approx(stats.ttest_ind(wide, narrow, equal_var=False).df)
-    assert contrast(wide, narrow, 1).freedom < 2.01
+def test_other_kinds_lend_a_difference_their_variance():
+    groups = {"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0], "c": [0.0, 30.0, 60.0]}
+    alone, together = difference({k: groups[k] for k in "ab"}, "a", "b"), difference(groups, "a", "b")
+    assert (alone.value, together.value) == pytest.approx((-3, -3))
+    assert (alone.freedom, together.freedom) == (4, 6)
+    assert together.error == pytest.approx(((1 + 1 + 900) / 3 * 2 / 3) ** 0.5)
 
 
-def test_a_contrast_rests_on_its_smallest_group():
-    estimate = contrast([1.0, 2.0, 3.0], [1.0, 2.0], 1.5)
+def test_a_difference_rests_on_its_smallest_group():
+    estimate = two([1.0, 2.0, 3.0], [1.0, 2.0])
     assert (estimate.n, estimate.fewest) == (5, 2)
     assert estimate.sample == (1.0, 2.0, 3.0, 1.0, 2.0)
-    assert estimate.value == pytest.approx(2 - 1.5 * 1.5)
+    assert estimate.value == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("n", [10, 20])
@@ -95,9 +105,9 @@ def test_values_that_are_not_one_number_per_text_are_an_error(estimate, shape):
 
 
 @pytest.mark.parametrize("bad", [[], [1.0, float("nan")]])
-def test_both_groups_of_a_contrast_are_checked(bad):
+def test_both_groups_of_a_difference_are_checked(bad):
     with pytest.raises(ValueError, match=r"text|finite"):
-        contrast([1.0, 2.0], bad, 1)
+        two([1.0, 2.0], bad)
 
 
 def test_values_become_float64():
@@ -109,12 +119,8 @@ def test_values_become_float64():
 def test_one_number_repeated_is_recognised_as_constant(number, n):
     assert mean([number] * n).constant
     assert variation([number] * n).constant
-    assert contrast([number] * n, [2 * number] * n, 1.5).constant
-
-
-@pytest.mark.parametrize("n", [3, 7, 19])
-def test_a_contrast_of_constants_is_constant_also_where_it_is_zero_but_for_rounding(n):
-    assert contrast([0.3] * n, [0.2] * n, 1.5).constant
+    assert two([number] * n, [2 * number] * n).constant
+    assert ratio([number] * n, [2 * number] * n).constant
 
 
 @pytest.mark.parametrize("number", [0.0, 0.1, -5.0])
@@ -123,7 +129,7 @@ def test_the_bounds_of_a_constant_are_the_number(number):
     assert estimate.lower(0.01) == estimate.value == estimate.upper(0.01) == pytest.approx(number)
 
 
-@pytest.mark.parametrize("estimate", [mean([0.1] * 7), contrast([0.3] * 7, [0.2] * 9, 2.0), variation([0.1] * 8)])
+@pytest.mark.parametrize("estimate", [mean([0.1] * 7), two([0.3] * 7, [0.2] * 9), variation([0.1] * 8)])
 def test_the_exact_bounds_of_a_constant_are_the_number_where_the_sign_test_reaches_the_level(estimate):
     exact = estimate.exact(100, [])
     assert (exact.p, exact.n, exact.sample) == (2**-7, estimate.n, estimate.sample)
@@ -135,103 +141,150 @@ def test_the_exact_bounds_of_a_constant_are_the_number_where_the_sign_test_reach
 def test_a_sample_that_varies_is_not_constant(values):
     assert not mean(values).constant
     assert not variation([value + 2 for value in values]).constant
-    assert not contrast(values, [1.0] * 4, 1.5).constant
+    assert not two(values, [1.0] * 4).constant
+    assert not ratio(values, [1.0] * 3).constant
 
 
 @given(samples.map(varied), alphas, alphas)
 def test_a_smaller_alpha_gives_a_wider_interval(values, first, second):
     small, large = sorted((first, second))
-    for estimate in (mean(values), variation(np.abs(values) + 1), contrast(values, values, 2)):
+    for estimate in (
+        mean(values),
+        variation(np.abs(values) + 1),
+        two(values, values),
+        ratio(values, np.abs(values) + 1),
+    ):
         assert estimate.lower(small) <= estimate.lower(large) + 1e-9
         assert estimate.upper(small) >= estimate.upper(large) - 1e-9
 
 
 def test_the_bounds_of_a_variation_are_vangels_worked_by_hand():
     # chi-square with 9 degrees of freedom: 5 % lie above 16.919, 5 % below 3.3251
-    estimate = Variation(0.3, 10, 10)
+    estimate = Variation(0.3, 10)
     assert estimate.lower(0.05) == pytest.approx(0.3 / (0.8919 * 0.09 + 16.919 / 9) ** 0.5, rel=1e-4)
     assert estimate.upper(0.05) == pytest.approx(0.3 / (-0.46749 * 0.09 + 3.3251 / 9) ** 0.5, rel=1e-4)
 
 
-tables = st.tuples(st.integers(3, 12), st.integers(3, 8)).flatmap(
-    lambda shape: arrays(float, shape, elements=st.integers(0, 9).map(float))
-)
+@given(samples.map(varied).filter(lambda v: len(v) > 2), alphas)
+def test_a_bound_is_never_nearer_than_students(values, alpha):
+    estimate = mean(values)
+    assert estimate.upper(alpha) >= estimate.if_normal.upper(alpha)
+    assert estimate.lower(alpha) <= estimate.if_normal.lower(alpha)
 
 
-@given(tables, alphas)
-def test_a_bound_of_a_trend_is_clear_of_0_exactly_when_pages_test_rejects(table, alpha):
-    found = trend(table)
-    for p, clear in ((found.p_rising, found.lower(alpha) > 0), (found.p_falling, found.upper(alpha) < 0)):
-        if abs(p - alpha) > 1e-9:
-            assert clear == (p < alpha)
+def test_the_bootstrap_moves_the_bound_on_the_side_of_the_long_tail_and_no_other():
+    estimate = mean([1.0, 1.0, 1.1, 1.2, 1.3, 1.5, 2.0, 9.0])
+    assert estimate.upper(0.02) > estimate.if_normal.upper(0.02) + 1
+    assert estimate.lower(0.02) == estimate.if_normal.lower(0.02)
 
 
-@given(tables)
-def test_the_p_values_of_a_trend_are_scipys(table):
-    found = trend(table)
-    assert found.p_rising == pytest.approx(stats.page_trend_test(table, method="asymptotic").pvalue)
-    assert found.p_falling == pytest.approx(stats.page_trend_test(-table, method="asymptotic").pvalue)
+def test_texts_in_any_order_give_the_same_bounds():
+    values = np.random.default_rng(0).lognormal(size=20)
+    bounds = [mean(v).upper(0.01) for v in (values, values[::-1], np.sort(values))]
+    assert bounds == pytest.approx([bounds[0]] * 3, rel=1e-12)
 
 
-@given(tables)
-def test_pages_l_counted_by_hand_gives_the_same_trend(table):
-    n, k = table.shape
-    ranks = np.array([[sum(b < a for b in row) + (sum(b == a for b in row) + 1) / 2 for a in row] for row in table])
-    page = sum(j * total for j, total in enumerate(ranks.sum(0), start=1))
-    assert trend(table).value == pytest.approx(12 * (page - n * k * (k + 1) ** 2 / 4) / (n * (k**3 - k)), abs=1e-12)
+KINDS = ("a",) * 5 + ("b",) * 3 + ("c",) * 4
 
 
-def test_without_ties_a_trend_is_the_mean_of_spearmans_rho():
-    table = np.random.default_rng(0).permuted(np.tile(np.arange(6.0), (8, 1)), axis=1)
-    rhos = [stats.spearmanr(row, range(6)).statistic for row in table]
-    assert trend(table).sample == pytest.approx(rhos)
-    assert trend(table).value == pytest.approx(np.mean(rhos))
+def test_the_error_of_texts_by_kind_is_worked_by_hand():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=12) + np.repeat([0.0, 10.0, -5.0], [5, 3, 4])
+    estimate = mean(values).by_kind(KINDS)
+    groups = [values[:5], values[5:8], values[8:]]
+    parts = [(len(g) / 12) ** 2 * g.var(ddof=1) / len(g) for g in groups]
+    assert estimate.value == pytest.approx(values.mean())
+    assert estimate.error == pytest.approx(sum(parts) ** 0.5)
+    freedom = sum(parts) ** 2 / sum(p**2 / (len(g) - 1) for p, g in zip(parts, groups, strict=True))
+    assert estimate.freedom == pytest.approx(freedom)
+    assert estimate.error < mean(values).error / 2
 
 
-def test_values_that_always_fall_have_a_trend_of_minus_1_and_always_rise_of_1():
-    steps = np.arange(5.0) * np.arange(1, 5)[:, None]
-    assert trend(-steps).value == pytest.approx(-1)
-    assert trend(steps).value == pytest.approx(1)
+def test_kinds_of_one_text_are_taken_together_and_a_single_one_joins_the_smallest_other():
+    values = np.array([1.0, 2.0, 3.0, 4.0, 9.0])
+    assert mean(values).by_kind("aabbc").error == pytest.approx(mean(values).by_kind("aabba").error)
+    assert mean(values).by_kind("abacd").error == pytest.approx(mean(values).by_kind("ababb").error)
+    assert mean(values).by_kind("abcde").error == pytest.approx(mean(values).error)
 
 
-@given(tables)
-def test_a_trend_turned_round_is_its_opposite(table):
-    assert trend(table[:, ::-1]).value == pytest.approx(-trend(table).value, abs=1e-12)
+def test_numbers_that_differ_from_kind_to_kind_alone_are_taken_as_one_sample():
+    values = [1.0, 1.0, 2.0, 2.0, 5.0, 5.0]
+    estimate = mean(values).by_kind("aabbcc")
+    assert estimate.error == pytest.approx(mean(values).error)
+    assert not estimate.constant
 
 
-@pytest.mark.parametrize("points", [3, 6])
-def test_without_a_trend_pages_test_is_wrong_as_often_as_alpha_says(points):
-    alpha, times = 0.05, 2000
-    rng = np.random.default_rng(points)
-    found = [trend(rng.normal(size=(12, points))) for _ in range(times)]
-    for misses in (sum(t.lower(alpha) > 0 for t in found), sum(t.upper(alpha) < 0 for t in found)):
-        # the normal approximation is a little off at 3 points
-        assert stats.binom.ppf(1e-4, times, 0.8 * alpha) <= misses <= stats.binom.isf(1e-4, times, 1.2 * alpha)
+def test_kinds_as_observations_are_their_means():
+    estimate = mean([1.0, 3.0, 5.0, 5.0, 8.0]).over_kinds("aabbc")
+    assert estimate.sample == (2.0, 5.0, 8.0)
+    above = ratio([1.0, 3.0, 5.0], [2.0, 2.0, 4.0]).over_kinds("aab")
+    assert (above.above, above.below) == ((2.0, 5.0), (2.0, 4.0))
 
 
-def test_the_bounds_of_a_trend_are_correlations():
-    falling = trend([[3.0, 2.0, 1.0], [6.0, 5.0, 3.0]])
-    assert falling.lower(0.05) == -1
-    assert trend([[1.0, 2.0, 3.0], [3.0, 5.0, 6.0]]).upper(0.05) == 1
+def test_crossed_effects_add_the_error_of_draws_to_that_of_texts():
+    table = np.random.default_rng(0).normal(size=(12, 5)) + np.arange(5)
+    estimate, texts, draws = crossed(table), mean(table.mean(1)), mean(table.mean(0))
+    assert estimate.value == pytest.approx(table.mean())
+    assert estimate.error == pytest.approx((texts.error**2 + draws.error**2) ** 0.5)
+    parts = np.array([texts.error, draws.error]) ** 2
+    assert estimate.freedom == pytest.approx(parts.sum() ** 2 / (parts**2 / [11, 4]).sum())
+    with pytest.raises(ValueError, match="texts and draws"):
+        crossed(np.ones(3))
 
 
-def test_equal_values_have_no_trend_and_the_same_row_again_is_one_observation():
-    assert trend(np.ones((4, 5))).value == 0
-    assert trend(np.tile([3.0, 2.0, 1.0], (4, 1))).constant
-    assert not trend(np.array([[3.0, 2.0, 1.0], [6.0, 5.0, 4.0]])).constant
+@given(samples.map(varied).filter(lambda v: len(v) > 2), st.floats(1e-3, 0.2))
+def test_a_ratio_is_at_a_bound_where_the_difference_is_just_clear_of_0(values, alpha):
+    below = np.abs(values) + 100.0 + np.arange(len(values)) % 3
+    estimate = ratio(values, below).if_normal
+    for bound, side in ((estimate.lower(alpha), "greater"), (estimate.upper(alpha), "less")):
+        if np.isfinite(bound) and not estimate.constant:
+            p = stats.ttest_1samp(values - bound / 100 * below, 0, alternative=side).pvalue
+            assert p == pytest.approx(alpha, rel=1e-3)
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 2), (0, 3)])
-def test_a_trend_of_too_little_is_an_error(shape):
-    with pytest.raises(ValueError, match="texts at 3 points or more"):
-        trend(np.ones(shape))
+def test_a_ratio_of_means_is_not_the_mean_of_ratios():
+    estimate = ratio([1.0, 10.0], [1.0, 20.0])
+    assert estimate.value == pytest.approx(100 * 11 / 21)
+    assert np.mean(estimate.sample) == pytest.approx(estimate.value)
 
 
-def test_one_text_has_a_trend_that_shows_nothing():
-    alone = trend([[3.0, 2.0, 1.0]])
-    assert (alone.fewest, alone.p_falling, alone.p_rising) == (1, 1.0, 1.0)
+def test_a_ratio_to_something_that_may_be_0_has_no_bounds():
+    estimate = ratio([1.0, 2.0, 3.0, 2.0], [0.0, 5.0, 0.0, 0.1])
+    assert (estimate.lower(0.001), estimate.upper(0.001)) == (-float("inf"), float("inf"))
 
 
-def test_a_trend_with_a_value_that_is_not_finite_is_an_error():
-    with pytest.raises(ValueError, match="not finite"):
-        trend(np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0]]))
+@pytest.mark.parametrize("below", [[0.0, 0.0], [-1.0, -1.0], [1.0]])
+def test_a_ratio_needs_something_positive_below_for_each_text(below):
+    with pytest.raises(ValueError, match="positive mean"):
+        ratio([1.0, 2.0], below)
+
+
+def test_a_difference_of_ratios_is_that_of_its_parts_and_pairs_texts():
+    base = np.array([100.0, 200.0, 300.0, 150.0])
+    first, second = ratio(-0.1 * base, base), ratio(-0.4 * base, base)
+    found = difference_of_ratios(first, second)
+    assert found.value == pytest.approx(30)
+    assert found.constant
+    noisy = ratio(-0.1 * base + [3.0, -3.0, 1.0, 2.0], base)
+    assert difference_of_ratios(noisy, second).value == pytest.approx(noisy.value + 40)
+
+
+@pytest.mark.parametrize("n", [10, 20])
+def test_each_bound_of_a_typical_variation_misses_the_true_one_as_often_as_alpha_says(n):
+    alpha, times, true = 0.05, 2000, 0.1
+    estimates = [typical_variation(row) for row in np.random.default_rng(n).normal(1, true, (times, n))]
+    for misses in (sum(e.lower(alpha) > true for e in estimates), sum(e.upper(alpha) < true for e in estimates)):
+        assert stats.binom.ppf(1e-4, times, 0.9 * alpha) <= misses <= stats.binom.isf(1e-4, times, 1.1 * alpha)
+    assert np.mean([e.value for e in estimates]) == pytest.approx(true, rel=0.02)
+
+
+def test_one_odd_text_moves_a_typical_variation_no_more_than_its_place_does():
+    values = np.random.default_rng(0).normal(100, 3, 20)
+    odd, odder = (np.append(values, far) for far in (300.0, 30_000.0))
+    assert typical_variation(odd).value == typical_variation(odder).value
+    assert typical_variation(odd).upper(0.01) < 0.07 < variation(odd).lower(0.01)
+
+
+def test_a_typical_variation_needs_a_positive_median():
+    with pytest.raises(ValueError, match="positive median"):
+        typical_variation([-1.0, 0.0, 5.0])

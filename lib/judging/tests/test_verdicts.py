@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lib.judging.estimates import contrast, trend, variation
+from lib.judging.estimates import crossed, difference, mean, ratio
+from lib.judging.order import order
+from lib.judging.spread import typical_variation, variation
 from lib.judging.verdicts import (
     REPEATED,
     ClaimInconclusive,
@@ -23,13 +25,14 @@ from lib.judging.verdicts import (
 
 pytestmark = pytest.mark.cpu
 AROUND_5 = [4.9, 5.0, 5.1, 5.0, 4.95, 5.05]
-RULES = ("at_most", "at_least", "below", "above", "within")
+RULES = ("at_most", "at_least", "below", "above", "within", "outside")
 SETTLED = {  # rule: (a threshold that AROUND_5 meets, one it misses, one it cannot tell)
     "at_most": ([6], [4], [5]),
     "at_least": ([4], [6], [5]),
     "below": ([6], [4], [5]),
     "above": ([4], [6], [5]),
     "within": ([4, 6], [6, 7], [5, 6]),
+    "outside": ([1, 4], [4, 6], [1, 5]),
 }
 VERDICTS = ("supported", "refuted", "inconclusive")
 
@@ -39,6 +42,16 @@ samples = st.lists(whole, min_size=1, max_size=12)
 one_sided = st.sampled_from(RULES[:4])
 thresholds = st.integers(-60, 60).map(float)
 alphas = st.floats(1e-4, 0.49)
+
+
+def two(first, second):
+    """The difference between two groups of texts."""
+    return difference({"first": first, "second": second}, "first", "second")
+
+
+def student(values):
+    """A mean with Student's bounds alone."""
+    return mean(values).if_normal
 
 
 def judge(values, **options):
@@ -145,9 +158,9 @@ def test_a_constant_exactly_at_the_threshold_meets_at_most_and_misses_below(rule
 @pytest.mark.parametrize(
     ("rule", "expected"), [("at_most", "supported"), ("above", "refuted"), ("at_least", "supported")]
 )
-@pytest.mark.parametrize(("values", "sign"), [(([0.7] * 5, [0.1] * 5, 7), -1), (([0.7] * 6, [0.1] * 6, 7), 1)])
-def test_a_tie_is_not_decided_by_the_last_bit(rule, expected, values, sign):
-    nearly_0 = contrast(*values)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_tie_is_not_decided_by_the_last_bit(rule, expected, sign):
+    nearly_0 = two([0.7 + sign * 3e-16] * 6, [0.7] * 6)
     assert sign * nearly_0.value > 0
     assert verdict(nearly_0, rule, 0, distinct=12) == expected
 
@@ -167,10 +180,10 @@ def test_texts_that_share_a_measurement_count_once():
     assert (found.verdict, found.reason) == ("inconclusive", "4 of 4 texts, sign test p = 0.062, and the level is 0.05")
 
 
-def test_a_constant_contrast_has_as_many_signs_as_its_smaller_group():
-    found = assess(contrast([3.0] * 20, [1.0] * 5, 1.5), distinct=25).at_least(0)
+def test_a_constant_difference_has_as_many_signs_as_its_smaller_group():
+    found = assess(two([3.0] * 20, [1.0] * 5), distinct=25).at_least(0)
     assert (found.verdict, found.reason) == ("supported", "5 of 5 texts, sign test p = 0.031")
-    assert verdict(contrast([3.0] * 20, [1.0] * 4, 1.5), "at_least", 0, distinct=24) == "inconclusive"
+    assert verdict(two([3.0] * 20, [1.0] * 4), "at_least", 0, distinct=24) == "inconclusive"
 
 
 def test_a_variation_of_0_has_a_sign_less_than_texts():
@@ -182,13 +195,26 @@ def test_a_variation_of_0_has_a_sign_less_than_texts():
     assert verdict(variation([7.0] * 5), "at_most", 0.1, distinct=5) == "inconclusive"
 
 
-def test_a_trend_that_all_texts_share_keeps_pages_bounds_where_their_measurements_differ():
-    found = trend(np.tile([3.0, 2.0, 1.0], (12, 1)))
+def test_an_order_that_all_texts_share_keeps_its_bounds_where_their_measurements_differ():
+    found = order(np.tile([6.0, 5.0, 4.0, 3.0, 2.0, 1.0], (12, 1)))
     judged = assess(found, distinct=12).below(0)
     assert (judged.verdict, judged.reason) == ("supported", "")
     assert (judged.low, judged.high) == (found.lower(0.05), found.upper(0.05))
     assert assess(found).below(0).reason == REPEATED
-    assert assess(found, distinct=4).below(0).high == pytest.approx(trend(np.tile([3.0, 2.0, 1.0], (4, 1))).upper(0.05))
+
+
+def test_a_typical_variation_of_0_has_two_signs_less_than_texts():
+    found = assess(typical_variation([7.0] * 19 + [90.0]), distinct=20).at_most(0.1)
+    assert (found.verdict, found.reason) == ("supported", "18 of 18 texts, sign test p = 3.8e-06")
+    assert verdict(typical_variation([7.0] * 6), "at_most", 0.1, distinct=6) == "inconclusive"
+
+
+def test_draws_that_differ_keep_their_bounds_where_all_texts_agree():
+    table = np.tile([0.0, 0.1, 0.2, 0.3], (20, 1))
+    found = assess(crossed(table), distinct=20).within(-1, 1)
+    assert (found.verdict, found.reason) == ("supported", "")
+    interval = stats.ttest_1samp(table[0], 0).confidence_interval(0.90)
+    assert (found.low, found.high) == pytest.approx(tuple(interval))
 
 
 def test_measurements_are_counted_only_where_all_numbers_are_equal():
@@ -212,7 +238,7 @@ def test_a_judge_hands_the_count_of_measurements_to_all_its_parts():
 
 @pytest.mark.parametrize("rule", ["below", "above"])
 def test_a_bound_that_touches_the_threshold_is_neither_below_nor_above_it(rule):
-    estimate = assess([4.0, 5.0, 6.0], alpha=0.1)
+    estimate = assess(student([4.0, 5.0, 6.0]), alpha=0.1)
     touched = estimate.estimate.upper(0.1) if rule == "below" else estimate.estimate.lower(0.1)
     assert getattr(estimate, rule)(touched).verdict == "inconclusive"
 
@@ -231,8 +257,8 @@ def test_three_texts_are_enough():
     assert verdict([4.9, 5.0, 5.1], "at_most", 4) == "refuted"
 
 
-def test_a_contrast_with_one_small_group_decides_nothing():
-    assert verdict(contrast(AROUND_5 * 4, [1.0, 1.1], 1.5), "at_least", 0) == "inconclusive"
+def test_a_difference_with_one_small_group_decides_nothing():
+    assert verdict(two(AROUND_5 * 4, [1.0, 1.1]), "at_least", 0) == "inconclusive"
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -243,10 +269,11 @@ def test_a_smoke_run_supports_nothing_but_can_refute(rule):
     assert verdict(AROUND_5, rule, *misses, smoke=True) == "refuted"
 
 
+@pytest.mark.parametrize("rule", ["within", "outside"])
 @pytest.mark.parametrize(("lo", "hi"), [(1, 1), (2, 1), (float("nan"), 1)])
-def test_the_margins_of_an_equivalence_are_in_order(lo, hi):
+def test_the_ends_of_a_range_are_in_order(rule, lo, hi):
     with pytest.raises(ValueError, match="lo < hi"):
-        assess(AROUND_5).within(lo, hi)
+        getattr(assess(AROUND_5), rule)(lo, hi)
 
 
 @pytest.mark.parametrize("alpha", [0, -0.1, 0.5, 1, float("nan")])
@@ -256,7 +283,7 @@ def test_the_level_lies_between_0_and_a_half(alpha):
 
 
 def test_the_level_is_5_percent_one_sided_unless_said_otherwise():
-    found = assess(AROUND_5).at_most(6)
+    found = assess(student(AROUND_5)).at_most(6)
     interval = stats.ttest_1samp(AROUND_5, 0).confidence_interval(0.90)
     assert (found.low, found.high, found.alpha) == pytest.approx((*interval, 0.05))
 
@@ -265,24 +292,69 @@ def test_an_equivalence_is_two_one_sided_tests():
     lower = stats.ttest_1samp(AROUND_5, 4.95, alternative="greater").pvalue
     upper = stats.ttest_1samp(AROUND_5, 5.08, alternative="less").pvalue
     level = max(lower, upper)
-    assert verdict(AROUND_5, "within", 4.95, 5.08, alpha=level + 1e-6) == "supported"
-    assert verdict(AROUND_5, "within", 4.95, 5.08, alpha=level - 1e-6) == "inconclusive"
+    assert verdict(student(AROUND_5), "within", 4.95, 5.08, alpha=level + 1e-6) == "supported"
+    assert verdict(student(AROUND_5), "within", 4.95, 5.08, alpha=level - 1e-6) == "inconclusive"
 
 
 @pytest.mark.parametrize(("lo", "hi"), [(5.03, 6), (4, 4.97)])
 def test_an_equivalence_is_refuted_when_the_interval_misses_the_margins_on_either_side(lo, hi):
     nearest, side = (lo, "less") if lo > 5 else (hi, "greater")
     level = stats.ttest_1samp(AROUND_5, nearest, alternative=side).pvalue
-    assert verdict(AROUND_5, "within", lo, hi, alpha=level + 1e-6) == "refuted"
-    assert verdict(AROUND_5, "within", lo, hi, alpha=level - 1e-6) == "inconclusive"
+    assert verdict(student(AROUND_5), "within", lo, hi, alpha=level + 1e-6) == "refuted"
+    assert verdict(student(AROUND_5), "within", lo, hi, alpha=level - 1e-6) == "inconclusive"
 
 
 def test_a_part_is_supported_at_alpha_and_refuted_at_its_share_of_alpha():
     level = stats.ttest_1samp(AROUND_5, 4.93, alternative="greater").pvalue
-    assert verdict(AROUND_5, "at_least", 4.93, alpha=level + 1e-6, parts=4) == "supported"
-    assert verdict(AROUND_5, "at_least", 4.93, alpha=level - 1e-6, parts=4) == "inconclusive"
-    assert verdict(AROUND_5, "at_most", 4.93, alpha=4 * level + 1e-6, parts=4) == "refuted"
-    assert verdict(AROUND_5, "at_most", 4.93, alpha=4 * level - 1e-6, parts=4) == "inconclusive"
+    assert verdict(student(AROUND_5), "at_least", 4.93, alpha=level + 1e-6, parts=4) == "supported"
+    assert verdict(student(AROUND_5), "at_least", 4.93, alpha=level - 1e-6, parts=4) == "inconclusive"
+    assert verdict(student(AROUND_5), "at_most", 4.93, alpha=4 * level + 1e-6, parts=4) == "refuted"
+    assert verdict(student(AROUND_5), "at_most", 4.93, alpha=4 * level - 1e-6, parts=4) == "inconclusive"
+
+
+@pytest.mark.parametrize(("lo", "hi", "side"), [(3, 4.93, "greater"), (5.07, 6, "less")])
+def test_a_difference_on_either_side_is_supported_where_the_whole_interval_lies_beyond_an_end(lo, hi, side):
+    nearest = hi if side == "greater" else lo
+    level = stats.ttest_1samp(AROUND_5, nearest, alternative=side).pvalue
+    assert verdict(student(AROUND_5), "outside", lo, hi, alpha=level + 1e-6) == "supported"
+    assert verdict(student(AROUND_5), "outside", lo, hi, alpha=level - 1e-6) == "inconclusive"
+
+
+def test_a_difference_on_either_side_is_refuted_by_equivalence():
+    lower = stats.ttest_1samp(AROUND_5, 4.95, alternative="greater").pvalue
+    upper = stats.ttest_1samp(AROUND_5, 5.08, alternative="less").pvalue
+    level = max(lower, upper)
+    assert verdict(student(AROUND_5), "outside", 4.95, 5.08, alpha=level + 1e-6) == "refuted"
+    assert verdict(student(AROUND_5), "outside", 4.95, 5.08, alpha=level - 1e-6) == "inconclusive"
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("parts", [1, 20])
+def test_the_interval_that_is_shown_is_the_one_that_decided(rule, which, parts):
+    threshold = SETTLED[rule][which]
+    found = getattr(assess(student(AROUND_5), parts=parts), rule)(*threshold)
+    x, y = threshold[0], threshold[-1]
+    supported, refuted = {
+        "at_most": (found.high <= x, found.low > x),
+        "at_least": (found.low >= x, found.high < x),
+        "below": (found.high < x, found.low >= x),
+        "above": (found.low > x, found.high <= x),
+        "within": (x <= found.low and found.high <= y, found.low > y or found.high < x),
+        "outside": (found.low >= y or found.high <= x, x < found.low and found.high < y),
+    }[rule]
+    assert found.verdict == ("supported" if supported else "refuted" if refuted else "inconclusive")
+    ends = [student(AROUND_5).lower(found.levels[0]), student(AROUND_5).upper(found.levels[1])]
+    assert [found.low, found.high] == ends
+    assert {*found.levels} <= {0.05, 0.05 / parts}
+
+
+def test_a_part_that_no_share_of_the_level_refutes_shows_an_interval_that_holds_the_threshold():
+    values = [4.9, 5.0, 5.1, 5.2]
+    level = stats.ttest_1samp(values, 4.9, alternative="greater").pvalue
+    alone, one_of_six = (assess(student(values), alpha=1.5 * level, parts=parts).at_most(4.9) for parts in (1, 6))
+    assert (alone.verdict, one_of_six.verdict) == ("refuted", "inconclusive")
+    assert one_of_six.low < 4.9 < one_of_six.high == alone.high
 
 
 @pytest.mark.parametrize("verdicts", list(product(VERDICTS, repeat=3)), ids="-".join)
@@ -305,11 +377,11 @@ def test_no_rules_are_no_claim():
         assess(np.array(AROUND_5, dtype=np.float32), unit="%", label="key").at_most(4),
         assess([5.0]).at_most(4),
         undecided("no massive values"),
-        assess(contrast(AROUND_5, AROUND_5, 1.5)).at_most(0),
+        assess(two(AROUND_5, AROUND_5)).at_most(0),
         assess(variation([1.0, 10.0, 100.0]), alpha=0.001).at_most(0.1),
         all_of([assess(AROUND_5, parts=2).at_most(6), assess(variation(AROUND_5), parts=2).at_most(1)]),
     ],
-    ids=["float32", "one text", "undecided", "contrast", "no upper bound", "parts"],
+    ids=["float32", "one text", "undecided", "difference", "no upper bound", "parts"],
 )
 def test_a_judgement_becomes_plain_json_and_a_sentence(found):
     plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))
@@ -335,9 +407,9 @@ def test_a_judge_keeps_every_judgement_also_one_it_raises(rule, which):
 
 def test_a_judge_judges_at_its_own_level():
     level = stats.ttest_1samp(AROUND_5, 4.95, alternative="greater").pvalue
-    assert Judge(level + 1e-6)(AROUND_5).at_least(4.95).alpha == level + 1e-6
+    assert Judge(level + 1e-6)(student(AROUND_5)).at_least(4.95).alpha == level + 1e-6
     with pytest.raises(ClaimInconclusive):
-        Judge(level - 1e-6)(AROUND_5).at_least(4.95)
+        Judge(level - 1e-6)(student(AROUND_5)).at_least(4.95)
 
 
 def test_a_judge_of_a_smoke_run_supports_nothing():
@@ -450,7 +522,7 @@ def test_several_rules_are_supported_exactly_when_each_is(parts, x):
 
 @given(whole, st.integers(1, 20), st.sampled_from(RULES), thresholds)
 def test_no_measurement_repeated_is_ever_decided(value, n, rule, x):
-    assert verdict([value] * n, rule, *([x, x + 100] if rule == "within" else [x])) == "inconclusive"
+    assert verdict([value] * n, rule, *([x, x + 100] if rule in ("within", "outside") else [x])) == "inconclusive"
 
 
 @given(whole, st.integers(3, 20), one_sided, thresholds, alphas)
@@ -493,14 +565,14 @@ def normal(center: float, spread: float = 1.0, *, times: int = TIMES, n: int = 5
 
 @pytest.mark.parametrize("rule", RULES[:4])
 def test_at_the_threshold_either_verdict_is_as_rare_as_alpha_says(rule):
-    found = frequencies((assess(row, alpha=ALPHA) for row in normal(3)), rule, 3)
+    found = frequencies((assess(student(row), alpha=ALPHA) for row in normal(3)), rule, 3)
     assert LEAST <= found["supported"] <= MOST
     assert LEAST <= found["refuted"] <= MOST
 
 
 @pytest.mark.parametrize("true", [-1.0, 1.0])
 def test_at_either_margin_an_equivalence_is_as_rarely_decided_as_alpha_says(true):
-    found = frequencies((assess(row, alpha=ALPHA) for row in normal(true, 0.5)), "within", -1, 1)
+    found = frequencies((assess(student(row), alpha=ALPHA) for row in normal(true, 0.5)), "within", -1, 1)
     assert LEAST <= found["supported"] <= MOST
     assert LEAST <= found["refuted"] <= MOST
 
@@ -510,11 +582,11 @@ def test_a_wide_sample_is_never_equivalent_to_anything():
     assert (found["supported"], found["refuted"] <= 30) == (0, True)
 
 
-def test_at_equality_a_contrast_is_as_rarely_decided_as_alpha_says():
-    rows = zip(normal(6, 3, n=4), normal(4, 0.5, n=9, seed=1), strict=True)
-    found = frequencies((assess(contrast(a, b, 1.5), alpha=ALPHA) for a, b in rows), "at_most", 0)
-    assert found["supported"] <= MOST
-    assert found["refuted"] <= MOST
+def test_at_equality_a_difference_is_as_rarely_decided_as_alpha_says():
+    rows = zip(normal(6, n=4), normal(4, n=9, seed=1), strict=True)
+    found = frequencies((assess(two(a, b).if_normal, alpha=ALPHA) for a, b in rows), "at_most", 2)
+    assert LEAST <= found["supported"] <= MOST
+    assert LEAST <= found["refuted"] <= MOST
 
 
 @pytest.mark.parametrize("true", [0.05, 0.1])
@@ -537,7 +609,7 @@ def test_where_half_of_the_texts_lie_beyond_a_threshold_all_of_them_do_as_rarely
 def several(centers, times: int) -> list[str]:
     """Verdicts on claims of one rule per center, each part `at_most(0)`."""
     rows = np.random.default_rng(2).normal(centers, 1.0, (times, 6, len(centers)))
-    claims = ([assess(part, alpha=ALPHA, parts=len(centers)).at_most(0) for part in row.T] for row in rows)
+    claims = ([assess(student(part), alpha=ALPHA, parts=len(centers)).at_most(0) for part in row.T] for row in rows)
     return [all_of(parts).verdict for parts in claims]
 
 
@@ -553,7 +625,14 @@ def test_with_one_part_at_its_threshold_a_claim_of_four_is_supported_as_often_as
     assert low <= found.count("supported") <= high
 
 
-CLEAR = {"at_most": [3.0], "at_least": [-3.0], "below": [3.0], "above": [-3.0], "within": [-3.0, 3.0]}
+CLEAR = {
+    "at_most": [3.0],
+    "at_least": [-3.0],
+    "below": [3.0],
+    "above": [-3.0],
+    "within": [-3.0, 3.0],
+    "outside": [-9.0, -3.0],
+}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -564,16 +643,53 @@ def test_a_clear_effect_is_nearly_always_supported(rule):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_clear_failure_is_nearly_always_refuted(rule):
-    center = 9 if rule in ("at_most", "below", "within") else -9
+    center = {"at_least": -9, "above": -9, "outside": -6}.get(rule, 9)
     found = frequencies((assess(row, alpha=ALPHA) for row in normal(center, n=10, times=300)), rule, *CLEAR[rule])
     assert found["refuted"] >= 0.99 * 300
 
 
-def test_clear_contrasts_and_variations_are_nearly_always_decided():
+def test_clear_differences_and_variations_are_nearly_always_decided():
     rows = normal(10, 0.5, n=10, times=300)
     for estimates, meets, misses in (
-        ([contrast(row, row[::-1], 1.5) for row in rows], 0, -10),
+        ([two(row, row[::-1]) for row in rows], 2, -2),
         ([variation(row) for row in rows], 0.15, 0.01),
     ):
         assert frequencies(map(assess, estimates), "at_most", meets)["supported"] >= 0.99 * 300
         assert frequencies(map(assess, estimates), "at_most", misses)["refuted"] >= 0.99 * 300
+
+
+KINDS = ("letter",) * 3 + ("poem",) * 3
+
+
+def test_a_verdict_on_texts_of_known_kinds_takes_what_differs_between_kinds_for_no_chance():
+    values = [1.0, 1.1, 0.9, 9.0, 9.1, 8.9]
+    assert verdict(values, "above", 3, alpha=0.02) == "inconclusive"
+    assert verdict(values, "above", 3, alpha=0.02, kinds=KINDS) == "supported"
+
+
+def test_a_second_line_judges_the_kinds_as_observations_and_says_when_they_are_too_few():
+    found = assess([1.0, 1.1, 0.9, 9.0, 9.1, 8.9], kinds=KINDS).above(3)
+    assert (found.over_kinds.n, found.over_kinds.verdict) == (2, "inconclusive")
+    assert found.over_kinds.reason == "2 kinds are too few, 3 are needed"
+    kinds = ("a", "a", "b", "b", "c", "c")
+    over = assess(student([1.0, 1.2, 1.4, 1.6, 1.8, 2.0]), kinds=kinds).above(0).over_kinds
+    interval = stats.ttest_1samp([1.1, 1.5, 1.9], 0).confidence_interval(0.90)
+    assert over.estimate == pytest.approx(1.5)
+    assert over.low <= interval.low + 1e-9
+    assert over.high >= interval.high - 1e-9
+
+
+def test_numbers_that_are_none_of_the_texts_have_no_kinds():
+    assert assess([1.0, 2.0, 3.0], kinds=KINDS).above(0).over_kinds is None
+    assert assess(order(np.ones((6, 6))), distinct=6, kinds=KINDS).above(0).over_kinds is None
+
+
+def test_the_share_of_the_largest_text_is_told():
+    assert assess([1.0, 1.0, 1.0, -7.0]).above(0).largest == pytest.approx(70)
+    assert assess([0.0, 0.0, 0.0]).above(0).largest is None
+
+
+def test_a_ratio_is_judged_like_a_mean():
+    found = assess(ratio([-4.0, -5.0, -6.0, -5.0], [10.0, 10.0, 10.0, 10.0]))
+    assert found.at_most(-30).verdict == "supported"
+    assert found.at_most(-80).verdict == "refuted"

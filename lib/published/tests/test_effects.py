@@ -80,6 +80,47 @@ def test_of_layer_1_alone_the_other_layers_are_not_known():
     assert stored([20, 10, 30], [1, 2, 3]).counts("drope", "query").tolist() == [[1, 2, 3]]
 
 
+def test_the_change_but_for_a_layer_is_the_mean_of_the_other_layers():
+    layers = stored([20, 10, 30], [10, 40, 25])
+    assert layers.change_but_for("query", 1) == pytest.approx([-7.5])
+    assert layers.change_but_for("query", 0) == pytest.approx([12.5])
+
+
+def test_the_change_but_for_layer_1_follows_from_the_totals_and_layer_1():
+    change = values().change_but_for("query", 1)
+    assert change == pytest.approx([((901.4 - 1475.5) - (101.3 - 2.7)) / 31], rel=1e-12)
+    assert 100 * change / values().channels("query") == pytest.approx([-0.53], abs=0.005)
+
+
+def test_counts_layer_by_layer_come_before_totals():
+    totals = "[stored.massive_values]\nquery = { rope = 600, drope = 0 }\n"
+    layers = "rope = { query = [20, 10, 30] }\ndrope = { query = [10, 40, 25] }"
+    assert values(totals + layers, "stored").change_but_for("query", 1) == pytest.approx([-7.5])
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "missing"),
+    [
+        ("key", 1, "the write-up's text gives no count of key in layer 1 for the rope arm"),
+        ("query", 2, "no count of query in layer 2 for the rope arm"),
+    ],
+)
+def test_the_change_but_for_a_layer_that_is_not_published_is_not_known(name, layer, missing):
+    with pytest.raises(NotPublished, match=missing):
+        values().change_but_for(name, layer)
+
+
+def test_without_totals_the_change_but_for_a_layer_is_not_known():
+    with pytest.raises(NotPublished, match="no count of query for the rope arm"):
+        values("[text.massive_values]\nlayer_1_query = { rope = 2, drope = 3 }").change_but_for("query", 1)
+
+
+def test_a_model_of_one_layer_has_no_other():
+    found = published(tomllib.loads(STUDY.replace("3", "1") + "[text.massive_values]\nquery = { rope = 1, drope = 1 }"))
+    with pytest.raises(NoSubject, match="no layer but layer 1"):
+        PublishedValues(found, found.columns["text"]).change_but_for("query", 1)
+
+
 def test_values_that_swap_layers_have_moved():
     assert stored([60, 20, 0], [10, 30, 0]).moved_share("query").tolist() == [50]
 
@@ -172,6 +213,16 @@ def test_a_perplexity_that_falls_to_nothing_has_no_loss():
 def test_damage_by_kind_is_one_number_for_each():
     by_kind = damage("[stored.disruption_by_text_type.rope]\npoems = 5\nletters = { massive_increase_percent = 7 }")
     assert {kind: p.tolist() for kind, p in by_kind.percent_by_kind("rope").items()} == {"poems": [5], "letters": [7]}
+
+
+def test_damage_by_kind_has_nats_unless_no_perplexity_is_left():
+    by_kind = "[stored.disruption_by_text_type.rope]\npoems = {}\nletters = 300"
+    found = damage(by_kind.format(100)).nats_by_kind("rope")
+    assert {kind: rise.tolist() for kind, rise in found.items()} == {"poems": [np.log(2)], "letters": [np.log(4)]}
+    with pytest.raises(NotPublished, match="no perplexity of poems texts for the rope arm"):
+        damage(by_kind.format(-100)).nats_by_kind("rope")
+    with pytest.raises(NotPublished, match="no damage by kind of text for the drope arm"):
+        damage(by_kind.format(100)).nats_by_kind("drope")
 
 
 def test_nothing_zeroed_is_no_subject():

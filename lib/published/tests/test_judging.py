@@ -1,6 +1,7 @@
 import pytest
 
-from lib.judging.estimates import contrast, mean, variation
+from lib.judging.estimates import difference, mean
+from lib.judging.spread import typical_variation
 from lib.judging.verdicts import ClaimInconclusive, ClaimRefuted
 from lib.published.figures import NotPublished
 from lib.published.judging import CONTRADICTS, MEETS, FigureJudge, Stated
@@ -25,8 +26,12 @@ def test_a_figure_refutes_what_it_contradicts_and_supports_nothing(rule, meets, 
     assert (met.n, met.low, met.high, met.estimate, met.values) == (1, None, None, meets, (meets,))
 
 
-def test_a_contrast_of_two_figures_is_one_figure():
-    found = Stated(contrast([30.0], [10.0], 1.5), unit="%", label="a", note="b").at_most(0)
+def two(first, second):
+    return difference({"first": [first], "second": [second]}, "first", "second")
+
+
+def test_a_difference_of_two_figures_is_one_figure():
+    found = Stated(two(30.0, 15.0), unit="%", label="a", note="b").at_most(0)
     assert (found.verdict, found.estimate, found.n) == ("refuted", 15, 1)
     assert (found.unit, found.label, found.note) == ("%", "a", "b")
 
@@ -42,7 +47,7 @@ def test_one_figure_refutes_and_supports_nothing(judge):
     with pytest.raises(ClaimRefuted, match="the figure itself contradicts it"):
         judge([-28.0]).at_most(-30)
     with pytest.raises(ClaimRefuted):
-        judge.all_of(judge.part([2.0]).above(1), judge.part(contrast([3], [1], 1.5)).at_most(0))
+        judge.all_of(judge.part([2.0]).above(1), judge.part(two(3.0, 1.0)).at_most(0))
 
 
 def test_a_sample_is_judged_like_a_measured_one(judge):
@@ -60,7 +65,7 @@ def test_a_published_spread_of_0_makes_one_figure_of_a_sample(judge):
 
 @pytest.mark.parametrize(
     ("values", "reason"),
-    [([float("nan")], "for layer 1 alone"), (variation([5.0]), "no spread over texts is published")],
+    [([float("nan")], "for layer 1 alone"), (typical_variation([5.0]), "no spread over texts is published")],
 )
 def test_what_is_not_known_is_not_judged(judge, values, reason):
     with pytest.raises(NotPublished, match=reason):

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from lib.published.figures import Figure
+from lib.published.figures import Figure, Measurement
 from lib.published.reading import FOLDER, bundled, published, read
 
 pytestmark = pytest.mark.cpu
@@ -66,6 +66,24 @@ def test_without_standard_deviations_there_is_one_number():
     assert parse(f"{STUDY}{SPREADS}{{ rope = 60.5 }}").columns["text"].n_texts == 1
 
 
+def test_a_table_may_say_what_it_was_measured_on():
+    said = "max_tokens = 256\nprecision = 'bfloat16'\ntexts = 'poems and\\tlaws'"
+    column = parse(f"{STUDY}{SPREADS}{{ rope = 60.5 }}\n[text.disruption]\n{said.replace(chr(39), chr(34))}").columns[
+        "text"
+    ]
+    assert column.measured["massive_values"] == Measurement(n_texts=10)
+    assert column.measured["disruption"] == Measurement(None, 256, "bfloat16", "poems and laws")
+
+
+def test_a_bound_of_p_is_a_figure_of_its_own():
+    bounds = "p_massive_vs_random_below = { drope = 0.01 }\np_rope_vs_drope_below = 0.02"
+    column = parse(f"{STUDY}[text.disruption]\n{bounds}").columns["text"]
+    assert {key: f.value for key, f in column.figures.items()} == {
+        ("p below", "drope"): 0.01,
+        ("p of arms below",): 0.02,
+    }
+
+
 @pytest.mark.parametrize("order", ["poems = { rope = 5, drope = 3 }", "rope = { poems = 5 }\ndrope = { poems = 3 }"])
 def test_kinds_of_text_may_hold_arms_or_arms_kinds(order):
     column = parse(f"{STUDY}[text.disruption_by_text_type]\n{order}").columns["text"]
@@ -104,9 +122,18 @@ KINDS = "[text.disruption_by_text_type]\n"
         (f"{STUDY}{SPREADS}{{ rope = [1, 2], drope = 1 }}", "give every total a standard deviation or none"),
         (
             f"{STUDY}{SPREADS}{{ rope = [1, 2] }}".replace("10", "6"),
-            "n_texts must be a whole number of 7 or more where standard deviations are given: leave them out",
+            "[text.massive_values] n_texts must be 7 or more where standard deviations are given: leave them out",
         ),
-        (f"{STUDY}{SPREADS}{{ rope = [1, 2] }}".replace("10", "7.5"), "n_texts must be a whole number of 7 or more"),
+        (
+            f"{STUDY}{SPREADS}{{ rope = [1, 2] }}".replace("10", "7.5"),
+            "n_texts must be a whole number above 0, not 7.5",
+        ),
+        (f"{STUDY}[text.massive_values]\nn_texts = 0", "[text.massive_values] n_texts must be a whole number above 0"),
+        (f"{STUDY}[stored.disruption]\nn_texts = '3'", "[stored.disruption] n_texts must be a number, not '3'"),
+        (f"{STUDY}[stored.disruption]\nmax_tokens = 2.5", "max_tokens must be a whole number above 0, not 2.5"),
+        (f"{STUDY}[text.disruption]\nmax_tokens = 1{'0' * 10}", "[text.disruption] max_tokens must be 1e+09 or less"),
+        (f"{STUDY}[text.disruption]\nprecision = 16", "[text.disruption] precision must be a text, not 16"),
+        (f"{STUDY}[stored.massive_values]\ntexts = ' '", "[stored.massive_values] texts must be a text, not ' '"),
         (f"{STUDY}{COUNTS}query = [1, 2]", "rope query has 2 layers, but [study] says 3"),
         (f"{STUDY}{COUNTS}query = [1, 'x', 2]", "rope query, number 2 must be a number, not 'x'"),
         (f"{STUDY}{COUNTS}query = []", "rope query is an empty list"),
@@ -125,6 +152,11 @@ KINDS = "[text.disruption_by_text_type]\n"
         (f"{STUDY}{LOSSES}p_massive_vs_random = 1.5", "p_massive_vs_random must be 1 or less, not 1.5"),
         (f"{STUDY}[text.disruption]\np_rope_vs_drope = 2", "p_rope_vs_drope must be 1 or less, not 2"),
         (f"{STUDY}[text.disruption]\np_massive_vs_random = {{ a = 1 }}", "p_massive_vs_random has an unknown key 'a'"),
+        (
+            f"{STUDY}[text.disruption]\np_massive_vs_random_below = {{ rope = 2 }}",
+            "_below rope must be 1 or less, not 2",
+        ),
+        (f"{STUDY}[text.disruption]\np_rope_vs_drope_below = -1", "p_rope_vs_drope_below must be 0 or more, not -1"),
         (f"{STUDY}[text.disruption]\nratio = 1", "[text.disruption] has an unknown key 'ratio'"),
         (f"{STUDY}{KINDS}poems = {{ both = 1 }}", "[text.disruption_by_text_type] poems has an unknown key 'both'"),
         (f"{STUDY}{KINDS}poems = {{ rope = {{ baseline = 2 }} }}", "poems rope needs massive_increase_percent"),

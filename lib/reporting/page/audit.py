@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from lib.published import DEVIATIONS, TOLERANCE
+from lib.published import ERRORS, TOLERANCE
 from lib.reporting import tables
 
 ABOUT = ("author", "year", "rope", "drope", "quantization", "hardware", "threshold", "site", "max_tokens")
@@ -31,9 +31,9 @@ def compared(audit: dict) -> str:
     if not audit["compared"]:
         return ""
     how = (
-        f"Text and store agree within {100 * TOLERANCE:g} percent of the larger figure, or within {DEVIATIONS} "
-        "standard deviations over texts where these are published. Arithmetic must be met within the rounding of the "
-        "figures that take part."
+        f"Text and store agree within {100 * TOLERANCE:g} percent of the larger figure, or within {ERRORS} standard "
+        "errors of their difference where a standard deviation is published. A bound agrees with what keeps it. "
+        "Arithmetic must be met within the rounding of the figures that take part."
     )
     table = _table(("Figure", "Compared", "Said or given", "Held or follows", "Ratio", "Outcome"), _compared(audit))
     return f"<h2>Figures compared</h2><p>{how}</p>{table}"
@@ -65,12 +65,16 @@ def _compared(audit: dict) -> list[list[str]]:
             _text(row["what"]),
             _text(row["how"]),
             _number(row["said"]),
-            _number(row["held"]) + (f"<small>sd {_number(row['spread'])}</small>" if row["spread"] is not None else ""),
+            _number(row["held"]) + _error(row["error"]),
             _number(row["ratio"], 3),
             _badge("agrees", "") if row["agrees"] else _badge("disagrees", "refuted"),
         ]
         for row in audit["compared"]
     ]
+
+
+def _error(error: float | None) -> str:
+    return "" if error is None else f"<small>standard error {_number(error, 3)}</small>"
 
 
 def _verdict(entry: dict | None) -> str:

@@ -3,7 +3,7 @@
 from html import escape
 
 from lib.definitions import OUTCOMES
-from lib.reporting import measured
+from lib.reporting import measured, sentences
 from lib.reporting.page.forest import forest
 from lib.reporting.page.letters import LETTERS, letters_of
 from lib.reporting.page.multiverse import grids
@@ -176,7 +176,10 @@ def details(entry: dict, settings: dict, more: str = "") -> str:
         "How it was measured": entry["how"],
         "By how much": entry["by_how_much"] or entry["reason"],
         "What would refute it": entry["refutation"],
+        "Scope": entry["scope"]["sentence"] if entry["scope"] else "",
         "n and its unit": _unit(entry),
+        "Kinds of text": sentences.over_kinds(judged) if judged else "",
+        "Carried by": sentences.largest(judged) if judged else "",
         "Also measured": judged["note"] if judged else "",
         "Seen to fail": _counterexample(entry["counterexample"]),
         "Known": entry["known"],
@@ -193,11 +196,20 @@ def _unit(entry: dict) -> str:
         return ""
     role = "texts that are scored" if entry["texts"] == "score" else "texts that massive values are counted on"
     least = f"{0.5 ** judged['n']:.1g}"
-    level = f" One-sided level {judged['alpha']:.3g}, the claim's share of its family's." if judged["alpha"] else ""
+    level = _level(judged)
     return (
         f"{judged['n']} {role}, one number each ({judged['unit']}).{level} The smallest p that an exact sign-flip test "
         f"could reach with so many is {least}."
     )
+
+
+def _level(judged: dict) -> str:
+    """The level of the verdict, and the smaller one at which one part of several refutes a claim."""
+    if not judged["alpha"]:
+        return ""
+    parts = len(judged["parts"])
+    refuted = f", and {judged['alpha'] / parts:.3g} for one of {parts} parts to refute it" if parts > 1 else ""
+    return f" One-sided level {judged['alpha']:.3g}, the claim's share of its family's{refuted}."
 
 
 def _counterexample(judged: dict | None) -> str:

@@ -121,9 +121,17 @@ def _needed(scale: _Scale, judgement: dict, height: float) -> str:
     limits, kind = judgement["limits"], judgement["rule"].partition(" ")[0]
     if not limits:
         return ""
-    left = 0 if kind in ("<=", "<") else scale(limits[0])
-    right = WIDTH if kind in (">=", ">") else scale(limits[-1])
-    return f'<rect class="needed" x="{left}" y="0" width="{right - left:.1f}" height="{height - AXIS}"/>'
+    below, above = (0, scale(limits[0])), (scale(limits[-1]), WIDTH)
+    if kind == "outside":
+        shaded = [below, above]
+    elif kind == "in":
+        shaded = [(below[1], above[0])]
+    else:
+        shaded = [below if kind in ("<=", "<") else above]
+    return "".join(
+        f'<rect class="needed" x="{left}" y="0" width="{right - left:.1f}" height="{height - AXIS}"/>'
+        for left, right in shaded
+    )
 
 
 def _threshold(scale: _Scale, limit: float, height: float) -> str:

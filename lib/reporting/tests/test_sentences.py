@@ -1,6 +1,6 @@
 import pytest
 
-from lib.judging.estimates import trend
+from lib.judging.order import order
 from lib.judging.verdicts import all_of, assess, undecided
 from lib.reporting.sentences import by_how_much, distance, refutation, texts_to_decide
 
@@ -141,5 +141,5 @@ def test_a_claim_of_several_parts_is_refuted_by_one_of_them():
 
 
 def test_a_trend_whose_bound_is_at_its_end_is_said_like_any_other():
-    falling = assess(trend([[4, 3, 2, 1]] * 4 + [[4, 3, 1, 2]])).below(0).as_dict()
+    falling = assess(order([[6, 5, 4, 3, 2, 1]] * 4 + [[6, 5, 4, 3, 1, 0]])).below(0).as_dict()
     assert by_how_much(falling).startswith("-0.96, needed < 0: clear of the threshold by 0.96")

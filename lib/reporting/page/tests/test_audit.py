@@ -8,7 +8,7 @@ from lib.reporting.page.audit import claims_table
 pytestmark = pytest.mark.cpu
 
 ODD = '<b>&"'
-ROW = {"what": ODD, "how": "text and store", "said": 2.0, "held": 3.0, "spread": None, "ratio": 1.5, "agrees": False}
+ROW = {"what": ODD, "how": "text and store", "said": 2.0, "held": 3.0, "error": None, "ratio": 1.5, "agrees": False}
 FINDING = {"kind": ODD, "what": "w", "said": None, "held": None, "ratio": None, "sentence": f"It is {ODD}."}
 ENTRY = {
     "statement": ODD,
@@ -26,10 +26,10 @@ def section(findings=(), compared=()):
 
 
 def test_every_cell_names_its_column():
-    page = section(compared=[ROW, {**ROW, "agrees": True, "spread": 0.25}])
+    page = section(compared=[ROW, {**ROW, "agrees": True, "error": 0.25}])
     heads = re.findall("<th>(.*?)</th>", page)
     assert re.findall('<td data-label="(.*?)">', page) == heads * 2
-    assert "<small>sd 0.25</small>" in page
+    assert "<small>standard error 0.25</small>" in page
 
 
 def test_a_disagreement_is_marked_and_agreement_is_not():
