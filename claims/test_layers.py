@@ -33,7 +33,7 @@ def test_layer_1_has_more_massive_query_values_under_drope(massive_values, judge
     massive_values.need_layers()
     massive_values.need("query", "rope", "drope", layer=1)
     gain = massive_values.change_per_layer("query")
-    note = "; ".join(filter(None, (_model(massive_values), _rates(massive_values, 1))))
+    note = "; ".join(filter(None, (massive_values.describe_layer("query"), _rates(massive_values, 1))))
     judge(gain[:, 1], unit="channels of layer 1", note=note).above(0)
 
 
@@ -71,7 +71,7 @@ def test_no_other_layer_has_more_massive_query_values_under_drope(massive_values
             of=len(layers),
             unit="channels",
             label=f"layer {layer}",
-            note="; ".join(filter(None, (_model(massive_values), _rates(massive_values, layer)))),
+            note="; ".join(filter(None, (massive_values.describe_layer("query"), _rates(massive_values, layer)))),
         )
         for layer in layers
     ]
@@ -128,11 +128,6 @@ def test_value_keeps_its_massive_values_layer_by_layer(massive_values, judge):
     massive_values.need("value", "rope", least=20)
     massive_values.need("value", "drope", least=20)
     judge(massive_values.moved_share("value"), unit="% of the count moved").at_most(10)
-
-
-def _model(massive_values) -> str:
-    """What layer 1 and one channel are of in this model."""
-    return f"layer 1 of {massive_values.layers('rope')}, a layer has {massive_values.channels('query')} channels"
 
 
 def _rates(massive_values, layer: int) -> str:

@@ -14,9 +14,6 @@ from lib.effects.concentration import gini
 from lib.judging import NoSubject, Ratio, ratio
 from lib.records import label_of
 
-ENOUGH = 20
-"""Massive values per text that a percentage asks for: of fewer, one more or less is several percent."""
-
 
 def too_few(least: int) -> str:
     """Why fewer massive values per text than so many decide nothing."""
@@ -62,17 +59,24 @@ class Rates:
 
         Where both have different numbers of channels, it is that of the share of channels.
         """
-        before = self.totals("rope", name)
+        before = self._some(name)
         return ratio(self.totals(arm, name) * self._scale(name, arm) - before, before)
 
     def change_against(self, name, arm: str, control: str) -> Ratio:
         """Count of `arm` minus that of `control`, in percent of the RoPE arm's: points between two changes."""
         after, other = (self.totals(a, name) * self._scale(name, a) for a in (arm, control))
-        return ratio(after - other, self.totals("rope", name))
+        return ratio(after - other, self._some(name))
+
+    def _some(self, name) -> np.ndarray:
+        """The counts of the RoPE arm [text]. Raises NoSubject where all of them are 0."""
+        totals = self.totals("rope", name)
+        if not totals.any():
+            raise NoSubject(f"there is no massive {name} value in the RoPE arm, so there is no percentage of it")
+        return totals
 
     def _scale(self, name, arm: str) -> float:
         """Channels of the RoPE arm for each channel of an arm."""
-        return self.size("rope", name) / self.size(arm, name) if self.uneven else 1.0
+        return self.size("rope", name) / self.size(arm, name)
 
     @property
     def uneven(self) -> bool:
@@ -92,6 +96,10 @@ class Rates:
             return f"{arm} {name} {self.rates(arm, name).mean():.3g} % of {self.size(arm, name)} channels"
         rate = self.layer_rates(arm, name)[:, layer].mean()
         return f"{arm} {name} {rate:.3g} % of the {self.channels(name, arm)} channels of layer {layer}"
+
+    def describe_layer(self, name) -> str:
+        """What one layer and one channel are of in the RoPE arm."""
+        return f"{self.layers('rope')} layers of {self.channels(name)} channels"
 
     def other_layers(self) -> str:
         """The reason why arms cannot be compared layer by layer; "" if they can."""
@@ -201,20 +209,21 @@ class MassiveValues(Rates):
         """
         if reason := self._other_channels(name, arm):
             raise NoSubject(reason)
+        self._some(name)
         before, after = self.masks["rope", name], self.masks[arm, name]
         return ratio((before & after).sum((1, 2, 3)), before.sum((1, 2, 3)))
 
-    def slow_share(self, arm: str, name: Name) -> np.ndarray:
+    def slow_share(self, arm: str, name: Name, least: int = 1) -> np.ndarray:
         """Percent of the massive channels on rotary pairs that belong to the slower half of them, per text.
 
         Layers that do not rotate and dims that a partial rotation leaves out have no pairs, and count in neither half.
         """
         turning, slow = self.on_pairs(arm, name), self.masks[arm, name] & slow_half(self.frequency(arm))[:, None]
-        if turning.mean() < ENOUGH:
-            few = f"the {arm} arm has {turning.mean():.2g} massive {name} values per text on rotary pairs"
-            raise NoSubject(f"{few}, {too_few(ENOUGH)}")
         if not turning.all():
             raise NoSubject(f"a text has no massive {name} value on a rotary pair in the {arm} arm: there is no share")
+        if turning.mean() < least:
+            few = f"the {arm} arm has {turning.mean():.2g} massive {name} values per text on rotary pairs"
+            raise NoSubject(f"{few}, {too_few(least)}")
         return 100 * slow.sum((1, 2, 3)) / turning
 
     def on_pairs(self, arm: str, name: Name) -> np.ndarray:

@@ -68,6 +68,13 @@ class PublishedValues(Rates):
         """Layers of an arm."""
         return self.published.layers
 
+    def _scale(self, name: str, arm: str) -> float:
+        return 1.0  # both arms of a study have the same shape
+
+    def describe_layer(self, name: str) -> str:
+        """Nothing: the layers of a study are those that its figures speak of."""
+        return ""
+
     def change_per_layer(self, name: str) -> np.ndarray:
         """Change of the count from the RoPE to the DroPE arm [1, layer]."""
         before, after = self.counts("rope", name), self.counts("drope", name)

@@ -78,7 +78,7 @@ def test_a_massive_channel_is_spread_over_its_pair_which_stays_as_massive():
     for dim in (5, 5 + 128):
         spread["query_norm"].values[:, 0, 2, dim] = np.sqrt((40**2 + 1) / 2)
     values = MassiveValues({BEFORE: values.records[BEFORE], AFTER: spread}, 3.0)
-    assert values.percent_change("query", AFTER).tolist() == [100] * 3
+    assert values.change("query", AFTER).value == 100
     assert massive_pairs(values, BEFORE, "query").tolist() == massive_pairs(values, AFTER, "query").tolist() == [1] * 3
     assert massive_pairs(replace(values, threshold=1e4), AFTER, "query").tolist() == [0] * 3
     assert describe_pairs(values, "query").startswith("massive rotary pairs 1 before and 1 after, their norms move by ")

@@ -22,6 +22,16 @@ def arm(*layers, dims=range(32)):
     return xr.Dataset({**tensors, "frequency": (("layer", "dim"), frequency(len(layers), 32))})
 
 
+def thrice(*layers):
+    """The same with three texts."""
+    return arm(*layers).isel(text=[0, 0, 0])
+
+
+def together(*records):
+    """The texts of several records in one."""
+    return xr.concat(records, "text", data_vars="minimal", coords="minimal", compat="override", join="override")
+
+
 def values(rope, drope):
     return MassiveValues({"rope": rope, "drope": drope})
 
@@ -34,8 +44,37 @@ def test_counts_are_those_that_were_planted():
 
 
 def test_percent_change_is_from_rope_to_drope():
-    assert values(arm(4, 4), arm(3, 3)).percent_change("query").tolist() == [-25, -25]
-    assert values(arm(3, 3), arm(4, 4)).percent_change("query") == pytest.approx([100 / 3] * 2)
+    assert values(arm(4, 4), arm(3, 3)).change("query").value == -25
+    assert values(arm(3, 3), arm(4, 4)).change("query").value == pytest.approx(100 / 3)
+
+
+def test_a_change_is_that_of_the_mean_count_and_not_the_mean_of_changes():
+    both = values(together(arm(1), arm(9)), together(arm(2), arm(9)))
+    assert both.change("query").value == pytest.approx(10)
+
+
+def test_points_between_two_arms_are_in_percent_of_rope():
+    three = MassiveValues({"rope": arm(4, 4), "drope": arm(3, 3), "continued": arm(4, 2)})
+    assert three.change_against("query", "drope", "continued").value == 0
+    assert three.change_against("query", "drope", "rope").value == -25
+
+
+def test_channels_that_stay_are_counted_and_not_how_many_there_are():
+    same, others = arm(4, 4), arm(4, 4, dims=range(2, 32))
+    assert values(same, same).kept("query", "drope").value == 100
+    assert values(same, others).change("query").value == 0
+    assert values(same, others).kept("query", "drope").value == 50
+
+
+def test_a_change_without_a_layer_is_the_mean_of_the_others():
+    assert values(arm(4, 0, 6), arm(1, 9, 5)).change_but_for("query", 1).tolist() == [-2, -2]
+
+
+def test_without_the_first_position_other_channels_may_be_massive():
+    record = arm(3)
+    rest = record.assign({f"{name}_rest_norm": arm(1)[f"{name}_norm"] for name in ("query", "key", "value")})
+    assert MassiveValues({"rope": rest}).totals("rope", "query").tolist() == [3, 3]
+    assert MassiveValues({"rope": rest}, first=False).totals("rope", "query").tolist() == [1, 1]
 
 
 def test_the_change_of_the_loss_is_from_rope():
@@ -44,19 +83,35 @@ def test_the_change_of_the_loss_is_from_rope():
 
 
 def test_a_change_from_nothing_has_no_percent():
-    with pytest.raises(NoSubject, match="no massive query value in the RoPE arm"):
-        values(arm(0, 0), arm(1, 1)).percent_change("query")
+    for number in ("change", "kept"):
+        with pytest.raises(NoSubject, match="no massive query value in the RoPE arm"):
+            getattr(values(arm(0, 0), arm(1, 1)), number)("query", "drope")
 
 
 def test_values_that_swap_layers_have_moved_though_the_total_stays():
-    assert values(arm(6, 2), arm(2, 6)).moved_share("value").tolist() == [50, 50]
-    assert values(arm(6, 0), arm(0, 3)).moved_share("value").tolist() == [100, 100]
+    assert values(thrice(6, 2), thrice(2, 6)).moved_share("value").tolist() == [50] * 3
+    assert values(thrice(6, 0), thrice(0, 3)).moved_share("value").tolist() == [100] * 3
+
+
+def test_noise_that_differs_from_text_to_text_moves_nothing_on_average():
+    rng = np.random.default_rng(0)
+    rope, drope = (together(*(arm(*row) for row in rng.poisson(6, (20, 6)) + 1)) for _ in range(2))
+    moved = values(rope, drope).moved_share("value")
+    assert abs(moved.mean()) < 3 * moved.std() / len(moved) ** 0.5
+    shares = [values(rope, drope).layer_rates(a, "value") for a in ("rope", "drope")]
+    plain = 50 * np.abs(np.subtract(*[share / share.sum(-1, keepdims=True) for share in shares])).sum(-1)
+    assert plain.mean() > 10
+
+
+def test_two_texts_cannot_tell_what_moves_from_noise():
+    with pytest.raises(NoSubject, match="2 texts are too few to tell what moves"):
+        values(arm(6, 2), arm(2, 6)).moved_share("value")
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.integers(1, 3))
 def test_nothing_has_moved_where_every_layer_keeps_its_share(layers, factor):
-    grown = arm(*(factor * count for count in layers))
-    assert values(arm(*layers), grown).moved_share("value") == pytest.approx([0, 0], abs=1e-9)
+    grown = thrice(*(factor * count for count in layers))
+    assert values(thrice(*layers), grown).moved_share("value") == pytest.approx([0] * 3, abs=1e-9)
 
 
 def test_the_slow_half_is_found_in_both_halves_of_a_head():
@@ -109,7 +164,7 @@ def test_masks_are_those_of_every_arm_and_tensor_and_made_once():
 
 def test_a_tensor_that_is_asked_for_waits_for_no_other():
     both = values(arm(3)[["query_norm"]], arm(1)[["query_norm"]])
-    assert both.percent_change("query") == pytest.approx([-200 / 3] * 2)
+    assert both.change("query").value == pytest.approx(-200 / 3)
 
 
 def test_a_mask_that_does_not_exist_is_no_mask():
@@ -127,8 +182,8 @@ def test_almost_no_massive_values_are_no_subject():
 
 def test_a_change_may_be_that_of_another_arm():
     three = MassiveValues({"rope": arm(4, 4), "drope": arm(3, 3), "continued": arm(8, 4)})
-    assert three.percent_change("query").tolist() == [-25, -25]
-    assert three.percent_change("query", "continued").tolist() == [50, 50]
+    assert three.change("query").value == -25
+    assert three.change("query", "continued").value == 50
 
 
 def test_one_arm_alone_can_be_counted():

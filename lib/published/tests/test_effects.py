@@ -4,6 +4,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from lib.definitions.words import ARMS, NAMES
 from lib.effects.counts import MassiveValues
@@ -55,20 +56,23 @@ def test_seven_texts_are_enough_to_keep_six_samples_apart():
     assert np.linalg.matrix_rank(np.array(samples) - np.mean(samples, 1)[:, None]) == 6
 
 
-def test_the_percent_change_is_the_delta_methods():
-    change = values().percent_change("query")
+def test_the_percent_change_is_that_of_the_means_and_nearly_the_delta_methods():
+    change = values().change("query").if_normal
     ratio = 901.4 / 1475.5
-    assert change.mean() == pytest.approx(100 * (ratio - 1), rel=1e-12)
-    assert change.std(ddof=1) == pytest.approx(100 * ratio * np.hypot(36.0 / 901.4, 22.6 / 1475.5), rel=1e-12)
+    assert change.value == pytest.approx(100 * (ratio - 1), rel=1e-12)
+    reach = stats.t.isf(0.05, 9) * 100 * ratio * np.hypot(36.0 / 901.4, 22.6 / 1475.5) / 10**0.5
+    assert change.upper(0.05) - change.value == pytest.approx(reach, rel=0.02)
+    assert change.value - change.lower(0.05) == pytest.approx(reach, rel=0.02)
 
 
 def test_a_percent_change_without_spread_is_one_number():
-    assert stored([20, 10, 30], [10, 20, 15]).percent_change("query") == pytest.approx([-25])
+    change = stored([20, 10, 30], [10, 20, 15]).change("query")
+    assert (change.value, change.n) == (pytest.approx(-25), 1)
 
 
 def test_a_change_from_nothing_has_no_percent():
     with pytest.raises(NoSubject, match="no massive query value in the RoPE arm"):
-        stored([0, 0, 0], [1, 1, 1]).percent_change("query")
+        stored([0, 0, 0], [1, 1, 1]).change("query")
 
 
 def test_totals_are_sums_of_layers_where_only_layers_are_published():
