@@ -131,6 +131,11 @@ class Specificity:
         """The arm's name for readers."""
         return label_of(self.records[arm], arm)
 
+    @property
+    def other_tokens(self) -> bool:
+        """Do the arms have different tokenizers, so that their losses per token are of different tokens?"""
+        return len(tokenizers(self.records.values())) > 1
+
     def nats(self, arm: str, selected: str, value: str) -> np.ndarray:
         """Increase of the loss over the baseline [text] with a selection replaced, nats per token."""
         nll = self.records[arm]["nll"]

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from lib.judging.signs import Signs, at_limit
-from lib.judging.strata import ROUNDING, Strata, strata
+from lib.judging.strata import FEWEST, ROUNDING, Strata, strata
 
 Kinds = Sequence[Hashable]
 DOUBLINGS = 40
@@ -74,9 +74,10 @@ class _Bounded:
     value: float
     error: float
     freedom: float
+    n: int
     constant: bool
-    studentized: np.ndarray
     resampled: bool
+    _strata: Strata
 
     @property
     def if_normal(self) -> "_Bounded":
@@ -95,15 +96,8 @@ class _Bounded:
             return 0.0
         student = float(stats.t.isf(alpha, self.freedom))
         # what differs within rounding has no distribution to draw from
-        resampled = self.resampled and not self.constant
-        return max(student, abs(_at(self.studentized, end)) if resampled else 0.0) * self.error
-
-
-def _at(rising: np.ndarray, level: float) -> float:
-    """The quantile of an ordered sample on the safe side: further out than so many of all."""
-    place = level * (len(rising) + 1)
-    index = int(np.floor(place)) - 1 if level < 0.5 else int(np.ceil(place)) - 1
-    return float(rising[min(max(index, 0), len(rising) - 1)])
+        resampled = self.resampled and not self.constant and self.n >= FEWEST
+        return max(student, abs(self._strata.studentized(ONE, end)) if resampled else 0.0) * self.error
 
 
 ONE = np.ones(1)
@@ -147,10 +141,6 @@ class Mean(_Bounded):
         error, freedom = self._strata.error(ONE)
         error = 0.0 if self.constant else error
         return (error, freedom) if self.draws is None else _together((error, freedom), self.draws)
-
-    @cached_property
-    def studentized(self) -> np.ndarray:
-        return self._strata.studentized(ONE)
 
     @cached_property
     def _strata(self) -> Strata:
@@ -217,10 +207,6 @@ class Difference(_Bounded):
     @property
     def freedom(self) -> float:
         return self._strata.error(ONE)[1]
-
-    @cached_property
-    def studentized(self) -> np.ndarray:
-        return self._strata.studentized(ONE)
 
     @cached_property
     def _strata(self) -> Strata:
@@ -319,7 +305,7 @@ class Ratio:
         for _ in range(DOUBLINGS):
             end = self.value + side * step
             if clear(end) > 0:
-                return float(optimize.brentq(clear, start, end, xtol=1e-10, rtol=1e-12))
+                return float(optimize.brentq(clear, start, end, xtol=1e-9, rtol=1e-9))
             start, step = end, 2 * step
         return side * inf
 
@@ -332,8 +318,8 @@ class Ratio:
             chosen = self._plain
             error, freedom = chosen.error(direction)
         reach = float(stats.t.isf(alpha, freedom))
-        if self.resampled:
-            end = _at(chosen.studentized(direction), alpha if side > 0 else 1 - alpha)
+        if self.resampled and self.n >= FEWEST:
+            end = chosen.studentized(direction, alpha if side > 0 else 1 - alpha)
             reach = max(reach, min(-side * end, FURTHEST))
         return chosen.value(direction) + side * reach * error
 

@@ -74,14 +74,16 @@ def order(values: np.ndarray) -> Order:
 
 @cache
 def critical(points: int, alpha: float) -> float:
-    """The rho that a series without an order reaches or exceeds more often than `alpha`, and no larger one does."""
+    """A rho between the largest one that a series without an order reaches more often than `alpha`, and the next."""
     if points > EXACT:
         reach = float(stats.t.isf(alpha, points - 2))
         return reach / (points - 2 + reach**2) ** 0.5
     found = _all(points)
     # of equal numbers the last: the share of orders that reach it or more
     share = 1 - np.searchsorted(found, found - 1e-9) / len(found)
-    return float(found[share > alpha].max())
+    reached, rarer = found[share > alpha].max(), found[share <= alpha]
+    # in the middle, so that a bound is never exactly 0
+    return float((reached + (rarer.min() if len(rarer) else 2.0)) / 2)
 
 
 @cache

@@ -12,6 +12,8 @@ import numpy as np
 
 RESAMPLES, SEED = 1_999, 1
 """So many resolve a level of 0.0005; at a smaller one the most extreme of all stands for it."""
+FEWEST = 8
+"""Of fewer observations, too many samples that are drawn again repeat one of them only: Student's bounds stand alone."""
 ROUNDING = 1e-12
 """Numbers whose relative difference is at most this are the same number, computed in another order."""
 
@@ -76,8 +78,8 @@ class Strata:
         shares = parts / total  # squares of squares may be too small for a float
         return float(total**0.5), float(1 / (shares**2 / np.maximum(inner, 1)).sum())
 
-    def studentized(self, direction: np.ndarray) -> np.ndarray:
-        """Errors of resampled sums in units of their own standard errors [resample], in rising order.
+    def studentized(self, direction: np.ndarray, level: float) -> float:
+        """The quantile, on its safe side, of errors of resampled sums in units of their own standard errors.
 
         The deviations of all texts from their groups' means are drawn again, with replacement and whatever the group:
         groups of few texts would often repeat one text only. Source: Efron and Tibshirani 1993, An Introduction to the
@@ -85,13 +87,19 @@ class Strata:
         """
         sums, squares = self._resampled
         found = sums @ direction
-        errors = np.sqrt(np.maximum(np.einsum("bij,i,j->b", squares, direction, direction), 0))
+        errors = np.sqrt(np.maximum(squares @ np.array([a * b for a in direction for b in direction]), 0))
+        errors[errors <= ROUNDING * np.abs(self.data @ direction).max()] = 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.sort(np.nan_to_num(found / errors, nan=0.0, posinf=np.inf, neginf=-np.inf))
+            ratios = found / errors
+        ratios[np.isnan(ratios)] = 0.0  # neither error nor spread
+        place = level * (len(ratios) + 1)
+        index = int(np.floor(place)) - 1 if level < 0.5 else int(np.ceil(place)) - 1
+        index = min(max(index, 0), len(ratios) - 1)
+        return float(np.partition(ratios, index)[index])
 
     @cached_property
     def _resampled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Resampled errors [resample, number] and their squared standard errors [resample, number, number]."""
+        """Resampled errors [resample, number] and their squared standard errors [resample, number x number]."""
         order = np.argsort(self.codes, kind="stable")
         codes, starts = self.codes[order], np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
         means = np.stack([self._means(column) for column in self.data.T], 1)
@@ -99,13 +107,15 @@ class Strata:
         residuals = (self.data - means[self.codes]) * np.sqrt(self.sizes / inner)[self.codes, None]
         # in an order of their own, so that the order of the texts changes nothing
         residuals = residuals[np.lexsort(residuals.T)]
-        drawn = residuals[_places(len(codes))]
-        group_means = np.add.reduceat(drawn, starts, axis=1) / self.sizes[:, None]
-        sums = np.einsum("bgi,g->bi", group_means, self.weights)
         factors = self.weights**2 / self.sizes / ((self.sizes - 1).sum() if self.pooled else inner)
-        spread = drawn - group_means[:, codes]
         of_text = np.full(len(codes), factors.sum()) if self.pooled else factors[codes]
-        return sums, np.einsum("bti,btj,t->bij", spread, spread, of_text)
+        sums, spreads = [], []
+        for column in residuals.T:
+            drawn = column[_places(len(codes))]
+            group_means = np.add.reduceat(drawn, starts, axis=1) / self.sizes
+            sums.append(group_means @ self.weights)
+            spreads.append(drawn - group_means[:, codes])
+        return np.stack(sums, 1), np.stack([(a * b) @ of_text for a in spreads for b in spreads], 1)
 
     def _means(self, numbers: np.ndarray) -> np.ndarray:
         return np.bincount(self.codes, numbers) / self.sizes

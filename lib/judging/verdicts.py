@@ -178,6 +178,7 @@ class Assessment:
         own = replace(self, estimate=self.estimate.by_kind(self.kinds)) if self.kinds else self
         judgement = own._decided(own._asked(rule), rule)
         if self.kinds and (over := self.estimate.over_kinds(self.kinds)) is not None:
+            over = over.if_normal  # so few kinds have no distribution to draw from
             # kinds that give the same number are as many observations as there are kinds
             distinct = lambda: min(self.distinct(), over.n)  # noqa: E731
             apart = replace(self, estimate=over, distinct=distinct, observations="kinds")

@@ -58,13 +58,15 @@ def _of_today(document: dict) -> dict:
         summary = {**summary, "smoke": 0, "not asked": 0}
         document = {**document, "schema": 3, "command": "", "not_asked": {}, "summary": summary}
     if document["schema"] < 4:
-        claims = document["claims"] if isinstance(document.get("claims"), list) else []
-        claims = [_claim_of_version_3(claim) if isinstance(claim, dict) else claim for claim in claims]
-        document = {**document, "schema": 4, "multiverse": None, **({"claims": claims} if "claims" in document else {})}
+        document = {**document, "schema": 4, "multiverse": None}
+        if isinstance(document.get("claims"), list):
+            document["claims"] = [_claim_of_version_3(claim) for claim in document["claims"]]
     return document
 
 
-def _claim_of_version_3(claim: dict) -> dict:
+def _claim_of_version_3(claim: object) -> object:
+    if not isinstance(claim, dict):
+        return claim
     judged = {name: _judgement_of_version_3(claim[name]) for name in ("judgement", "counterexample") if name in claim}
     return {**claim, "training": False, "scope": None, **judged}
 
@@ -73,10 +75,10 @@ def _judgement_of_version_3(judgement: object) -> object:
     if not isinstance(judgement, dict):
         return judgement
     level = judgement.get("alpha")
-    parts = judgement["parts"] if isinstance(judgement.get("parts"), list) else []
     added = {"levels": None if level is None else [level, level], "largest": None, "over_kinds": None}
-    inside = {"parts": [_judgement_of_version_3(part) for part in parts]} if "parts" in judgement else {}
-    return {**judgement, **added, **inside}
+    if isinstance(judgement.get("parts"), list):
+        added["parts"] = [_judgement_of_version_3(part) for part in judgement["parts"]]
+    return {**judgement, **added}
 
 
 def check(document: dict, name: str) -> None:

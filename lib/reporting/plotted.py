@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from lib.definitions import ARMS, BANDS, EDITED, NAMES, Scope
-from lib.effects import Bands, Disruption, MassiveValues, lorenz
+from lib.definitions import ARMS, BANDS, EDITED, NAMES, SELECTED, Scope
+from lib.effects import Bands, Disruption, MassiveValues, Specificity, lorenz
 from lib.judging import NoSubject
 
 POINTS = 101
@@ -17,6 +17,7 @@ def numbers(
     norms: Mapping[str, xr.Dataset],
     losses: Mapping[str, xr.Dataset],
     bands: Mapping[str, xr.Dataset] | None = None,
+    specific: Mapping[str, xr.Dataset] | None = None,
     *,
     threshold: float,
     scope: Scope,
@@ -25,7 +26,8 @@ def numbers(
 
     Of an arm: `counts[tensor]` [text, layer], `channels[tensor]` of one layer, `loss` [text] (nats per token), and if
     experiment 2 was made, its `conditions`, `nll` [text, condition] and the number of channels `zeroed`; under `bands`
-    the same of slow and of fast channels. If tensors or arms have different numbers of channels, also `rates[tensor]`
+    the same of slow and of fast channels; under `specificity` losses in each of its `conditions`, and the number of
+    `channels` and percent of the `energy` of each selection. If tensors or arms have different numbers of channels, also `rates[tensor]`
     [text, layer], percent of them. Of `rope` and `drope` also `gini` [text] and `lorenz` [point] of query and key
     norms, `rotary_pairs` (massive channels of each rotary pair, fastest first, mean over texts; None for an arm that
     does not rotate) and `rank_agreement` [text, layer] of weights and norms.
@@ -42,6 +44,7 @@ def numbers(
             **(_concentration(values, arm) if arm in ARMS else {}),
             **(_disruption(losses, arm) if arm in losses else {}),
             **(_bands(bands[arm]) if bands and arm in bands else {}),
+            **(_specificity(specific, arm) if specific and arm in specific else {}),
         }
     between = {}
     if all(arm in norms for arm in ARMS):
@@ -84,6 +87,19 @@ def _bands(record: xr.Dataset) -> dict:
     losses, nll = Bands({"rope": record}), record["nll"]
     zeroed = {band: losses.zeroed(band) for band in BANDS}
     return {"bands": {"conditions": nll["condition"].values.tolist(), "nll": nll.values.tolist(), "zeroed": zeroed}}
+
+
+def _specificity(records: Mapping[str, xr.Dataset], arm: str) -> dict:
+    """Losses in each condition, and what each selection is: its channels, and percent of the energy that they hold."""
+    losses, nll = Specificity({arm: records[arm]}), records[arm]["nll"]
+    chosen = {"channels": losses.replaced, "energy": losses.share}
+    return {
+        "specificity": {
+            "conditions": nll["condition"].values.tolist(),
+            "nll": nll.values.tolist(),
+            **{name: {selected: of(arm, selected) for selected in SELECTED} for name, of in chosen.items()},
+        }
+    }
 
 
 def _overlap(both: MassiveValues, name) -> dict[str, list | str | None]:

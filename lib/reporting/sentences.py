@@ -12,6 +12,7 @@ import xarray as xr
 from lib import records
 from lib.checkpoints import different_size
 from lib.definitions import ARMS
+from lib.judging.verdicts import HELD
 
 SAME_TEXTS = (
     "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "
@@ -114,7 +115,7 @@ def over_kinds(judgement: dict) -> str:
     if found is None:
         return ""
     if found["low"] is None and found["high"] is None:
-        return _sentence(f"beyond these kinds of text: {found['reason']}")
+        return _sentence(f"beyond these kinds of text: {why_open(found, 'kinds')}")
     return f"With {found['n']} kinds of text as the unit: {measured(found)} {judgement['unit']}, {found['verdict']}."
 
 
@@ -124,6 +125,14 @@ def largest(judgement: dict) -> str:
     if share is None or share < CARRIES or judgement["n"] < ENOUGH:
         return ""
     return f"The largest text holds {share:.0f} % of the sum of all: where so few carry an effect, others may lack it."
+
+
+def why_open(judgement: dict, what: str = "texts") -> str:
+    """Why a judgement is open; an interval that ends nowhere decides nothing, for it holds every threshold."""
+    endless = judgement["estimate"] is not None and judgement["low"] is None and judgement["high"] is None
+    if endless and judgement["reason"] == HELD:
+        return f"{judgement['n']} {what} are too few for an interval at this level"
+    return judgement["reason"]
 
 
 def by_how_much(judgement: dict) -> str:
@@ -136,7 +145,7 @@ def by_how_much(judgement: dict) -> str:
     start = f"{of}{judgement['estimate']:.4g}{unit}, needed {judgement['rule']}"
     if judgement["low"] is None and judgement["high"] is None:
         short = "meets it" if to_limit.away >= 0 else f"misses it by {-to_limit.away:.3g}"
-        return f"{start}: the estimate {short}, but has no interval ({judgement['reason']})."
+        return f"{start}: the estimate {short}, but has no interval ({why_open(judgement)})."
     if judgement["verdict"] in ("supported", "refuted") and judgement["low"] == judgement["high"]:
         short = "clear of the threshold" if judgement["verdict"] == "supported" else "misses it"
         return f"{start}: {short} by {abs(to_limit.away):.3g} in every text ({judgement['reason']})."
@@ -153,18 +162,20 @@ def by_how_much(judgement: dict) -> str:
 def _open(judgement: dict, to_limit: Distance) -> str:
     """Why an estimate with an interval decides nothing, and how many texts would decide."""
     where = f"meets it by {to_limit.away:.3g}" if to_limit.away >= 0 else f"misses it by {-to_limit.away:.3g}"
-    if judgement["reason"] != "the interval holds the threshold":
+    if judgement["reason"] != HELD:
         return f"the estimate {where}, but {judgement['reason']}."
     sentence = f"the estimate {where}, and the interval holds the threshold"
     needed = texts_to_decide(judgement)
     if needed is None:
         return f"{sentence}; an estimate so near to it is not decided by more texts."
-    return f"{sentence}; about {needed} texts of the same spread would decide it (n = {judgement['n']} now)."
+    more = "texts of the same spread" if judgement["values"] else "points in the same order"
+    return f"{sentence}; about {needed} {more} would decide it (n = {judgement['n']} now)."
 
 
 def texts_to_decide(judgement: dict) -> int | None:
     """About how many texts would decide, with the same estimate and spread: intervals shrink with the root of n.
 
+    Of an order it is the number of points.
     None if no number worth naming would.
     """
     to_limit = distance(judgement)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lib.definitions import OUTCOMES, SMOKE
 from lib.published import COLUMNS, Published, audit_document
 from lib.reporting.assemble import counted
-from lib.reporting.sentences import measured
+from lib.reporting.sentences import measured, why_open
 
 Results = Mapping[str, dict]
 
@@ -35,10 +35,8 @@ def _line(entry: dict) -> str:
     judgement = entry["judgement"]
     known = " (known)" if entry["known"] else ""
     text = f"{entry['id']:<17} {entry['verdict'] + known:<21} {measured(judgement):<30} {rule(judgement):<18}"
-    reason = entry["reason"] or (
-        judgement["reason"] if judgement and _needs_reason(entry["verdict"], judgement) else ""
-    )
-    return f"{text} {entry['statement']}" + (f" ({reason})" if reason else "")
+    why = entry["reason"] or (why_open(judgement) if judgement and _needs_reason(entry["verdict"], judgement) else "")
+    return f"{text} {entry['statement']}" + (f" ({why})" if why else "")
 
 
 def _needs_reason(verdict: str, judgement: dict) -> bool:

@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from lib.judging.order import EXACT, critical, order
+from lib.judging.verdicts import assess
 
 pytestmark = pytest.mark.cpu
 courses = st.integers(3, 12).flatmap(lambda n: arrays(float, n, elements=st.integers(0, 9).map(float)))
@@ -76,3 +77,8 @@ def test_an_order_with_a_value_that_is_not_finite_is_an_error():
 def test_the_bounds_of_an_order_are_correlations():
     assert order([[6.0, 5.0, 4.0, 3.0]]).lower(0.05) == -1
     assert order([[3.0, 4.0, 5.0, 6.0]]).upper(0.05) == 1
+
+
+def test_three_points_are_too_few_for_an_order_at_the_level_of_a_claim():
+    rising = np.tile([1.0, 2.0, 3.0], (6, 1)) + np.arange(6)[:, None] * [0.1, 0.2, 0.3]
+    assert assess(order(rising), alpha=0.0125, parts=2, distinct=6).below(0).verdict == "inconclusive"

@@ -9,7 +9,7 @@ from lib.judging.simulate import CELLS, DRAWS, END, LEVEL, PAGE, START, TWICE, r
 pytestmark = pytest.mark.cpu
 
 ROWS = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0].splitlines()[2:]
-FEWER = 1_000
+FEWER = 300
 """Samples of each row that are drawn here."""
 FAR = 5
 """Standard errors between two rates that are not of the same thing."""

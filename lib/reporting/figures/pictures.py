@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lib.definitions import write_whole
 from lib.judging import NoSubject
-from lib.reporting.figures import bands, figures, layers, series, sites, thresholds
+from lib.reporting.figures import bands, figures, layers, series, sites, specificity, thresholds
 
 
 class Picture(NamedTuple):
@@ -75,6 +75,9 @@ PICTURES = [
             f"text{_within(losses)}"),
     Picture("bands", "Damage", "bands", bands.bands,
             "Rise of the loss with slow and with as many fast channels of the RoPE arm zeroed, text by text"),
+    Picture("specificity", "Damage", "specificity", specificity.specificity,
+            lambda losses: "Rise of the loss with massive, next-largest and random channels of equal energy replaced"
+            f"{_within(losses)}"),
     Picture("counts_over_steps", "Recalibration", "trajectory", series.counts_over_steps,
             "Massive channels at every checkpoint, by tensor", WITH),
     Picture("loss_over_steps", "Recalibration", "trajectory", series.loss_over_steps,

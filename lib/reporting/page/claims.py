@@ -164,7 +164,7 @@ def _measured(entry: dict) -> str:
     figure = measured(judged)
     label = f"{escape(judged['label'])}: " if judged["label"] and figure else ""
     number = f"{label}<b>{escape(figure)}</b> <i>{escape(judged['unit'])}</i>" if figure else ""
-    reason = f"<small>{escape(judged['reason'])}</small>" if judged["reason"] else ""
+    reason = f"<small>{escape(sentences.why_open(judged))}</small>" if judged["reason"] else ""
     return number + forest([judged], published=entry["published_estimate"], label=entry["id"]) + reason
 
 
@@ -194,9 +194,11 @@ def _unit(entry: dict) -> str:
     judged = entry["judgement"]
     if not judged or not judged["n"]:
         return ""
+    level = _level(judged)
+    if not judged["values"]:
+        return f"{judged['n']} points of a series, each the mean over all texts ({judged['unit']}).{level}"
     role = "texts that are scored" if entry["texts"] == "score" else "texts that massive values are counted on"
     least = f"{0.5 ** judged['n']:.1g}"
-    level = _level(judged)
     return (
         f"{judged['n']} {role}, one number each ({judged['unit']}).{level} The smallest p that an exact sign-flip test "
         f"could reach with so many is {least}."
@@ -286,7 +288,7 @@ def _cell(step: int, entry: dict | None) -> str:
     if entry is None:
         return f'<td title="step {step}: not run"></td>'
     judged = entry["judgement"]
-    why = judged["reason"] if judged else entry["reason"]
+    why = sentences.why_open(judged) if judged else entry["reason"]
     known = "known" if entry["known"] else ""
     title = ", ".join(filter(None, (entry["verdict"], measured(judged), known, why)))
     estimate = judged["estimate"] if judged else None

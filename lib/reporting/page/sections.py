@@ -166,9 +166,11 @@ def _how_to_read(settings: dict) -> str:
     how = (
         f"Massive: norm above {settings['threshold']:g} x the mean of the {settings['scope']}, at the "
         f"{settings['site']} site, {settings['max_tokens']} tokens of each text. {_protocol(settings)}The unit of "
-        "replication is the text, n their number. Intervals are one-sided bounds at the claim's share of its family's "
-        "level. Distance: how far the estimate lies from the threshold, in half-widths of the interval; beyond +1 the "
-        "claim is supported, beyond -1 it is refuted. Known: the verdict was expected, and its details say why."
+        "replication is the text, n their number, and a verdict speaks of these weights and of texts of these kinds. "
+        "Intervals are one-sided bounds at the level that decided: the claim's share of its family's, and where one of "
+        "several parts refutes the claim, that part's share of it. Distance: how far the estimate lies from the "
+        "threshold, in half-widths of the interval; beyond +1 the claim is supported, beyond -1 it is refuted. Known: "
+        "the verdict was expected, and its details say why."
     )
     if settings["limit"]:
         how += " Smoke: the claim is not refuted, and a smoke run measures too few texts to support it."

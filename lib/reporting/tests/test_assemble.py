@@ -9,6 +9,7 @@ from fixtures.planted import records
 from lib.checkpoints.arguments import ModelArguments
 from lib.checkpoints.provenance import versions
 from lib.definitions.words import NAMES, OUTCOMES
+from lib.judging import mean
 from lib.judging.verdicts import assess, undecided
 from lib.reporting import documents
 from lib.reporting.assemble import Run, assemble, counted, decided, settings_of
@@ -33,7 +34,7 @@ SETTINGS = Settings(
     records=Path("records"),
     note="n.",
 )
-SUPPORTED = assess([1.0, 2.0, 3.0]).at_most(9)
+SUPPORTED = assess(mean([1.0, 2.0, 3.0]).if_normal).at_most(9)
 CELLS = [[5.0, "layer", "projection", True, "supported", -38.9], [5.0, "head", None, False, "inconclusive", None]]
 MULTIVERSE = {
     "axes": {"threshold": [5.0], "scope": ["layer", "head"], "site": ["projection"], "first": [True, False]},
@@ -57,7 +58,7 @@ TAKEN = {
 def entry(claim="Q1", label=None, *, judgement=SUPPORTED, **changes):
     words = ("statement", "how", "source", "published", "known", "reason", "figure")
     found = {"id": f"{claim}@{label}" if label else claim, "claim": claim, "label": label, **dict.fromkeys(words, "")}
-    found |= {"family": "counts", "alpha": 0.05, "texts": "count", "verdict": "supported"}
+    found |= {"family": "counts", "alpha": 0.05, "texts": "count", "training": False, "verdict": "supported"}
     return {**found, "judgement": judgement and json.loads(json.dumps(judgement.as_dict())), **changes}
 
 

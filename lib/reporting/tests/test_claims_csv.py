@@ -12,7 +12,7 @@ pytestmark = pytest.mark.cpu
 def entry(judgement=None, **changes):
     plain = dict.fromkeys(("label", "published_estimate", "half_widths"))
     plain |= {"id": "Q1", "claim": "Q1", "family": "counts", "statement": "query loses", "verdict": "supported"}
-    plain |= {"alpha": 0.01, "published": "", "reason": "", "known": ""}
+    plain |= {"alpha": 0.01, "training": False, "published": "", "reason": "", "known": ""}
     return {**plain, "judgement": judgement and judgement.as_dict(), **changes}
 
 
@@ -21,13 +21,29 @@ def rows(*entries, **document):
 
 
 def test_every_number_of_a_claim_can_be_read_back():
-    judged = assess([1 / 3, 2.0, 3.0], unit="%").within(-9, 9)
+    judged = assess([1 / 3, 2.0, 3.0, 2.5, 1.5], unit="%").within(-9, 9)
     (row,) = rows(entry(judged, half_widths=-2.5, published_estimate=-38.9))
     assert tuple(row) == COLUMNS
     assert [float(row[key]) for key in ("estimate", "low", "high")] == [judged.estimate, judged.low, judged.high]
-    assert [float(row[key]) for key in ("limit", "upper_limit", "n")] == [-9, 9, 3]
+    assert [float(row[key]) for key in ("limit", "upper_limit", "n")] == [-9, 9, 5]
+    assert float(row["largest"]) == judged.largest
     assert [float(row[key]) for key in ("half_widths", "published_estimate")] == [-2.5, -38.9]
     assert (row["rule"], row["unit"]) == ("in [-9, 9]", "%")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_row_says_whether_training_is_judged_and_how_the_kinds_of_text_come_out(training):
+    near, far = (
+        assess([5.0, 5.2, 6.0, 6.2, 7.0, 7.1], kinds="aabbcc", alpha=0.2).at_most(limit) for limit in (6.5, 60)
+    )
+    found = rows(entry(near, training=training), entry(far, training=training))
+    assert [row["over_kinds"] for row in found] == ["inconclusive", "supported"]
+    assert {row["training"] for row in found} == {str(training)}
+
+
+def test_a_number_that_does_not_exist_is_an_empty_cell():
+    (row,) = rows(entry(assess([0.0] * 5, distinct=5).at_most(9)))
+    assert (row["largest"], row["over_kinds"]) == ("", "")
 
 
 def test_checkpoints_have_rows_of_their_own():

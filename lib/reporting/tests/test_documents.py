@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib.definitions.words import OUTCOMES
-from lib.judging.verdicts import assess
+from lib.judging.verdicts import all_of, assess, undecided
 from lib.reporting import documents
 
 pytestmark = pytest.mark.cpu
@@ -25,7 +25,12 @@ def document():
     claim = {"id": "Q1", "claim": "Q1", "label": None, "family": "counts", "alpha": 0.01, "verdict": "supported"}
     claim |= dict.fromkeys(("statement", "how", "source", "published", "known", "reason", "refutation"), "")
     claim |= {"by_how_much": "", "figure": "", "texts": "count", "published_estimate": None, "half_widths": 2.0}
-    claim |= {"counterexample": None, "judgement": assess([1.0, 2.0, 3.0]).at_most(9).as_dict()}
+    claim |= {
+        "training": False,
+        "scope": None,
+        "counterexample": None,
+        "judgement": assess([1.0, 2.0, 3.0]).at_most(9).as_dict(),
+    }
     return {
         "schema": documents.SCHEMA,
         "kind": "measured",
@@ -92,13 +97,46 @@ def test_another_version_is_refused(document, tmp_path, schema, words):
         documents.read(tmp_path / "r.json")
 
 
-def test_a_document_of_version_2_is_read_as_one_of_today(document, tmp_path):
-    old = {name: value for name, value in document.items() if name not in ("not_asked", "command")} | {"schema": 2}
-    old["summary"] = {name: number for name, number in old["summary"].items() if name not in ("not asked", "smoke")}
-    (tmp_path / "r.json").write_text(json.dumps(old))
-    assert documents.read(tmp_path / "r.json") == {**document, "multiverse": None}
+def without(document, *names):
+    """A copy without the fields of these names, however deep they lie."""
+    if isinstance(document, dict):
+        return {name: without(value, *names) for name, value in document.items() if name not in names}
+    return [without(value, *names) for value in document] if isinstance(document, list) else document
+
+
+def of_version(schema, document):
+    """A document as that version wrote it."""
+    old = without(document, "training", "scope", "levels", "largest", "over_kinds", "multiverse") | {"schema": schema}
+    old["settings"] = document["settings"]  # its `scope` is older, and has another meaning
+    return old if schema == 3 else without(old, "not_asked", "command", "not asked", "smoke")
+
+
+@pytest.mark.parametrize("schema", [2, 3])
+def test_an_older_document_is_read_as_one_of_today(document, tmp_path, schema):
+    parts = [assess([1.0, 2.0, 3.0], alpha=0.01, parts=2, kinds="abc").at_most(9), undecided("none")]
+    document["claims"][0] |= {"judgement": all_of(parts).as_dict(), "counterexample": parts[0].as_dict()}
+    (tmp_path / "r.json").write_text(json.dumps(of_version(schema, document)))
+    found = documents.read(tmp_path / "r.json")
+    assert of_version(schema, found) == of_version(schema, document)
+    (claim,) = found["claims"]
+    assert (claim["training"], claim["scope"], found["multiverse"]) == (False, None, None)
+    first, second = claim["judgement"]["parts"]
+    for judged in (claim["judgement"], first, claim["counterexample"]):
+        assert (judged["levels"], judged["largest"], judged["over_kinds"]) == ([0.01, 0.01], None, None)
+    assert second["levels"] is None
+
+
+@pytest.mark.parametrize("schema", [2, 3])
+def test_what_an_older_version_lacked_is_not_missing_from_a_document_of_today(document, tmp_path, schema):
     with pytest.raises(ValueError, match="is a required property"):
-        documents.write(tmp_path / "r.json", old | {"schema": documents.SCHEMA})
+        documents.write(tmp_path / "r.json", of_version(schema, document) | {"schema": documents.SCHEMA})
+
+
+@pytest.mark.parametrize("claims", [7, [7], [{}], [{"judgement": 7}], [{"judgement": {"parts": 7}}]])
+def test_an_older_document_of_another_form_is_refused_in_a_sentence(document, tmp_path, claims):
+    (tmp_path / "r.json").write_text(json.dumps(document | {"schema": 3, "claims": claims}))
+    with pytest.raises(ValueError, match=f"is no report of schema {documents.SCHEMA}: at claims"):
+        documents.read(tmp_path / "r.json")
 
 
 def test_the_bundled_baseline_is_readable_whatever_its_version():
@@ -145,7 +183,7 @@ def test_every_field_of_the_schema_is_explained():
     schema = json.loads((ROOT / "lib" / "reporting" / "report.schema.json").read_text())
     explained = set(re.findall(r"`(\w[\w ]*)`", (ROOT / "docs" / "report.md").read_text()))
     parts = [schema, schema["properties"]["settings"], schema["properties"]["settings"]["properties"]["texts"]]
-    parts += [schema["$defs"][name] for name in ("text", "claim", "judgement", "arm", "multiverse", "cells")]
+    parts += [schema["$defs"][name] for name in ("text", "claim", "scope", "judgement", "arm", "multiverse", "cells")]
     fields = {field for part in parts for field in part["properties"]} | set(
         schema["properties"]["summary"]["required"]
     )

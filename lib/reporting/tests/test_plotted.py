@@ -78,3 +78,15 @@ def test_massive_channels_of_rotary_pairs_add_up_to_all_of_them(slow, half):
     pairs = values.per_pair("rope", "query")
     assert len(pairs) == 128
     assert pairs.sum() == pairs[half].sum() == pytest.approx(values.totals("rope", "query").mean())
+
+
+def test_specificity_is_told_with_the_channels_and_the_energy_of_each_selection():
+    norms, specific = (
+        {"rope": records.norms_record(COUNTS)},
+        {"rope": records.specificity_record((4, 2), (3, 1), (3, 1))},
+    )
+    found = numbers(norms, {}, None, specific, threshold=5.0, scope="layer")["arms"]["rope"]["specificity"]
+    assert found["conditions"][1] == "massive, zero"
+    assert (found["channels"]["next"], found["energy"]["energy 4"]) == (16, pytest.approx(40))
+    assert np.mean([row[1] - row[0] for row in found["nll"]]) == pytest.approx(4)
+    assert "specificity" not in numbers(norms, {}, threshold=5.0, scope="layer")["arms"]["rope"]

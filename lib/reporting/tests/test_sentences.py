@@ -1,17 +1,25 @@
+import re
+
 import pytest
 
+from lib.judging import mean
 from lib.judging.order import order
 from lib.judging.verdicts import all_of, assess, undecided
-from lib.reporting.sentences import by_how_much, distance, refutation, texts_to_decide
+from lib.reporting.sentences import by_how_much, distance, largest, over_kinds, refutation, texts_to_decide
 
 pytestmark = pytest.mark.cpu
 
 TEN = [9.0, 10.0, 11.0, 10.5, 9.5]  # mean 10
-"""Five texts; the 95 % one-sided bounds are 10 -+ 0.7538."""
+"""Five texts; the 95 % one-sided bounds of Student's t are 10 -+ 0.7538."""
+KINDS = "aabbccdd"
 
 
 def judged(rule, *limits, values=TEN, **options):
-    return getattr(assess(values, unit="%", **options), rule)(*limits).as_dict()
+    return getattr(assess(mean(values).if_normal, unit="%", **options), rule)(*limits).as_dict()
+
+
+def of_kinds(*values, kinds=KINDS, **options):
+    return assess(values, unit="%", kinds=kinds, **options).at_most(12).as_dict()
 
 
 @pytest.mark.parametrize(
@@ -25,6 +33,11 @@ def judged(rule, *limits, values=TEN, **options):
         ("within", (9, 13), "supported", 1, 1.327),
         ("within", (2, 6), "refuted", -4, -5.307),
         ("within", (14, 20), "refuted", -4, -5.307),
+        ("outside", (4, 7), "supported", 3, 3.98),
+        ("outside", (12, 15), "supported", 2, 2.653),
+        ("outside", (7, 12), "refuted", -2, -2.653),
+        ("outside", (9.5, 14), "inconclusive", -0.5, -0.6633),
+        ("outside", (6, 9.5), "inconclusive", 0.5, 0.6633),
     ],
 )
 def test_the_distance_is_that_to_the_nearest_limit_and_tells_the_verdict(rule, limits, verdict, away, half_widths):
@@ -127,6 +140,7 @@ def test_as_many_texts_as_said_do_decide():
         ("below", (0,), "lies at or above 0"),
         ("above", (0,), "lies at or below 0"),
         ("within", (-10, 10), "lies below -10 or above 10"),
+        ("outside", (-10, 10), "lies between -10 and 10"),
     ],
 )
 def test_it_is_said_what_would_refute_a_claim(rule, limits, when):
@@ -140,6 +154,50 @@ def test_a_claim_of_several_parts_is_refuted_by_one_of_them():
     assert sentence.endswith("and 2 more.")
 
 
-def test_a_trend_whose_bound_is_at_its_end_is_said_like_any_other():
-    falling = assess(order([[6, 5, 4, 3, 2, 1]] * 4 + [[6, 5, 4, 3, 1, 0]])).below(0).as_dict()
-    assert by_how_much(falling).startswith("-0.96, needed < 0: clear of the threshold by 0.96")
+def test_an_order_whose_bound_is_at_its_end_is_said_like_any_other():
+    falling = assess(order([[6, 5, 4, 2, 3, 1]] * 4 + [[6, 5, 4, 2, 3, 0]])).below(0).as_dict()
+    assert falling["low"] == -1
+    assert by_how_much(falling) == (
+        "-0.9429, needed < 0: clear of the threshold by 0.943, and the interval ends 0.171 short of it."
+    )
+
+
+def test_what_more_of_would_decide_an_order_are_its_points():
+    mixed = assess(order([[6, 4, 5, 1, 2, 3]] * 4 + [[6, 4, 5, 1, 2, 3.1]])).below(0).as_dict()
+    assert by_how_much(mixed).endswith("about 8 points in the same order would decide it (n = 6 now).")
+
+
+def test_an_interval_without_ends_holds_every_threshold_for_want_of_texts():
+    endless = assess([9.0, 10.0, 11.5], alpha=0.01).at_most(8).as_dict()
+    assert (endless["low"], endless["high"]) == (None, None)
+    assert by_how_much(endless).endswith("has no interval (3 texts are too few for an interval at this level).")
+
+
+def test_the_same_claim_is_said_with_the_kinds_of_text_as_the_unit():
+    assert over_kinds(of_kinds(*TEN)) == ""
+    found = over_kinds(of_kinds(9.0, 9.2, 10.0, 10.2, 11.0, 11.2, 10.0, 10.4, alpha=0.2))
+    assert re.fullmatch(r"With 4 kinds of text as the unit: 10[.]12 \[9[.].*, 10[.].*\] %, supported[.]", found)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "why"),
+    [
+        ("aaaabbbb", "2 kinds are too few, 3 are needed"),
+        ("aaabbbcc", "3 kinds are too few for an interval at this level"),
+    ],
+)
+def test_too_few_kinds_of_text_tell_nothing_of_others(kinds, why):
+    found = of_kinds(9.0, 9.2, 10.1, 10.2, 11.0, 11.3, 10.0, 10.4, kinds=kinds, alpha=0.005)
+    assert over_kinds(found) == f"Beyond these kinds of text: {why}."
+
+
+@pytest.mark.parametrize(("odd", "named"), [(2.1, False), (2.4, True), (-2.4, True)])
+def test_a_text_that_holds_a_quarter_of_the_sum_is_named(odd, named):
+    sentence = "The largest text holds 26 % of the sum of all: where so few carry an effect, others may lack it."
+    assert largest(judged("at_most", 12, values=[1.0] * 7 + [odd])) == (sentence if named else "")
+
+
+def test_where_texts_are_few_each_holds_much_and_none_is_named():
+    assert largest(judged("at_most", 12, values=[1.0] * 6 + [9.0])) == ""
+    assert largest(judged("at_most", 12, values=[0.0] * 8)) == ""
+    assert largest(undecided("none").as_dict()) == ""

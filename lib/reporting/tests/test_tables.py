@@ -1,5 +1,6 @@
 import pytest
 
+from lib.judging import mean
 from lib.judging.verdicts import assess, undecided
 from lib.published.reading import read
 from lib.reporting import tables
@@ -8,7 +9,7 @@ pytestmark = pytest.mark.cpu
 
 CLAIMS = ["Q1", "K1", "V1"]
 STEPS = {"drope@step5": 5, "drope": 10}
-LOST = assess([-38.0, -39.0, -40.0], unit="%", alpha=0.01).at_most(-30)
+LOST = assess(mean([-38.0, -39.0, -40.0]).if_normal, unit="%", alpha=0.01).at_most(-30)
 
 
 def entry(claim="Q1", label=None, judgement=LOST, **changes):
@@ -37,7 +38,8 @@ def test_a_run_has_a_line_for_each_claim_in_order_and_counts_its_outcomes():
         ([-38.0] * 20, {"distinct": 20}, "supported", " (20 of 20 texts, sign test p = 9.5e-07)"),
         ([-38.0] * 20, {}, "inconclusive", "counts as n = 1)"),
         ([-38.0, -39.0], {}, "smoke", " query loses"),
-        ([-38.0, -20.0, -39.0], {}, "inconclusive", " query loses"),
+        ([-38.0, -20.0, -39.0], {}, "inconclusive", " (3 texts are too few for an interval at this level)"),
+        ([-38.0, -20.0, -39.0, -30.0, -31.0], {}, "inconclusive", " query loses"),
     ],
 )
 def test_a_verdict_that_its_figures_do_not_show_says_how_it_came_about(values, options, verdict, told):

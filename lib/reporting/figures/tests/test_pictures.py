@@ -55,6 +55,7 @@ def read(values, disruption, course):
         "with_continued": values,
         "with_rescaled": values,
         "bands": subjects.bands(0.5, 0.1),
+        "specificity": subjects.specificity((4, 2), (3, 1), (3, 1)),
     }
     third["both_sites"] = MassiveValues({"rope": values.records["rope"], "attention": values.records["drope"]})
     return {"massive_values": values, "disruption": disruption, "trajectory": course, "reliance": course, **third}
@@ -72,6 +73,7 @@ EVERY = {claim.figure for claim in built_in().values()}
         (("disruption",), {"perplexity", "damage_by_kind"}),
         (("with_rescaled",), {"rescaled"}),
         (("bands",), {"bands"}),
+        (("specificity",), {"specificity"}),
         (("both_sites",), {"sites"}),
     ],
 )

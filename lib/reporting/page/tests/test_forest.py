@@ -51,6 +51,14 @@ def test_the_side_that_is_needed_is_shaded():
     assert x_of(between, "rect", "x") == x_of(between, "line", "x1") > 0
 
 
+def test_both_sides_of_a_range_are_shaded_where_the_estimate_must_lie_outside():
+    svg = forest([judged(rule="outside", limits=(5, 15))])
+    (left, right), (low, high) = elements(svg, "rect"), elements(svg, "line")[:2]
+    assert (float(left["x"]), float(left["width"])) == (0, float(low["x1"]))
+    assert float(right["x"]) == float(high["x1"])
+    assert float(right["x"]) + float(right["width"]) == WIDTH
+
+
 def test_the_published_figure_is_a_mark_and_an_arrow_when_it_is_far_away():
     near, far = (forest([judged()], published=at) for at in (14, 1e5))
     assert near.count('class="published"') == far.count('class="published"') == 1

@@ -9,6 +9,7 @@ import pytest
 from fixtures.planted.subjects import massive_values, repeated, study_counts, study_losses
 from fixtures.plugin import trying
 from fixtures.plugin.catalogue import built_in
+from lib.judging import mean, order
 from lib.judging.verdicts import all_of, assess, undecided
 from lib.reporting.assemble import Run, assemble, counted
 from lib.reporting.figures.heat_maps import heat_maps
@@ -20,6 +21,7 @@ from lib.settings import Settings
 pytestmark = pytest.mark.cpu
 
 EVIL = "<img src=x onerror=alert(1)>"
+NUMBERS = mean([1.0, 2.0, 3.0]).if_normal
 TEXTS = [{"name": f"text {EVIL} {i}", "kind": EVIL, "hash": "0"} for i in range(3)]
 ORIGIN = {
     "pretrained": EVIL,
@@ -53,10 +55,17 @@ def complete(entry):
 
 
 def entry(**changes):
-    judgement = assess([1.0, 2.0, 3.0], unit=EVIL, label=EVIL, note=EVIL).at_most(9)
+    judgement = assess(NUMBERS, unit=EVIL, label=EVIL, note=EVIL).at_most(9)
     plain = {"id": "Q1", "claim": "Q1", "label": None, "family": "counts", "alpha": 0.01, "verdict": "supported"}
     said = dict.fromkeys(("statement", "how", "source", "published", "known", "reason", "figure"), EVIL)
-    found = {**plain, **said, "texts": "count", "judgement": all_of([judgement, judgement]).as_dict(), **changes}
+    found = {
+        **plain,
+        **said,
+        "texts": "count",
+        "training": False,
+        "judgement": all_of([judgement, judgement]).as_dict(),
+        **changes,
+    }
     return complete(found) | {name: changes[name] for name in ("published_estimate",) if name in changes}
 
 
@@ -129,7 +138,7 @@ def text_of(html):
 
 def test_everything_on_the_page_is_escaped_and_every_tag_is_closed(parsed):
     early = entry(id="Q1@step5", label="step5")
-    odd = entry(id=EVIL)
+    odd = entry(id=EVIL) | {"scope": {"weights": {}, "kinds": {EVIL: 1}, "runs": None, "sentence": EVIL}}
     broken = entry(id="K1", claim="K1", verdict="error", judgement=None)
     without = entry(id="V1", claim="V1", verdict="skipped", judgement=None, family=EVIL)
     partly = all_of([assess([1.0, 2.0], unit=EVIL, label=EVIL).at_most(9), unjudged(EVIL, EVIL)])
@@ -149,7 +158,7 @@ def test_a_row_holds_what_a_reader_needs():
 
 
 def test_a_row_unfolds_into_all_that_is_known_of_the_claim():
-    judged = assess([1.0, 2.0, 3.0], unit="%").at_most(9).as_dict()
+    judged = assess(NUMBERS, unit="%").at_most(9).as_dict()
     row = text_of(claims.row(entry(judgement=judged, how="So and so."), 0, document()["settings"]))
     for piece in (
         "So and so.",
@@ -159,8 +168,59 @@ def test_a_row_unfolds_into_all_that_is_known_of_the_claim():
         "could reach with so many is 0.1",
     ):
         assert piece.replace("<", "&lt;") in row
-    assert re.search(r"On planted records where it does not hold: -4\.\d+ \[.*?\] % per text, refuted\.", row)
+    assert re.search(r"On planted records where it does not hold: -4\.\d+ \[.*?\] % of the count, refuted\.", row)
     assert re.search("text &lt;img src=x onerror=alert[(]1[)]&gt; 2 3", row)
+
+
+def details_of(values, **changes):
+    """The words that unfold below a claim on values of texts of three kinds."""
+    kinds = ("literary", "factual", "technical") * (len(values) // 3)
+    judged = assess(values, unit="%", kinds=kinds).at_most(9).as_dict()
+    return text_of(claims.details(entry(judgement=judged, **changes), document()["settings"]))
+
+
+def test_what_unfolds_says_what_the_verdict_speaks_of():
+    plain, training = (details_of([1.0, 2.0, 3.0], training=training) for training in (False, True))
+    assert "Scope Of these weights and texts of these kinds: 6 literary," in plain
+    assert "one training run" not in plain
+    assert re.search("Scope Of these weights and texts of .*; one training run: not estimable beyond it[.]", training)
+
+
+def test_an_entry_of_an_older_document_has_no_scope():
+    judged = assess(NUMBERS).at_most(9).as_dict()
+    older = entry(judgement=judged) | {"scope": None}
+    assert "<dt>Scope</dt>" not in claims.details(older, document()["settings"])
+
+
+def test_what_unfolds_says_how_other_kinds_of_text_would_do_and_which_text_carries_the_claim():
+    even, uneven = details_of([1.0, 2.0, 3.0, 1.5, 2.5, 3.5] * 2), details_of([1.0, 1.1, 1.2] * 3 + [1.0, 1.1, 9.0])
+    for words in (even, uneven):
+        assert "Kinds of text With 3 kinds of text as the unit: " in words
+    assert "Carried by The largest text holds 43 % of the sum of all" in uneven
+    assert "Carried by" not in even
+
+
+def test_a_claim_of_several_parts_says_at_which_level_one_of_them_refutes_it():
+    part = assess(NUMBERS, alpha=0.01, parts=2).at_most(9)
+    one, two = (
+        claims.details(entry(judgement=judged.as_dict()), document()["settings"])
+        for judged in (part, all_of([part] * 2))
+    )
+    assert "One-sided level 0.01, the claim's share of its family's. The" in text_of(one).replace("&#x27;", "'")
+    assert "of its family's, and 0.005 for one of 2 parts to refute it." in text_of(two).replace("&#x27;", "'")
+
+
+def test_an_order_is_one_of_points_and_not_of_texts():
+    judged = assess(order([[6, 5, 4, 3, 2, 1]] * 4 + [[6, 5, 4, 3, 2, 0]]), unit="rho").below(0).as_dict()
+    words = text_of(claims.details(entry(judgement=judged), document()["settings"]))
+    assert "6 points of a series, each the mean over all texts (rho). One-sided level 0.05" in words
+    assert "sign-flip" not in words
+
+
+def test_an_interval_without_ends_says_that_the_texts_are_too_few():
+    judged = assess([1.0, 2.0, 3.0], alpha=0.01).at_most(9).as_dict()
+    html = claims.row(entry(judgement=judged, reason=""), 0, document()["settings"])
+    assert "<small>3 texts are too few for an interval at this level</small>" in html
 
 
 def test_rows_carry_the_numbers_that_they_are_sorted_by(parsed):
