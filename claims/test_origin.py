@@ -68,7 +68,7 @@ def test_massive_values_stay_when_the_rotation_alone_is_dropped(with_dropped, ju
 
 
 @EACH
-@claim("O2", source=STUDY, published="said, not measured", family="origin", figure="rank_agreement")
+@claim("O2", source=STUDY, published="said, not measured", family="origin", figure="rank_agreement", multiverse=False)
 @tried_on(
     supported=ranked(0.9),
     refuted=ranked(0.1),

@@ -97,7 +97,15 @@ def test_query_falls_ten_points_more_than_under_as_much_training_with_rotation(w
     judge(with_continued.change_against("query", "drope", "continued"), unit="points", note=note).at_most(-10)
 
 
-@claim("R4", source=STUDY, published="not measured", family="recalibration", figure="lorenz_query", training=True)
+@claim(
+    "R4",
+    source=STUDY,
+    published="not measured",
+    family="recalibration",
+    figure="lorenz_query",
+    training=True,
+    multiverse=False,
+)
 @tried_on(
     supported=uneven(100, 20),
     refuted=uneven(20, 20),

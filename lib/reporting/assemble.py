@@ -33,7 +33,8 @@ class Run:
 
     `claims` are the ids of all registered claims, in order, and `results` the entries of those that ran, by id.
     `recorded(experiment)` gives records by arm. `published_estimate` and `counterexample` are called with an entry,
-    `judged_at` with massive values at another threshold. `not_asked` names claims whose arm the run does not have, each
+    `judged_at` with massive values at another threshold, and `multiverse` gives every
+    claim of counts in all cells. `not_asked` names claims whose arm the run does not have, each
     with the option that would give it. An audit of published figures has an `audit` and no records.
     """
 
@@ -44,6 +45,7 @@ class Run:
     published_estimate: Callable[[dict], float | None] = lambda entry: None
     counterexample: Callable[[dict], dict | None] = lambda entry: None
     judged_at: Callable[[MassiveValues], dict[str, dict]] = lambda values: {}
+    multiverse: Callable[[], dict | None] = lambda: None
     command: str = ""
     stopped: str = ""
     not_asked: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +81,7 @@ def assemble(run: Run) -> dict:
         "not_asked": dict(run.not_asked),
         "claims": entries,
         **_measured(run, attempt),
+        "multiverse": attempt("multiverse", run.multiverse),
         **({"audit": run.audit} if run.audit else {}),
         "regression": run.regression,
         "faults": faults,

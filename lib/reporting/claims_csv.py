@@ -5,8 +5,9 @@ import io
 
 PLAIN = ("id", "claim", "label", "family", "statement", "verdict")
 JUDGED = ("estimate", "low", "high", "unit", "rule")
+CELLS = ("holds_in", "of_cells")
 LAST = ("training", "half_widths", "published", "published_estimate", "reason", "known")
-COLUMNS = (*PLAIN, *JUDGED, "limit", "upper_limit", "alpha", "n", "largest", "over_kinds", *LAST)
+COLUMNS = (*PLAIN, *JUDGED, "limit", "upper_limit", "alpha", "n", "largest", "over_kinds", *CELLS, *LAST)
 """A rule has one limit, or a lower and an upper one."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins with one of these for a formula."""
@@ -20,11 +21,13 @@ def claims_csv(document: dict) -> str:
     out = io.StringIO()
     table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows({name: _cell(value) for name, value in _row(entry).items()} for entry in document["claims"])
+    cells = (document.get("multiverse") or {"claims": {}})["claims"]
+    rows = (_row(entry, cells.get(entry["id"], {})) for entry in document["claims"])
+    table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 
-def _row(entry: dict) -> dict:
+def _row(entry: dict, cells: dict) -> dict:
     judged = entry["judgement"] or {}
     lower, upper, *_ = *judged.get("limits", ()), None, None
     return {
@@ -35,6 +38,8 @@ def _row(entry: dict) -> dict:
         "largest": judged.get("largest"),
         "over_kinds": (judged.get("over_kinds") or {}).get("verdict"),
         "alpha": judged.get("alpha") or entry["alpha"],
+        "holds_in": cells.get("holds"),
+        "of_cells": cells.get("of"),
         "reason": entry["reason"] or judged.get("reason"),
     }
 

@@ -51,14 +51,14 @@ def _of_today(document: dict) -> dict:
     """A document of an older version with the fields of this one.
 
     Before version 3 every claim was asked, and none came out as smoke. Before version 4 both bounds were those of the
-    claim's level, texts had no kinds, and nobody said what a verdict speaks of.
+    claim's level, texts had no kinds, nobody said what a verdict speaks of, and there was no multiverse.
     """
     if document["schema"] < 3:
         summary = document["summary"] if isinstance(document.get("summary"), dict) else {}
         summary = {**summary, "smoke": 0, "not asked": 0}
         document = {**document, "schema": 3, "command": "", "not_asked": {}, "summary": summary}
     if document["schema"] < 4:
-        document = {**document, "schema": 4}
+        document = {**document, "schema": 4, "multiverse": None}
         if isinstance(document.get("claims"), list):
             document["claims"] = [_claim_of_version_3(claim) for claim in document["claims"]]
     return document

@@ -5,6 +5,8 @@ from html import escape
 from lib.definitions import OUTCOMES
 from lib.reporting import measured, sentences
 from lib.reporting.page.forest import forest
+from lib.reporting.page.letters import LETTERS, letters_of
+from lib.reporting.page.multiverse import grids
 from lib.reporting.page.strip_plot import strip_plot
 
 COLUMNS = {
@@ -19,16 +21,6 @@ COLUMNS = {
 """Column titles, and the number that rows are sorted by."""
 FAR = 10
 """Half-widths beyond which a distance is not said more exactly."""
-LETTERS = {
-    "supported": "S",
-    "refuted": "R",
-    "inconclusive": "I",
-    "smoke": "M",
-    "not decidable": "N",
-    "error": "E",
-    "skipped": "-",
-}
-"""What stands for a verdict in the cells of a series, beside its colour."""
 
 
 def filters(document: dict) -> str:
@@ -62,12 +54,14 @@ def table(document: dict) -> str:
         f'<th scope="col" data-sort="{key}"><button type="button">{name}</button></th>' for name, key in COLUMNS.items()
     )
     places = {entry["id"]: place for place, entry in enumerate(shown)}
+    settings, cells = document["settings"], grids(document)
     bodies = ""
     for family in dict.fromkeys(entry["family"] for entry in shown):
         own = [entry for entry in shown if entry["family"] == family]
         bodies += _family(family, own)
-        bodies += "".join(row(e, places[e["id"]], document["settings"]) for e in own if not without_subject(e))
-        bodies += "".join(folded(e, document["settings"]) for e in own if without_subject(e))
+        for e in sorted(own, key=without_subject):
+            more = cells.get(e["id"], "")
+            bodies += folded(e, settings, more) if without_subject(e) else row(e, places[e["id"]], settings, more)
     return f'<table class="claims" id="claims"><thead><tr>{head}</tr></thead>{bodies}</table>{note}'
 
 
@@ -89,7 +83,7 @@ def without_subject(entry: dict) -> bool:
     return entry["verdict"] != "error" and (judged is None or judged["estimate"] is None)
 
 
-def folded(entry: dict, settings: dict) -> str:
+def folded(entry: dict, settings: dict, more: str = "") -> str:
     """A claim without a subject: one line, with the reason. It has no numbers, so sorting leaves it where it is."""
     reason = entry["reason"] or (entry["judgement"] or {}).get("reason", "")
     summary = (
@@ -98,12 +92,12 @@ def folded(entry: dict, settings: dict) -> str:
     )
     return (
         f'{_body(entry, "folded")}<tr><td colspan="{len(COLUMNS)}"><details><summary>{summary}</summary>'
-        f"<div>{details(entry, settings)}</div></details></td></tr></tbody>"
+        f"<div>{details(entry, settings, more)}</div></details></td></tr></tbody>"
     )
 
 
-def row(entry: dict, place: int, settings: dict) -> str:
-    """A claim's row and what unfolds below it."""
+def row(entry: dict, place: int, settings: dict, more: str = "") -> str:
+    """A claim's row and what unfolds below it; `more` are further details, as HTML."""
     judged = entry["judgement"]
     numbers = {
         "order": place,
@@ -128,7 +122,7 @@ def row(entry: dict, place: int, settings: dict) -> str:
     return (
         f"{_body(entry, '', data)}<tr>{line}</tr>"
         f'<tr class="more"><td colspan="{len(COLUMNS)}"><details><summary>{escape(entry["id"])}: how, how far, and '
-        f"what would refute it</summary><div>{details(entry, settings)}</div></details></td></tr></tbody>"
+        f"what would refute it</summary><div>{details(entry, settings, more)}</div></details></td></tr></tbody>"
     )
 
 
@@ -174,7 +168,7 @@ def _measured(entry: dict) -> str:
     return number + forest([judged], published=entry["published_estimate"], label=entry["id"]) + reason
 
 
-def details(entry: dict, settings: dict) -> str:
+def details(entry: dict, settings: dict, more: str = "") -> str:
     """All that is known of a claim."""
     judged = entry["judgement"]
     found = {
@@ -193,7 +187,7 @@ def details(entry: dict, settings: dict) -> str:
     items = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in found.items() if text)
     shown = f'<p class="figure-of" data-figure="{escape(entry["figure"])}"></p>' if entry["figure"] else ""
     link = f'<a href="#figure-{escape(entry["figure"])}">Figure: {escape(entry["figure"].replace("_", " "))}</a>'
-    return f"<dl>{items}</dl>{_parts(entry)}{_values(entry, settings)}{link if entry['figure'] else ''}{shown}"
+    return f"<dl>{items}</dl>{_parts(entry)}{_values(entry, settings)}{more}{link if entry['figure'] else ''}{shown}"
 
 
 def _unit(entry: dict) -> str:
@@ -275,10 +269,9 @@ def series(document: dict) -> str:
             rows.append(f'<tr><th scope="row">{escape(claim)}</th>{cells}</tr>')
     if not rows:
         return ""
-    letters = ", ".join(f"{letter} {name}" for name, letter in LETTERS.items() if name in _verdicts(document))
     what = (
         "Every checkpoint is judged as if it were the only one, at the claim's own level; the last one is what the "
-        f"table above shows. Each cell has the verdict ({letters}) and the estimate."
+        f"table above shows. Each cell has the verdict ({letters_of(_verdicts(document))}) and the estimate."
     )
     head = "".join(f'<th scope="col">{step}</th>' for step in steps.values())
     return (

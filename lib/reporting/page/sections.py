@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lib.definitions import DEFAULT, PROTOCOLS, label, marked
 from lib.reporting.notes import tokenizer_in_short, without_bos
-from lib.reporting.page import audit, claims, figures
+from lib.reporting.page import audit, claims, figures, multiverse
 from lib.reporting.page.forest import key
 
 SCRIPT, STYLE = (Path(__file__).with_name(name) for name in ("page.js", "page.css"))
@@ -58,6 +58,7 @@ def build(document: dict, pictures: Pictures) -> list[str]:
         claims.filters(document),
         claims.table(document),
         claims.series(document),
+        multiverse.section(document),
         figures.gallery(pictures),
         figures.heat_maps(document.get("heat_maps"), _labels(document["settings"])),
         _provenance(document["arms"]),

@@ -35,6 +35,11 @@ SETTINGS = Settings(
     note="n.",
 )
 SUPPORTED = assess(mean([1.0, 2.0, 3.0]).if_normal).at_most(9)
+CELLS = [[5.0, "layer", "projection", True, "supported", -38.9], [5.0, "head", None, False, "inconclusive", None]]
+MULTIVERSE = {
+    "axes": {"threshold": [5.0], "scope": ["layer", "head"], "site": ["projection"], "first": [True, False]},
+    "claims": {"Q1": {"cells": CELLS, "holds": 1, "of": 2, "own": None}},
+}
 
 
 def record(count, *, kv_heads=8, **changes):
@@ -76,7 +81,9 @@ def only(one, **changes):
 
 
 def test_a_document_is_made_of_plain_values_and_fits_the_schema():
-    document = assemble(measured(entry(), counterexample=lambda e: undecided(e["id"]).as_dict()))
+    document = assemble(
+        measured(entry(), counterexample=lambda e: undecided(e["id"]).as_dict(), multiverse=lambda: MULTIVERSE)
+    )
     documents.check(document, "the document")
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert (document["kind"], document["registered"], document["faults"]) == ("measured", ["Q1", "K1"], {})
@@ -84,6 +91,7 @@ def test_a_document_is_made_of_plain_values_and_fits_the_schema():
     assert document["claims"][0]["counterexample"]["reason"] == "Q1"
     assert set(document["threshold_curve"]["scopes"]) == {"layer", "head"}
     assert document["heat_maps"]
+    assert document["multiverse"] == MULTIVERSE
 
 
 def test_an_entry_says_how_far_it_is_from_its_threshold():
@@ -129,7 +137,7 @@ def test_a_run_without_records_has_no_figures():
     document = assemble(run(entry()))
     documents.check(document, "the document")
     assert (document["arms"], document["measured"], document["heat_maps"]) == ({}, None, None)
-    assert document["threshold_curve"] is None
+    assert document["threshold_curve"] is document["multiverse"] is None
 
 
 def test_a_difference_between_the_arms_is_noted():
@@ -149,6 +157,7 @@ def broken(*_):
         ({"counterexample": broken}, "counterexample of Q1", "counterexample"),
         ({"published_estimate": broken}, "published figure of Q1", "published_estimate"),
         ({"judged_at": broken}, "threshold curve", "threshold_curve"),
+        ({"multiverse": broken}, "multiverse", "multiverse"),
         ({"recorded": broken}, "records of norms", "measured"),
         ({"settings": replace(SETTINGS, texts=Path("gone.jsonl"))}, "texts", ""),
     ],

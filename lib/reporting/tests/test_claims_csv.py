@@ -16,8 +16,8 @@ def entry(judgement=None, **changes):
     return {**plain, "judgement": judgement and judgement.as_dict(), **changes}
 
 
-def rows(*entries):
-    return list(csv.DictReader(io.StringIO(claims_csv({"claims": list(entries)}))))
+def rows(*entries, **document):
+    return list(csv.DictReader(io.StringIO(claims_csv({"claims": list(entries), **document}))))
 
 
 def test_every_number_of_a_claim_can_be_read_back():
@@ -49,6 +49,11 @@ def test_a_number_that_does_not_exist_is_an_empty_cell():
 def test_checkpoints_have_rows_of_their_own():
     found = rows(entry(), entry(id="Q1@step5", label="step5"))
     assert [(row["id"], row["label"]) for row in found] == [("Q1", ""), ("Q1@step5", "step5")]
+
+
+def test_a_claim_of_counts_says_in_how_many_cells_it_holds_and_no_checkpoint_does():
+    found = rows(entry(), entry(id="Q1@step5"), multiverse={"claims": {"Q1": {"holds": 0, "of": 48}}})
+    assert [(row["holds_in"], row["of_cells"]) for row in found] == [("0", "48"), ("", "")]
 
 
 def test_a_claim_without_a_judgement_has_empty_cells_and_its_reason():

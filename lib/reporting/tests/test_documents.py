@@ -106,7 +106,7 @@ def without(document, *names):
 
 def of_version(schema, document):
     """A document as that version wrote it."""
-    old = without(document, "training", "scope", "levels", "largest", "over_kinds") | {"schema": schema}
+    old = without(document, "training", "scope", "levels", "largest", "over_kinds", "multiverse") | {"schema": schema}
     old["settings"] = document["settings"]  # its `scope` is older, and has another meaning
     return old if schema == 3 else without(old, "not_asked", "command", "not asked", "smoke")
 
@@ -119,7 +119,7 @@ def test_an_older_document_is_read_as_one_of_today(document, tmp_path, schema):
     found = documents.read(tmp_path / "r.json")
     assert of_version(schema, found) == of_version(schema, document)
     (claim,) = found["claims"]
-    assert (claim["training"], claim["scope"]) == (False, None)
+    assert (claim["training"], claim["scope"], found["multiverse"]) == (False, None, None)
     first, second = claim["judgement"]["parts"]
     for judged in (claim["judgement"], first, claim["counterexample"]):
         assert (judged["levels"], judged["largest"], judged["over_kinds"]) == ([0.01, 0.01], None, None)
@@ -183,7 +183,7 @@ def test_every_field_of_the_schema_is_explained():
     schema = json.loads((ROOT / "lib" / "reporting" / "report.schema.json").read_text())
     explained = set(re.findall(r"`(\w[\w ]*)`", (ROOT / "docs" / "report.md").read_text()))
     parts = [schema, schema["properties"]["settings"], schema["properties"]["settings"]["properties"]["texts"]]
-    parts += [schema["$defs"][name] for name in ("text", "claim", "scope", "judgement", "arm")]
+    parts += [schema["$defs"][name] for name in ("text", "claim", "scope", "judgement", "arm", "multiverse", "cells")]
     fields = {field for part in parts for field in part["properties"]} | set(
         schema["properties"]["summary"]["required"]
     )
