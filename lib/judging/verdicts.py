@@ -202,7 +202,8 @@ class Assessment:
                 return replace(base, n=1, reason=REPEATED)
             estimate = estimate.exact(distinct, base.limits)
         levels: dict[Verdict, float] = {"supported": self.alpha, "refuted": self.alpha / self.parts}
-        found = {verdict: _bounds(estimate, level) for verdict, level in levels.items()}
+        at_level = {level: _bounds(estimate, level) for level in set(levels.values())}
+        found = {verdict: at_level[level] for verdict, level in levels.items()}
         verdict: Verdict = "inconclusive"
         if rule.refuted(*found["refuted"]):
             verdict = "refuted"
