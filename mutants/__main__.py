@@ -29,8 +29,8 @@ from mutants import warm
 from mutants.survivors import PAGE, ROOT, Mutant, explained, of_diff
 
 CONFIG = tomllib.loads((Path(__file__).parent / "config.toml").read_text(encoding="utf-8"))
-PYTEST = ("-x", "--ff", "-q", "--tb=line", "--hypothesis-seed=0")
-"""Every run begins with the test that failed before, stops at its first failure, and draws the same examples."""
+PYTEST = ("-x", "--ff", "-q", "--tb=line")
+"""Every run begins with the test that failed before, and stops at its first failure."""
 SKIPPED = WorkResult(worker_outcome=WorkerOutcome.SKIPPED)
 
 
@@ -69,14 +69,19 @@ def files_of(path: str) -> list[str]:
         raise ValueError(f"{path} is none of the packages {', '.join(CONFIG['packages'])}, nor a file of one")
     if file.suffix == ".py":
         return [str(file)]
-    return sorted(str(found.relative_to(ROOT)) for found in (ROOT / file).glob("*.py") if found.name != "__init__.py")
+    without = {"__init__.py", *CONFIG["packages"][package]["without"]}
+    return sorted(str(found.relative_to(ROOT)) for found in (ROOT / file).glob("*.py") if found.name not in without)
 
 
 def tests_of(file: str) -> list[str]:
-    """What pytest is called with for a file: its own tests, so that most changes fail at once, then its package's."""
-    folder, name = Path(file).parent, Path(file).name
-    own = folder / "tests" / f"test_{name}"
-    return [*PYTEST, *([str(own)] if (ROOT / own).exists() else []), *CONFIG["packages"][str(folder)]["tests"]]
+    """What pytest is called with for a file: its own tests first, where most changes fail, then all of its package."""
+    folder = Path(file).parent
+    package = CONFIG["packages"][str(folder)]
+    places = [folder / "tests" / f"test_{Path(file).name}", *package["tests"]]
+    # file by file: pytest would take a folder's files in an order of its own
+    found = [test for place in places for test in sorted((ROOT / place).glob("test_*.py")) or [ROOT / place]]
+    files = [str(test.relative_to(ROOT)) for test in found if test.is_file() and test.name not in package["without"]]
+    return [*PYTEST, *package["options"], *dict.fromkeys(files)]
 
 
 def copied(folder: Path) -> Path:

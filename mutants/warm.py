@@ -12,13 +12,24 @@ import sys
 from multiprocessing import get_context
 from multiprocessing.connection import Client, Listener, wait
 
-LIBRARIES = ("torch", "transformers", "scipy.stats", "xarray", "hypothesis.strategies", "matplotlib.pyplot", "pytest")
+LIBRARIES = (
+    *("torch", "transformers.modeling_utils", "transformers.models.llama", "accelerate", "tokenizers"),
+    *("h5netcdf", "h5py", "jsonschema", "scipy.stats", "xarray", "matplotlib.pyplot"),
+    *("pytest", "pytest_html", "pytest_benchmark.plugin", "hypothesis.strategies", "hypothesis.extra.numpy"),
+)
 
 
 def serve(path: str) -> None:
     """Answer one client after another, until the process is ended."""
     for name in LIBRARIES:
         importlib.import_module(name)
+    # every run draws the same examples, and a failure is enough: it need not become a small one
+    from hypothesis import Phase, settings
+
+    settings.register_profile(
+        "mutants", phases=(Phase.explicit, Phase.generate), derandomize=True, database=None, deadline=None
+    )
+    settings.load_profile("mutants")
     sys.dont_write_bytecode = True  # a change within one second would be taken for what was there before
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with Listener(path) as listener:
