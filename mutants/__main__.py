@@ -74,14 +74,14 @@ def files_of(path: str) -> list[str]:
 
 
 def tests_of(file: str) -> list[str]:
-    """What pytest is called with for a file: its own tests first, where most changes fail, then all of its package."""
+    """The files of tests that must notice a change: its own first, where most changes fail, then all of its package."""
     folder = Path(file).parent
     package = CONFIG["packages"][str(folder)]
     places = [folder / "tests" / f"test_{Path(file).name}", *package["tests"]]
     # file by file: pytest would take a folder's files in an order of its own
     found = [test for place in places for test in sorted((ROOT / place).glob("test_*.py")) or [ROOT / place]]
     files = [str(test.relative_to(ROOT)) for test in found if test.is_file() and test.name not in package["without"]]
-    return [*PYTEST, *package["options"], *dict.fromkeys(files)]
+    return list(dict.fromkeys(files))
 
 
 def copied(folder: Path) -> Path:
@@ -108,6 +108,8 @@ def warm_pytest(copy: Path, folder: Path) -> Iterator[str]:
                 if server.poll() is not None:
                     raise RuntimeError((folder / "output").read_text())
                 time.sleep(0.1)
+            tests = [test for package in CONFIG["packages"] for test in tests_of(f"{package}/any.py")]
+            warm.ask(socket, ["--collect-only", "-q", *dict.fromkeys(tests)])  # compiles all modules
             yield socket
             # a failed connection looks like a change that was noticed
             if server.poll() is not None:
@@ -119,7 +121,7 @@ def warm_pytest(copy: Path, folder: Path) -> Iterator[str]:
 
 def tried(file: str, copy: Path, socket: str, folder: Path, sample: int | None) -> list[Mutant]:
     """The changes of a file that no test notices."""
-    tests = tests_of(file)
+    tests = [*PYTEST, *CONFIG["packages"][str(Path(file).parent)]["options"], *tests_of(file)]
     started = time.monotonic()
     if warm.ask(socket, tests):
         raise RuntimeError(f"the tests of {file} fail without any change:\n{(folder / 'output').read_text()[-4000:]}")

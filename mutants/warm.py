@@ -30,7 +30,6 @@ def serve(path: str) -> None:
         "mutants", phases=(Phase.explicit, Phase.generate), derandomize=True, database=None, deadline=None
     )
     settings.load_profile("mutants")
-    sys.dont_write_bytecode = True  # a change within one second would be taken for what was there before
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with Listener(path) as listener:
         while True:
@@ -46,6 +45,8 @@ def serve(path: str) -> None:
                     run.join()
                 if ended:
                     client.send(run.exitcode)
+                # what the first run compiles serves all later ones; what these compile would outlive their change
+                sys.dont_write_bytecode = True
 
 
 def _pytest(arguments: list[str]) -> None:
