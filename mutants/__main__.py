@@ -69,7 +69,7 @@ def files_of(path: str) -> list[str]:
         raise ValueError(f"{path} is none of the packages {', '.join(CONFIG['packages'])}, nor a file of one")
     if file.suffix == ".py":
         return [str(file)]
-    without = {"__init__.py", *CONFIG["packages"][package]["without"]}
+    without = {"__init__.py", *CONFIG["packages"][package].get("without", [])}
     return sorted(str(found.relative_to(ROOT)) for found in (ROOT / file).glob("*.py") if found.name not in without)
 
 
@@ -80,7 +80,8 @@ def tests_of(file: str) -> list[str]:
     places = [folder / "tests" / f"test_{Path(file).name}", *package["tests"]]
     # file by file: pytest would take a folder's files in an order of its own
     found = [test for place in places for test in sorted((ROOT / place).glob("test_*.py")) or [ROOT / place]]
-    files = [str(test.relative_to(ROOT)) for test in found if test.is_file() and test.name not in package["without"]]
+    left_out = package.get("without", [])
+    files = [str(test.relative_to(ROOT)) for test in found if test.is_file() and test.name not in left_out]
     return list(dict.fromkeys(files))
 
 
@@ -121,7 +122,7 @@ def warm_pytest(copy: Path, folder: Path) -> Iterator[str]:
 
 def tried(file: str, copy: Path, socket: str, folder: Path, sample: int | None) -> list[Mutant]:
     """The changes of a file that no test notices."""
-    tests = [*PYTEST, *CONFIG["packages"][str(Path(file).parent)]["options"], *tests_of(file)]
+    tests = [*PYTEST, *CONFIG["slow"]["options"], *tests_of(file)]
     started = time.monotonic()
     if warm.ask(socket, tests):
         raise RuntimeError(f"the tests of {file} fail without any change:\n{(folder / 'output').read_text()[-4000:]}")
