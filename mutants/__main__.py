@@ -165,7 +165,7 @@ def leave_out(work: WorkDB, code: str, sample: int | None) -> int:
     left = []
     for item in sorted(work.pending_work_items, key=lambda item: (item.mutations[0].start_pos, item.job_id)):
         place = tuple(item.mutations[0].start_pos)
-        if any(start <= place < end for start, end in outside):
+        if any(start <= place < end for start, end in outside) or unpacks(code, *place):
             work.set_result(item.job_id, SKIPPED)
         else:
             left.append(item.job_id)
@@ -183,6 +183,13 @@ def no_code(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]
                 found += [*decorator.args, *decorator.keywords]
         for part in filter(None, found):
             yield (part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)
+
+
+def unpacks(code: str, line: int, column: int) -> bool:
+    """Whether there is a star that multiplies nothing: it unpacks a sequence or begins the parameters with names."""
+    lines = code.splitlines(keepends=True)
+    before, after = "".join(lines[: line - 1]) + lines[line - 1][:column], lines[line - 1][column:]
+    return after.startswith("*") and before.rstrip()[-1:] in tuple("([{,=:")
 
 
 def report(heading: str, mutants: list[Mutant]) -> None:
