@@ -13,7 +13,7 @@ def gini(norms: Float[np.ndarray, "*batch channel"]) -> Float[np.ndarray, "*batc
     ordered, total = _ordered(norms)
     n = ordered.shape[-1]
     weights = 2 * np.arange(1, n + 1) - n - 1  # they sum to 0, so a constant added to all channels cancels
-    return np.asarray(np.maximum((weights * (ordered - ordered[..., :1])).sum(-1) / (n * total), 0))
+    return np.asarray((weights * (ordered - ordered[..., :1])).sum(-1) / (n * total))
 
 
 def lorenz(norms: Float[np.ndarray, "*batch channel"]) -> Float[np.ndarray, "*batch point"]:

@@ -93,6 +93,14 @@ def test_layers_that_do_not_rotate_are_left_out():
     assert found.threshold == 2.0
 
 
+def test_how_far_norms_move_is_a_share_of_what_they_were_before():
+    before = records.norms_record(COUNTS)
+    before["query_norm"].values[:] = 2
+    after = before.copy(deep=True)
+    after["query_norm"].values[0, 0, 0, :] = 3
+    assert describe_pairs(MassiveValues({BEFORE: before, AFTER: after}), "query").endswith("move by 0.5 at most")
+
+
 @pytest.mark.parametrize(("value", "why"), [(0.0, "no layer of the rope arm rotates"), (np.nan, "cannot be read from")])
 def test_without_a_known_rotation_there_is_nothing_to_compare(value, why):
     record = records.norms_record(COUNTS)

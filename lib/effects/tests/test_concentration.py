@@ -47,6 +47,7 @@ def test_the_order_of_channels_does_not_matter(x, random):
 @given(norms)
 def test_a_curve_rises_from_0_to_1_and_never_above_the_diagonal(x):
     curve = lorenz(x)
+    assert len(curve) == len(x) + 1
     assert curve[0] == 0
     assert curve[-1] == pytest.approx(1)
     assert (np.diff(curve) >= 0).all()
@@ -91,3 +92,8 @@ def test_one_broken_layer_of_many_is_an_error():
     table[1, 2] = 0
     with pytest.raises(ValueError, match="all zero"):
         gini(table)
+
+
+def test_a_batch_without_rows_has_no_coefficients():
+    assert gini(np.ones((0, 8))).shape == (0,)
+    assert lorenz(np.ones((0, 8))).shape == (0, 9)

@@ -54,3 +54,8 @@ def test_one_checkpoint_with_zeroed_channels_is_a_subject_and_none_is_not():
     Trajectory((5, 10), (), (hurt(1.0, zeroed=0), hurt(1.0, zeroed=1))).need_zeroed()
     with pytest.raises(NoSubject, match="no checkpoint has a massive query or key channel to zero"):
         Trajectory((5, 10), (), (hurt(1.0, zeroed=0),) * 2).need_zeroed()
+
+
+def test_an_axis_of_steps_says_how_many_tokens_a_step_has_where_that_is_known():
+    assert Trajectory((5, 10), (), tokens_per_step=2048).unit == "steps of 2,048 tokens"
+    assert Trajectory((5, 10), ()).unit == "steps"

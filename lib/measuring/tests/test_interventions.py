@@ -76,6 +76,12 @@ def test_of_equal_channels_the_first_is_chosen():
         assert choose(level, 2).nonzero()[:, 2].tolist() == [0, 1] * 6
 
 
+def test_of_equal_channels_of_a_band_the_first_is_chosen():
+    band = torch.arange(100) >= 60
+    mask = largest_of_band(torch.ones(2, 3, 100), band.expand(2, 100), torch.tensor([2, 41]))
+    assert mask.nonzero().tolist() == [[0, 0, 60], [0, 0, 61], *([1, 0, dim] for dim in range(60, 100)), [1, 1, 60]]
+
+
 @pytest.mark.parametrize("k", [0, 9, -1])
 def test_more_channels_than_a_head_has_or_none_at_all_cannot_be_chosen(k):
     with pytest.raises(ValueError, match=f"^{k} channels of every head cannot be chosen: a head has 8$"):

@@ -75,6 +75,11 @@ def test_another_seed_draws_another_control(massive, seed):
     assert not torch.equal(random_control(massive, seed), random_control(massive, "1/query/0"))
 
 
+def test_a_seed_draws_what_it_always_drew(massive):
+    control = random_control(massive, "0/query/0")
+    assert [layer.flatten().nonzero().flatten().tolist() for layer in control] == [[4, 13, 30, 42], [3, 24, 29, 53]]
+
+
 def test_every_layer_has_its_own_draw(massive):
     control = random_control(massive, "1/query/0")
     assert not torch.equal(control[0], control[1])
