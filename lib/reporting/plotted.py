@@ -28,9 +28,9 @@ def numbers(
     experiment 2 was made, its `conditions`, `nll` [text, condition] and the number of channels `zeroed`; under `bands`
     the same of slow and of fast channels; under `specificity` losses in each of its `conditions`, and the number of
     `channels` and percent of the `energy` of each selection. If tensors or arms have different numbers of channels,
-    also `rates[tensor]` [text, layer], percent of them. Of `rope` and `drope` also `gini` [text] and `lorenz` [point] of query and key
-    norms, `rotary_pairs` (massive channels of each rotary pair, fastest first, mean over texts; None for an arm that
-    does not rotate) and `rank_agreement` [text, layer] of weights and norms.
+    also `rates[tensor]` [text, layer], percent of them. Of `rope` and `drope` also `gini` [text] and `lorenz` [point]
+    of query and key norms, `rotary_pairs` (massive channels of each rotary pair, fastest first, mean over texts; None
+    for an arm that does not rotate) and `rank_agreement` [text, layer] of weights and norms.
     A number that cannot be formed (the Gini coefficient of norms that are all zero) is None, and costs no other.
     """
     arms, uneven = {}, MassiveValues(norms, threshold, scope).uneven
