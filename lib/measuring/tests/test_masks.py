@@ -146,6 +146,13 @@ def test_channels_are_chosen_by_their_norm_over_all_positions_of_all_texts():
     assert chosen_mask(norms).nonzero().tolist() == [[1, 0, 3]]
 
 
+@pytest.mark.parametrize(("norm", "chosen"), [(4.9, False), (5.1, True)])
+def test_channels_are_chosen_above_five_times_the_mean_of_their_layer(norm, chosen):
+    norms = torch.ones(2, 1, 2, 1000)
+    norms[:, 0, 1, 7] = norm
+    assert chosen_mask(norms).any() == chosen
+
+
 def test_channels_are_chosen_by_the_given_threshold_and_scope():
     norms = torch.ones(2, 1, 2, 100)
     norms[:, :, 0] = 1000
