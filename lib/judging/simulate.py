@@ -34,8 +34,8 @@ SKEWED = "twenty texts do not show the whole of a long tail; Student's bound alo
 RARE = "most samples lack the texts that carry the effect: no interval can tell"
 OTHERS = "the verdict is one on these kinds; of other kinds the second line speaks"
 CAREFUL = "what varies with text and draw alike counts twice"
-WIDE = "all kinds lend their variance to the narrow ones"
-NARROW = "the spread of the one wide kind is shared out among all"
+WIDE = "the wide kind raises the variance that all share"
+NARROW = "the narrow kind lowers the variance that all share"
 ODD = "the odd text takes the place of the normal one that would have been left out"
 LASTING = "noise that lasts from checkpoint to checkpoint looks like a course"
 
