@@ -34,7 +34,8 @@ def _grid(claim: str, found: dict) -> str:
     key = letters_of({cell[VERDICT] for cell in found["cells"]})
     own = "; * this run" if found["own"] is not None else ""
     return (
-        f'<p>{_line(found)} ({key}{own}):</p><div class="wide"><div class="cells" role="table" style="--across:{len(rows[0])}" '
+        f'<p>{_line(found)} ({key}{own}):</p><div class="wide">'
+        f'<div class="cells" role="table" style="--across:{len(rows[0])}" '
         f'aria-label="Verdicts of {escape(claim)} by threshold, site, scope and first position"><div role="row">'
         f'<span role="columnheader">threshold</span>{head}</div>{body}</div></div>'
     )
