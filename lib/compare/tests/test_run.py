@@ -29,6 +29,7 @@ ARM |= {"position_change": 0.0, "versions": {"torch": "2.13.0"}}
 def entry(claim="Q1", judgement=REFUTED, *, label=None, verdict=None, **changes):
     judged = None if judgement is None else json.loads(json.dumps(judgement.as_dict()))
     plain = dict.fromkeys(("how", "source", "published", "known", "reason", "refutation", "by_how_much", "figure"), "")
+    plain |= {"training": False, "scope": None}
     plain |= dict.fromkeys(("published_estimate", "half_widths", "counterexample"))
     plain |= {"id": f"{claim}@{label}" if label else claim, "claim": claim, "label": label, "family": "counts"}
     plain |= {"statement": "query loses values", "alpha": 0.01, "texts": "count", "judgement": judged}
