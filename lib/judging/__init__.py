@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "order": ["order"],
         "spread": ["TypicalVariation", "Variation", "typical_variation", "variation"],
         "verdicts": [
+            "HELD",
             "Assessment",
             "ClaimInconclusive",
             "ClaimRefuted",

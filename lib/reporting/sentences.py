@@ -12,7 +12,7 @@ import xarray as xr
 from lib import records
 from lib.checkpoints import different_size
 from lib.definitions import ARMS
-from lib.judging.verdicts import HELD
+from lib.judging import HELD
 
 SAME_TEXTS = (
     "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "
