@@ -38,7 +38,7 @@ def test_massive_channels_matter_more_than_the_next_largest(specificity, judge, 
                 of=2,
                 unit="nats per token",
                 label=f"{how}: massive - next-largest",
-                note=specificity.compare(arm, "next", value),
+                note=specificity.compare(arm, "next-largest", value),
             ).above(0)
             for value, how in (("zero", ZEROED), ("mean", AVERAGED))
         )
@@ -73,7 +73,7 @@ def test_massive_channels_matter_more_than_random_ones_of_equal_energy(specifici
                 of=2,
                 unit="nats per token",
                 label=f"{how}: massive - equal energy",
-                note=specificity.compare(arm, "energy", value),
+                note=specificity.compare(arm, "random", value),
             ).above(0)
             for value, how in (("zero", ZEROED), ("mean", AVERAGED))
         )

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "concentration": ["gini", "lorenz"],
         "counts": ["MassiveValues", "Rates", "too_few"],
         "distinct": ["distinct_measurements", "kinds_of_texts"],
-        "losses": ["Bands", "Disruption", "Specificity", "need_perplexity"],
+        "losses": ["Bands", "Disruption", "GROUPS", "Specificity", "need_perplexity"],
         "multiverse": ["Asked", "OF_COUNTS", "multiverse"],
         "subjects": ["Missing", "Records", "SUBJECTS", "Subject", "read_again"],
         "thresholds": ["curve"],

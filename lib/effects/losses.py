@@ -11,15 +11,15 @@ from lib.judging import NoSubject
 from lib.records import label_of, tokenizers
 
 MOST = 150
-"""Nats per token up to which perplexities compare: beyond, the fourth powers that a contrast takes of them overflow."""
-WORDS = {"next": "next-largest", "energy": "random"}
-"""What a selection is called."""
+"""Nats per token up to which an increase is told in percent of perplexity: beyond, no picture could show another."""
+GROUPS = {"massive": ("massive",), "next-largest": ("next",), "random": SELECTED[-DRAWS:]}
+"""The selections that are compared, draws together, by what a reader calls them."""
 OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
 
 
 @dataclass(frozen=True)
-class Disruption:
-    """Losses of both arms at baseline, and with massive or random channels zeroed. Reads records of experiment 2."""
+class Losses:
+    """Losses of arms under several conditions. Reads records of one experiment."""
 
     records: Mapping[str, xr.Dataset]
 
@@ -30,6 +30,15 @@ class Disruption:
     def label(self, arm: str) -> str:
         """The arm's name for readers."""
         return label_of(self.records[arm], arm)
+
+    @property
+    def other_tokens(self) -> bool:
+        """Do the arms have different tokenizers, so that their losses per token are of different tokens?"""
+        return len(tokenizers(self.records.values())) > 1
+
+
+class Disruption(Losses):
+    """Losses of both arms at baseline, and with massive or random channels zeroed. Reads records of experiment 2."""
 
     def nats(self, arm: str) -> xr.DataArray:
         """Increase of the loss over the baseline [text, condition], nats per token; the baseline itself is left out."""
@@ -63,11 +72,6 @@ class Disruption:
         masks = [self.records[arm][f"{name}_zeroed"] for name in EDITED]
         return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
 
-    @property
-    def other_tokens(self) -> bool:
-        """Do the arms have different tokenizers, so that their losses per token are of different tokens?"""
-        return len(tokenizers(self.records.values())) > 1
-
     def need_same_tokens(self) -> None:
         """Raise NoSubject if the arms have different tokenizers, so that their losses do not compare."""
         if self.other_tokens:
@@ -86,11 +90,8 @@ def need_perplexity(arm: str, nats: np.ndarray) -> None:
         raise NoSubject(f"the {arm} arm loses {nats.max():.3g} nats per token, more than a perplexity can tell")
 
 
-@dataclass(frozen=True)
-class Bands:
+class Bands(Losses):
     """Losses of the RoPE arm at baseline, and with slow or fast channels zeroed. Reads records of `measure_bands`."""
-
-    records: Mapping[str, xr.Dataset]
 
     def nats(self, band: str) -> np.ndarray:
         """Increase of the loss over the baseline [text] with the channels of a band zeroed, nats per token."""
@@ -114,27 +115,11 @@ class Bands:
             )
 
 
-@dataclass(frozen=True)
-class Specificity:
+class Specificity(Losses):
     """Losses of both arms with massive channels, and with others that compare with them, zeroed or put to their mean.
 
     Reads records of `measure_specificity`. `value` is what is put into the channels: "zero" or "mean".
     """
-
-    records: Mapping[str, xr.Dataset]
-
-    @property
-    def arms(self) -> Sequence[str]:
-        return tuple(self.records)
-
-    def label(self, arm: str) -> str:
-        """The arm's name for readers."""
-        return label_of(self.records[arm], arm)
-
-    @property
-    def other_tokens(self) -> bool:
-        """Do the arms have different tokenizers, so that their losses per token are of different tokens?"""
-        return len(tokenizers(self.records.values())) > 1
 
     def nats(self, arm: str, selected: str, value: str) -> np.ndarray:
         """Increase of the loss over the baseline [text] with a selection replaced, nats per token."""
@@ -156,22 +141,15 @@ class Specificity:
         return sum(int(record[f"{name}_replaced"].sum()) for name in EDITED)
 
     def compare(self, arm: str, other: str, value: str) -> str:
-        """Damage, energy, and damage for each percent of the energy, of massive channels and of another selection.
+        """Damage, energy, and damage for each percent of the energy, of massive channels and of another of GROUPS."""
+        return "; ".join(self._describe(arm, group, value) for group in ("massive", other))
 
-        `other` is "next", or "energy" for all draws together.
-        """
-        others = SELECTED[-DRAWS:] if other == "energy" else (other,)
-        return "; ".join(
-            self._describe(arm, name, group, value)
-            for name, group in (("massive", ("massive",)), (WORDS[other], others))
-        )
-
-    def _describe(self, arm: str, name: str, group: Sequence[str], value: str) -> str:
-        nats = float(np.mean([self.nats(arm, selected, value) for selected in group]))
-        share = float(np.mean([self.share(arm, selected) for selected in group]))
-        channels = float(np.mean([self.replaced(arm, selected) for selected in group]))
+    def _describe(self, arm: str, group: str, value: str) -> str:
+        nats = float(np.mean([self.nats(arm, selected, value) for selected in GROUPS[group]]))
+        share = float(np.mean([self.share(arm, selected) for selected in GROUPS[group]]))
+        channels = float(np.mean([self.replaced(arm, selected) for selected in GROUPS[group]]))
         each = f", {nats / share:.3g} nats for each percent" if share else ""
-        return f"{name} {nats:+.3g} nats, {channels:.4g} channels with {share:.3g} % of the energy{each}"
+        return f"{group} {nats:+.3g} nats, {channels:.4g} channels with {share:.3g} % of the energy{each}"
 
     def need(self, arm: str) -> None:
         """Raise NoSubject unless a channel of the arm is massive."""

@@ -28,7 +28,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Rule",
             "all_of",
             "assess",
-            "is_estimate",
             "undecided",
         ],
     },

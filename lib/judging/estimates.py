@@ -8,7 +8,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import Protocol
 
 import numpy as np
 from scipy import optimize, special
@@ -19,70 +18,80 @@ from lib.judging.strata import FEWEST, ROUNDING, Strata, strata
 Kinds = Sequence[Hashable]
 DOUBLINGS = 40
 """How often the search for a bound goes twice as far before there is none."""
-
-
 FURTHEST = 1e6
 """Standard errors beyond which a bound is as good as none; a search for a root needs finite numbers."""
+ONE = np.ones(1)
+"""The direction of a sample with one number per text."""
 
 
-class Estimate(Protocol):
-    """A number from a sample, with confidence bounds."""
+class Estimate:
+    """A number from a sample, with confidence bounds. `sample` has one number for each text, none if it is of no texts.
 
+    `constant` says that all observations are equal, so that they may be one measurement repeated.
+    """
+
+    value: float
     n: int
-
-    @property
-    def value(self) -> float: ...
+    sample: tuple[float, ...]
+    constant: bool
 
     @property
     def fewest(self) -> int:
         """Size of the smallest group of observations behind the estimate."""
-
-    @property
-    def sample(self) -> tuple[float, ...]:
-        """One number for each text; () if the estimate is none of texts."""
-
-    @property
-    def constant(self) -> bool:
-        """Are all observations equal, so that they may be one measurement repeated?"""
+        return self.n
 
     @property
     def if_normal(self) -> "Estimate":
         """The estimate of normal texts, for a sample of which mean and deviation alone are known."""
+        return self
 
-    def exact(self, distinct: int, limits: Sequence[float]) -> "Estimate":
+    def exact(self, distinct: int, limits: Sequence[float]) -> "Estimate | Signs":
         """The estimate with bounds that hold where all observations are equal, and come of `distinct` measurements.
 
         `limits` are the thresholds it is compared with. A value that equals one but for rounding becomes that one.
         """
+        return self
 
     def by_kind(self, kinds: Kinds) -> "Estimate":
         """The estimate of texts of these kinds, each meant as it is: see `lib.judging.strata`."""
+        return self
 
     def over_kinds(self, kinds: Kinds) -> "Estimate | None":
         """The estimate with the kinds as the observations, of which there may be others; None if it has no such."""
+        return None
 
     def lower(self, alpha: float) -> float:
         """A lower bound of the true value, wrong with probability `alpha` at most."""
+        raise NotImplementedError
 
     def upper(self, alpha: float) -> float:
         """An upper bound of the true value, wrong with probability `alpha` at most."""
+        raise NotImplementedError
 
 
-class _Bounded:
+class _Bounded(Estimate):
     """Bounds from a value, its standard error with degrees of freedom, and the studentized errors of resamples."""
 
-    value: float
     error: float
     freedom: float
-    n: int
-    constant: bool
     resampled: bool
     _strata: Strata
 
     @property
     def if_normal(self) -> "_Bounded":
-        """The estimate with Student's bounds alone."""
         return replace(self, resampled=False)
+
+    @property
+    def constant(self) -> bool:
+        return not _varies(self._strata.error(ONE)[0], self._scale)
+
+    @property
+    def _scale(self) -> float:
+        return max(abs(number) for number in (self.value, *self.sample))
+
+    def exact(self, distinct: int, limits: Sequence[float]) -> "Signs | _Bounded":
+        value = at_limit(self.value, limits, self._scale)
+        return Signs(value, min(distinct, self.fewest))
 
     def lower(self, alpha: float) -> float:
         return self.value - self._reach(alpha, 1 - alpha)
@@ -100,9 +109,6 @@ class _Bounded:
         return max(reach, abs(self._strata.studentized(ONE, end)) if resampled else 0.0) * self.error
 
 
-ONE = np.ones(1)
-
-
 @dataclass(frozen=True, eq=False)
 class Mean(_Bounded):
     """Mean of one number per text, of texts of these `kinds` where they are known.
@@ -118,10 +124,6 @@ class Mean(_Bounded):
 
     @property
     def n(self) -> int:
-        return len(self.sample)
-
-    @property
-    def fewest(self) -> int:
         return len(self.sample)
 
     @cached_property
@@ -150,19 +152,9 @@ class Mean(_Bounded):
         # numbers that differ from kind to kind alone leave nothing to estimate an error from
         return by_kind if _varies(by_kind.error(ONE)[0], self._scale) else plain
 
-    @property
-    def constant(self) -> bool:
-        return not _varies(self._strata.error(ONE)[0], self._scale)
-
-    @property
-    def _scale(self) -> float:
-        return max(abs(number) for number in (self.value, *self.sample))
-
     def exact(self, distinct: int, limits: Sequence[float]) -> "Signs | Mean":
-        if self.draws is not None and not self.draws.constant:
-            return self  # the draws differ, and their error stands
-        value = at_limit(self.value, limits, self._scale)
-        return Signs(value, min(distinct, self.fewest), self.n, self.fewest, self.sample)
+        differing = self.draws is not None and not self.draws.constant  # then the error of the draws stands
+        return self if differing else super().exact(distinct, limits)
 
     def by_kind(self, kinds: Kinds) -> "Mean":
         return replace(self, kinds=tuple(kinds))
@@ -216,27 +208,9 @@ class Difference(_Bounded):
         weights = np.array([signs.get(name, 0.0) for name in self.groups])
         return Strata(numbers[:, None], codes, weights, pooled=True)
 
-    @property
-    def constant(self) -> bool:
-        return not _varies(self.error, self._scale)
-
-    @property
-    def _scale(self) -> float:
-        return max(abs(number) for number in (self.value, *self.sample))
-
-    def exact(self, distinct: int, limits: Sequence[float]) -> Signs:
-        value = at_limit(self.value, limits, self._scale)
-        return Signs(value, min(distinct, self.fewest), self.n, self.fewest, self.sample)
-
-    def by_kind(self, kinds: Kinds) -> "Difference":
-        return self
-
-    def over_kinds(self, kinds: Kinds) -> None:
-        return None
-
 
 @dataclass(frozen=True, eq=False)
-class Ratio:
+class Ratio(Estimate):
     """Mean of `above` over mean of `below`, in percent: two numbers for each text. Bounds by Fieller's method.
 
     A ratio is beyond a bound when the mean of `above - ratio x below` is clear of 0, so that nothing small is divided
@@ -252,15 +226,10 @@ class Ratio:
 
     @property
     def if_normal(self) -> "Ratio":
-        """The estimate with Student's bounds alone."""
         return replace(self, resampled=False)
 
     @property
     def n(self) -> int:
-        return len(self.above)
-
-    @property
-    def fewest(self) -> int:
         return len(self.above)
 
     @cached_property
@@ -282,7 +251,7 @@ class Ratio:
 
     def exact(self, distinct: int, limits: Sequence[float]) -> Signs:
         value = at_limit(self.value, limits, max(100.0, abs(self.value)))
-        return Signs(value, min(distinct, self.n), self.n, self.n, self.sample)
+        return Signs(value, min(distinct, self.n))
 
     def by_kind(self, kinds: Kinds) -> "Ratio":
         return replace(self, kinds=tuple(kinds))

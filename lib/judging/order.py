@@ -1,6 +1,5 @@
 """Whether numbers follow an order: the rank correlation of the points of one series with their places."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
@@ -8,14 +7,14 @@ from itertools import permutations
 import numpy as np
 from scipy import stats
 
-from lib.judging.estimates import Kinds, finite
+from lib.judging.estimates import Estimate, finite
 
 EXACT = 8
 """Up to so many points all orders are counted; beyond, Student's t is near enough."""
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Estimate):
     """Spearman's rho of the points of one series with their places, from -1 (they fall) to 1 (they rise).
 
     The points are the observations: what happens to a point happens to all texts that were measured there. The bounds
@@ -32,19 +31,6 @@ class Order:
     @property
     def fewest(self) -> int:
         return min(self.n, self.texts)
-
-    @property
-    def if_normal(self) -> "Order":
-        return self
-
-    def exact(self, distinct: int, limits: Sequence[float]) -> "Order":
-        return self
-
-    def by_kind(self, kinds: Kinds) -> "Order":
-        return self
-
-    def over_kinds(self, kinds: Kinds) -> None:
-        return None
 
     def lower(self, alpha: float) -> float:
         return max(-1.0, self.value - critical(self.n, alpha))

@@ -19,10 +19,6 @@ class Signs:
 
     value: float
     signs: int
-    n: int
-    fewest: int
-    sample: tuple[float, ...]
-    constant: bool = True
 
     @property
     def p(self) -> float:

@@ -1,4 +1,7 @@
-"""How much texts differ: a coefficient of variation, of a typical text or of texts that are normally distributed."""
+"""How much texts differ: a coefficient of variation, of a typical text or of texts that are normally distributed.
+
+What differs between kinds of text is a part of what is asked, so that neither is taken by kind.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +11,7 @@ from math import inf
 import numpy as np
 from scipy import stats
 
-from lib.judging.estimates import Kinds, finite
+from lib.judging.estimates import Estimate, finite
 from lib.judging.signs import Signs
 from lib.judging.strata import ROUNDING
 
@@ -19,7 +22,7 @@ SAMPLES, SEED = 20_000, 1
 
 
 @dataclass(frozen=True)
-class Variation:
+class Variation(Estimate):
     """Coefficient of variation (standard deviation / mean) of positive observations, assumed normal.
 
     Bounds by Vangel's modification of McKay's interval. Source: Vangel 1996, The American Statistician 50(1).
@@ -32,21 +35,11 @@ class Variation:
     sample: tuple[float, ...] = ()
 
     @property
-    def fewest(self) -> int:
-        return self.n
-
-    @property
     def constant(self) -> bool:
         return self.value <= ROUNDING
 
     def exact(self, distinct: int, limits: Sequence[float]) -> Signs:
-        return Signs(0.0, min(distinct, self.n) - 1, self.n, self.n, self.sample)
-
-    def by_kind(self, kinds: Kinds) -> "Variation":
-        return self  # what differs between kinds of text is a part of what is asked
-
-    def over_kinds(self, kinds: Kinds) -> None:
-        return None
+        return Signs(0.0, min(distinct, self.n) - 1)
 
     def lower(self, alpha: float) -> float:
         return self._bound(float(stats.chi2.isf(alpha, self.n - 1)))
@@ -60,7 +53,7 @@ class Variation:
 
 
 @dataclass(frozen=True)
-class TypicalVariation:
+class TypicalVariation(Estimate):
     """Coefficient of variation of all texts but the oddest one, scaled to be that of all texts if they are normal.
 
     The text that lies furthest from the median is left out, so that one odd text decides nothing, however odd. Value
@@ -73,10 +66,6 @@ class TypicalVariation:
 
     @property
     def n(self) -> int:
-        return len(self.sample)
-
-    @property
-    def fewest(self) -> int:
         return len(self.sample)
 
     @cached_property
@@ -100,13 +89,7 @@ class TypicalVariation:
         return variation(self.sample)
 
     def exact(self, distinct: int, limits: Sequence[float]) -> Signs:
-        return Signs(0.0, min(distinct, self.n) - 2, self.n, self.n, self.sample)
-
-    def by_kind(self, kinds: Kinds) -> "TypicalVariation":
-        return self
-
-    def over_kinds(self, kinds: Kinds) -> None:
-        return None
+        return Signs(0.0, min(distinct, self.n) - 2)
 
     def lower(self, alpha: float) -> float:
         return self._plain / float(np.quantile(_of_normal(self.n), 1 - alpha))

@@ -116,7 +116,8 @@ class Assessment:
     `parts` is the number of rules judged together (see `all_of`): each is refuted at `alpha / parts`. `distinct` counts
     the different measurements behind the numbers, and is asked only where all numbers are equal: one measurement that
     is repeated decides nothing, and several are judged by the sign test (`lib.judging.signs`). `kinds` are those of
-    the texts, () if they are not known; `observations` is what the estimate is made of. `then` receives the judgement
+    the texts, () if they are not known; `observations` is what the estimate is made of. With `over_kinds`, the
+    judgement holds that on the kinds as observations, too, which takes as long again. `then` receives the judgement
     before it is returned, and may raise; by default no rule raises.
     """
 
@@ -130,6 +131,7 @@ class Assessment:
     distinct: Callable[[], int] = lambda: 1
     kinds: Kinds = ()
     observations: str = "texts"
+    over_kinds: bool = True
     then: Callable[[Judgement], Judgement] = lambda judgement: judgement
 
     def at_most(self, x: float) -> Judgement:
@@ -177,7 +179,7 @@ class Assessment:
     def _judge(self, rule: Rule) -> Judgement:
         own = replace(self, estimate=self.estimate.by_kind(self.kinds)) if self.kinds else self
         judgement = own._decided(own._asked(rule), rule)
-        if self.kinds and (over := self.estimate.over_kinds(self.kinds)) is not None:
+        if self.over_kinds and self.kinds and (over := self.estimate.over_kinds(self.kinds)) is not None:
             over = over.if_normal  # so few kinds have no distribution to draw from
             # kinds that give the same number are as many observations as there are kinds
             distinct = lambda: min(self.distinct(), over.n)  # noqa: E731
@@ -251,14 +253,9 @@ def assess(
     """
     if not 0 < options.get("alpha", 0.05) < 0.5:
         raise ValueError(f"the level alpha must lie between 0 and 0.5, not {options['alpha']}")
-    estimate = values if is_estimate(values) else mean(values)
+    estimate = values if isinstance(values, Estimate) else mean(values)
     kinds = tuple(kinds) if len(kinds) == estimate.n else ()
     return Assessment(estimate, distinct=distinct if callable(distinct) else lambda: distinct, kinds=kinds, **options)
-
-
-def is_estimate(values: object) -> bool:
-    """Is this an estimate with bounds, and no plain numbers?"""
-    return hasattr(values, "over_kinds")
 
 
 class Judge:
@@ -268,7 +265,8 @@ class Judge:
     `judge.all_of(judge.part(a, of=2).below(0), judge.part(b, of=2).above(0))`. Both raise ClaimRefuted or
     ClaimInconclusive unless the claim is supported. A smoke run supports nothing. `distinct` counts the different
     measurements that the claim's numbers come from; unless it is given, equal numbers are one measurement repeated.
-    `kinds` gives the kinds of the texts behind them, () if they are not known.
+    `kinds` gives the kinds of the texts behind them, () if they are not known; without `over_kinds`, nothing is judged
+    with these as observations.
     """
 
     def __init__(
@@ -278,14 +276,15 @@ class Judge:
         smoke: bool = False,
         distinct: Callable[[], int] = lambda: 1,
         kinds: Callable[[], Kinds] = lambda: (),
+        over_kinds: bool = True,
     ):
-        self.alpha, self.smoke, self.distinct, self.kinds = alpha, smoke, distinct, kinds
+        self.alpha, self.smoke, self.distinct, self.kinds, self.over_kinds = alpha, smoke, distinct, kinds, over_kinds
         self.judgement: Judgement | None = None
 
     def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
         """One of the claim's rules, `of` their number: it returns its judgement and never raises a verdict."""
-        how = {"alpha": self.alpha, "smoke": self.smoke, "distinct": self.distinct, "kinds": self.kinds()}
-        return assess(values, **how, parts=of, **options)
+        how = {"alpha": self.alpha, "smoke": self.smoke, "distinct": self.distinct, "over_kinds": self.over_kinds}
+        return assess(values, **how, kinds=self.kinds(), parts=of, **options)
 
     def __call__(self, values: Sequence[float] | Estimate, **options) -> Assessment:
         """The claim's only rule."""

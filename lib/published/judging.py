@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lib.judging import Assessment, Estimate, Judge, Judgement, Rule, TypicalVariation, is_estimate, mean
+from lib.judging import Assessment, Estimate, Judge, Judgement, Rule, TypicalVariation, mean
 from lib.published.figures import NotPublished
 
 CONTRADICTS = "the figure itself contradicts it; no spread over texts is published"
@@ -27,7 +27,7 @@ class FigureJudge(Judge):
     """
 
     def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
-        if not is_estimate(values):
+        if not isinstance(values, Estimate):
             if any(value != value for value in values):  # NaN stands for layers without a figure
                 raise NotPublished("counts are published for layer 1 alone")
             values = mean(values)

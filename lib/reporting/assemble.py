@@ -33,9 +33,9 @@ class Run:
 
     `claims` are the ids of all registered claims, in order, and `results` the entries of those that ran, by id.
     `recorded(experiment)` gives records by arm. `published_estimate` and `counterexample` are called with an entry,
-    `judged_at` with massive values at another threshold, and `multiverse` gives every
-    claim of counts in all cells. `not_asked` names claims whose arm the run does not have, each
-    with the option that would give it. An audit of published figures has an `audit` and no records.
+    `judged_at` with massive values at another threshold, and `multiverse` gives every claim of counts in all cells.
+    `not_asked` names claims whose arm the run does not have, each with the option that would give it. An audit of
+    published figures has an `audit` and no records.
     """
 
     settings: Settings

@@ -131,7 +131,7 @@ def why_open(judgement: dict, what: str = "texts") -> str:
     """Why a judgement is open; an interval that ends nowhere decides nothing, for it holds every threshold."""
     endless = judgement["estimate"] is not None and judgement["low"] is None and judgement["high"] is None
     if endless and judgement["reason"] == HELD:
-        return f"{judgement['n']} {what} are too few for an interval at this level"
+        return f"{judgement['n']} {what} are too few, or too unlike, for an interval at this level"
     return judgement["reason"]
 
 

@@ -5,7 +5,7 @@ import pytest
 from lib.judging.signs import ROUNDING, Signs, at_limit
 
 pytestmark = pytest.mark.cpu
-SAME = Signs(5.0, signs=4, n=4, fewest=4, sample=(5.0,) * 4)
+SAME = Signs(5.0, signs=4)
 
 
 def test_a_bound_is_the_number_itself_at_every_level_that_the_test_reaches():

@@ -113,7 +113,7 @@ def of_version(schema, document):
 
 @pytest.mark.parametrize("schema", [2, 3])
 def test_an_older_document_is_read_as_one_of_today(document, tmp_path, schema):
-    parts = [assess([1.0, 2.0, 3.0], alpha=0.01, parts=2, kinds="abc").at_most(9), undecided("none")]
+    parts = [assess([1.0, 2.0, 3.0], alpha=0.01, parts=2, kinds="abc").at_most(5), undecided("none")]
     document["claims"][0] |= {"judgement": all_of(parts).as_dict(), "counterexample": parts[0].as_dict()}
     (tmp_path / "r.json").write_text(json.dumps(of_version(schema, document)))
     found = documents.read(tmp_path / "r.json")

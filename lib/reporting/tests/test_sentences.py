@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from lib.judging import mean
+from lib.judging import mean, ratio
 from lib.judging.order import order
 from lib.judging.verdicts import all_of, assess, undecided
 from lib.reporting.sentences import by_how_much, distance, largest, over_kinds, refutation, texts_to_decide
@@ -12,6 +12,8 @@ pytestmark = pytest.mark.cpu
 TEN = [9.0, 10.0, 11.0, 10.5, 9.5]  # mean 10
 """Five texts; the 95 % one-sided bounds of Student's t are 10 -+ 0.7538."""
 KINDS = "aabbccdd"
+ENDLESS = ratio([1.0, -2, 3, 1, -1, 2, 0, 1], [1.0, -1, 2, -2, 1, 0.5, 0, 1])
+"""A ratio whose denominator may be zero."""
 
 
 def judged(rule, *limits, values=TEN, **options):
@@ -158,19 +160,20 @@ def test_an_order_whose_bound_is_at_its_end_is_said_like_any_other():
     falling = assess(order([[6, 5, 4, 2, 3, 1]] * 4 + [[6, 5, 4, 2, 3, 0]])).below(0).as_dict()
     assert falling["low"] == -1
     assert by_how_much(falling) == (
-        "-0.9429, needed < 0: clear of the threshold by 0.943, and the interval ends 0.171 short of it."
+        "-0.9429, needed < 0: clear of the threshold by 0.943, and the interval ends 0.143 short of it."
     )
 
 
 def test_what_more_of_would_decide_an_order_are_its_points():
     mixed = assess(order([[6, 4, 5, 1, 2, 3]] * 4 + [[6, 4, 5, 1, 2, 3.1]])).below(0).as_dict()
-    assert by_how_much(mixed).endswith("about 8 points in the same order would decide it (n = 6 now).")
+    assert by_how_much(mixed).endswith("about 9 points in the same order would decide it (n = 6 now).")
 
 
 def test_an_interval_without_ends_holds_every_threshold_for_want_of_texts():
-    endless = assess([9.0, 10.0, 11.5], alpha=0.01).at_most(8).as_dict()
+    endless = assess(ENDLESS, alpha=0.01).at_most(8).as_dict()
     assert (endless["low"], endless["high"]) == (None, None)
-    assert by_how_much(endless).endswith("has no interval (3 texts are too few for an interval at this level).")
+    why = "8 texts are too few, or too unlike, for an interval at this level"
+    assert by_how_much(endless).endswith(f"has no interval ({why}).")
 
 
 def test_the_same_claim_is_said_with_the_kinds_of_text_as_the_unit():
@@ -180,14 +183,14 @@ def test_the_same_claim_is_said_with_the_kinds_of_text_as_the_unit():
 
 
 @pytest.mark.parametrize(
-    ("kinds", "why"),
+    ("values", "kinds", "why"),
     [
-        ("aaaabbbb", "2 kinds are too few, 3 are needed"),
-        ("aaabbbcc", "3 kinds are too few for an interval at this level"),
+        ([9.0, 9.2, 10.1, 10.2, 11.0, 11.3, 10.0, 10.4], "aaaabbbb", "2 kinds are too few, 3 are needed"),
+        (ENDLESS, KINDS, "4 kinds are too few, or too unlike, for an interval at this level"),
     ],
 )
-def test_too_few_kinds_of_text_tell_nothing_of_others(kinds, why):
-    found = of_kinds(9.0, 9.2, 10.1, 10.2, 11.0, 11.3, 10.0, 10.4, kinds=kinds, alpha=0.005)
+def test_too_few_kinds_of_text_tell_nothing_of_others(values, kinds, why):
+    found = assess(values, kinds=kinds, alpha=0.005).at_most(12).as_dict()
     assert over_kinds(found) == f"Beyond these kinds of text: {why}."
 
 

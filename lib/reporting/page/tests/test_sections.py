@@ -9,7 +9,7 @@ import pytest
 from fixtures.planted.subjects import massive_values, repeated, study_counts, study_losses
 from fixtures.plugin import trying
 from fixtures.plugin.catalogue import built_in
-from lib.judging import mean, order
+from lib.judging import mean, order, ratio
 from lib.judging.verdicts import all_of, assess, undecided
 from lib.reporting.assemble import Run, assemble, counted
 from lib.reporting.figures.heat_maps import heat_maps
@@ -218,9 +218,10 @@ def test_an_order_is_one_of_points_and_not_of_texts():
 
 
 def test_an_interval_without_ends_says_that_the_texts_are_too_few():
-    judged = assess([1.0, 2.0, 3.0], alpha=0.01).at_most(9).as_dict()
+    endless = ratio([1.0, -2, 3, 1, -1, 2, 0, 1], [1.0, -1, 2, -2, 1, 0.5, 0, 1])
+    judged = assess(endless, alpha=0.01).at_most(9).as_dict()
     html = claims.row(entry(judgement=judged, reason=""), 0, document()["settings"])
-    assert "<small>3 texts are too few for an interval at this level</small>" in html
+    assert "<small>8 texts are too few, or too unlike, for an interval at this level</small>" in html
 
 
 def test_rows_carry_the_numbers_that_they_are_sorted_by(parsed):
