@@ -9,6 +9,7 @@ import argparse
 import ast
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -31,6 +32,8 @@ from mutants.survivors import PAGE, ROOT, Mutant, explained, of_diff
 CONFIG = tomllib.loads((Path(__file__).parent / "config.toml").read_text(encoding="utf-8"))
 PYTEST = ("-x", "--ff", "-q", "--tb=line")
 """Every run begins with the test that failed before, and stops at its first failure."""
+CLAIM = re.compile(r'^@claim\("(\w+)"', re.MULTILINE)
+"""Its id stands in the names of the tests that are of this claim alone."""
 SKIPPED = WorkResult(worker_outcome=WorkerOutcome.SKIPPED)
 
 
@@ -85,6 +88,15 @@ def tests_of(file: str) -> list[str]:
     return list(dict.fromkeys(files))
 
 
+def without_other_claims(file: str) -> list[str]:
+    """Options that leave out what cannot notice a change of a file of claims: tests of single claims of other files."""
+    if Path(file).parts[0] != "claims":
+        return []
+    others = (path for path in (ROOT / "claims").glob("test_*.py") if path != ROOT / file)
+    ids = sorted({id for path in others for id in CLAIM.findall(path.read_text(encoding="utf-8"))})
+    return ["-k", f"not ({' or '.join(ids)})"]
+
+
 def copied(folder: Path) -> Path:
     """A copy of the checkout, with what is not committed yet and without what git ignores."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -122,7 +134,7 @@ def warm_pytest(copy: Path, folder: Path) -> Iterator[str]:
 
 def tried(file: str, copy: Path, socket: str, folder: Path, sample: int | None) -> list[Mutant]:
     """The changes of a file that no test notices."""
-    tests = [*PYTEST, *CONFIG["slow"]["options"], *tests_of(file)]
+    tests = [*PYTEST, *CONFIG["slow"]["options"], *without_other_claims(file), *tests_of(file)]
     started = time.monotonic()
     if warm.ask(socket, tests):
         raise RuntimeError(f"the tests of {file} fail without any change:\n{(folder / 'output').read_text()[-4000:]}")

@@ -306,7 +306,7 @@ class MassiveValues(Rates):
         if max(c.mean() for c in counts) < least:
             where = "" if layer is None else f" at layer {layer}"
             raise NoSubject(
-                f"the {' and '.join(arms)} arm has {' and '.join(f'{c.mean():.2g}' for c in counts)} massive {name} "
+                f"the {' and '.join(arms)} arm has {' and '.join(f'{c.mean():.4g}' for c in counts)} massive {name} "
                 f"values per text{where}, {too_few(least)}"
             )
 

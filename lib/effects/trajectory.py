@@ -57,7 +57,7 @@ class Trajectory:
         """Raise NoSubject unless some checkpoint has at least so many massive values per text on average."""
         most = self.totals(name).mean(0).max()
         if most < least:
-            raise NoSubject(f"no checkpoint has more than {most:.2g} massive {name} values per text, {too_few(least)}")
+            raise NoSubject(f"no checkpoint has more than {most:.4g} massive {name} values per text, {too_few(least)}")
 
     def need_zeroed(self) -> None:
         """Raise NoSubject unless a channel is zeroed at some checkpoint."""
