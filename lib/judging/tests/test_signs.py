@@ -14,10 +14,6 @@ def test_a_bound_is_the_number_itself_at_every_level_that_the_test_reaches():
     assert (SAME.lower(0.0624), SAME.upper(0.0624)) == (-math.inf, math.inf)
 
 
-def test_one_number_in_every_text_is_constant():
-    assert SAME.constant
-
-
 @pytest.mark.parametrize(("value", "limit", "scale"), [(ROUNDING, 0.0, 1.0), (-ROUNDING, 0.0, 1.0), (0.0, 0.0, 0.0)])
 def test_a_difference_of_as_much_as_rounding_makes_is_none(value, limit, scale):
     assert at_limit(value, [7.0, limit], scale) == limit
