@@ -78,7 +78,7 @@ def test_of_equal_channels_the_first_is_chosen():
 
 def test_of_equal_channels_of_a_band_the_first_is_chosen():
     band = torch.arange(100) >= 60
-    mask = largest_of_band(torch.ones(2, 3, 100), band.expand(2, 100), torch.tensor([2, 41]))
+    mask = largest_among(torch.ones(2, 3, 100), band.expand(2, 3, 100), torch.tensor([2, 41]))
     assert mask.nonzero().tolist() == [[0, 0, 60], [0, 0, 61], *([1, 0, dim] for dim in range(60, 100)), [1, 1, 60]]
 
 
