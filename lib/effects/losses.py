@@ -11,7 +11,7 @@ from lib.judging import NoSubject
 from lib.records import label_of, tokenizers
 
 MOST = 150
-"""Nats per token up to which an increase is told in percent of perplexity: beyond, no picture could show another."""
+"""Nats per token up to which an increase is told in percent of perplexity: that of more is a number nobody reads."""
 GROUPS = {"massive": ("massive",), "next-largest": ("next",), "random": SELECTED[-DRAWS:]}
 """The selections that are compared, draws together, by what a reader calls them."""
 OTHER_TOKENS = "the arms have different tokenizers: their losses are of different tokens and do not compare"
