@@ -10,7 +10,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-RESAMPLES, SEED = 1_999, 1
+RESAMPLES, SEED = 2_000, 1
 """So many resolve a level of 0.0005; at a smaller one the most extreme of all stands for it."""
 FEWEST = 8
 """Of fewer observations, too many samples that are drawn again repeat one only: Student's bounds stand alone."""
@@ -123,8 +123,12 @@ class Strata:
 
 @cache
 def _places(texts: int) -> np.ndarray:
-    """Texts that are drawn with replacement [resample, text]; the same for every sample of this size."""
-    return np.random.default_rng([SEED, texts]).integers(texts, size=(RESAMPLES, texts), dtype=np.int32)
+    """Texts that are drawn with replacement [resample, text]; the same for every sample of this size.
+
+    Each draw comes with its mirror image among the sorted texts, so that a sample and its negative have mirrored bounds.
+    """
+    drawn = np.random.default_rng([SEED, texts]).integers(texts, size=(RESAMPLES // 2, texts), dtype=np.int32)
+    return np.concatenate([drawn, texts - 1 - drawn])
 
 
 def largest_share(numbers: Sequence[float]) -> float | None:

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -465,6 +465,7 @@ def test_another_unit_changes_no_verdict(values, rule, x, factor):
 
 
 @given(samples, st.sampled_from([("at_most", "at_least"), ("below", "above")]), thresholds, st.integers(1, 12))
+@example([0.0] * 5 + [1.0, -7.0, 11.0, 13.0, 41.0], ("at_most", "at_least"), 23.0, 1)  # resamples need mirroring, too
 def test_upper_and_lower_rules_mirror_each_other_under_negation(values, rules, x, distinct):
     turned = verdict([-value for value in values], rules[1], -x, distinct=distinct)
     assert verdict(values, rules[0], x, distinct=distinct) == turned
