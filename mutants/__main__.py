@@ -6,11 +6,7 @@ The files are changed in a copy of the checkout, so that a run that is broken of
 """
 
 import argparse
-import ast
 import os
-import random
-import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -18,23 +14,17 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cosmic_ray.config import serialize_config
-from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
-
-from mutants import warm
-from mutants.survivors import PAGE, ROOT, Mutant, explained, of_diff
+from mutants import runs
+from mutants.changes import Change, changes
+from mutants.functions import changed_function
+from mutants.survivors import PAGE, ROOT, Mutant, explained
 
 CONFIG = tomllib.loads((Path(__file__).parent / "config.toml").read_text(encoding="utf-8"))
-PYTEST = ("-x", "--ff", "-q", "--tb=line")
-"""Every run begins with the test that failed before, and stops at its first failure."""
-CLAIM = re.compile(r'^@claim\("(\w+)"', re.MULTILINE)
-"""Its id stands in the names of the tests that are of this claim alone."""
-SKIPPED = WorkResult(worker_outcome=WorkerOutcome.SKIPPED)
+PYTEST = ("-q", "--tb=line", "-p", "no:cacheprovider")
 
 
 def main() -> int:
@@ -48,12 +38,14 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
     known = {mutant.key: mutant for mutant in explained(PAGE.read_text(encoding="utf-8"))}
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled once serves all runs
+    runs.prepare()
     faults = 0
     with TemporaryDirectory() as folder:
-        copy = copied(Path(folder) / "checkout")
-        with warm_pytest(copy, Path(folder)) as socket:
-            for file in files:
-                survivors = tried(file, copy, socket, Path(folder), options.sample)
+        copy = copied(Path(folder).resolve() / "checkout")
+        for package in CONFIG["packages"]:
+            of_package = [file for file in files if str(Path(file).parent) == package]
+            for file, survivors in tried(package, of_package, copy, options.sample):
                 keys = {mutant.key for mutant in survivors}
                 new = [mutant for mutant in survivors if mutant.key not in known]
                 # a sample says nothing about the changes that it leaves out
@@ -76,25 +68,12 @@ def files_of(path: str) -> list[str]:
     return sorted(str(found.relative_to(ROOT)) for found in (ROOT / file).glob("*.py") if found.name not in without)
 
 
-def tests_of(file: str) -> list[str]:
-    """The files of tests that must notice a change: its own first, where most changes fail, then all of its package."""
-    folder = Path(file).parent
-    package = CONFIG["packages"][str(folder)]
-    places = [folder / "tests" / f"test_{Path(file).name}", *package["tests"]]
+def tests_of(package: str) -> list[str]:
+    """The files of tests that must notice a change of a package."""
+    settings = CONFIG["packages"][package]
     # file by file: pytest would take a folder's files in an order of its own
-    found = [test for place in places for test in sorted((ROOT / place).glob("test_*.py")) or [ROOT / place]]
-    left_out = package.get("without", [])
-    files = [str(test.relative_to(ROOT)) for test in found if test.is_file() and test.name not in left_out]
-    return list(dict.fromkeys(files))
-
-
-def without_other_claims(file: str) -> list[str]:
-    """Options that leave out what cannot notice a change of a file of claims: tests of single claims of other files."""
-    if Path(file).parts[0] != "claims":
-        return []
-    others = (path for path in (ROOT / "claims").glob("test_*.py") if path != ROOT / file)
-    ids = sorted({id for path in others for id in CLAIM.findall(path.read_text(encoding="utf-8"))})
-    return ["-k", f"not ({' or '.join(ids)})"]
+    found = [test for place in settings["tests"] for test in sorted((ROOT / place).glob("test_*.py")) or [ROOT / place]]
+    return [str(test.relative_to(ROOT)) for test in found if test.name not in settings.get("without", [])]
 
 
 def copied(folder: Path) -> Path:
@@ -108,100 +87,68 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-@contextmanager
-def warm_pytest(copy: Path, folder: Path) -> Iterator[str]:
-    """A process in the copy that runs pytest at once. Gives its socket."""
-    socket = str(folder / "socket")
-    with (folder / "output").open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mutants.warm", socket], cwd=copy, stdout=output, stderr=subprocess.STDOUT
-        )
+def tried(package: str, files: list[str], copy: Path, sample: int | None) -> Iterator[tuple[str, list[Mutant]]]:
+    """Each of these files with those of its changes that no test notices."""
+    if not files:
+        return
+    output = copy.parent / "output"
+    arguments = [*PYTEST, *CONFIG["slow"]["options"], *tests_of(package)]
+    started = time.monotonic()
+    with runs.collected(copy, output, arguments) as collected:
+        tests = collected.traced()
+        print(f"{package}: {len(tests)} tests, {time.monotonic() - started:.0f} s", flush=True)
+        for file in files:
+            found = changes(ROOT / file, file, CONFIG["operators"]["excluded"], CONFIG["outside"]["decorators"], sample)
+            print(f"{file}: {len(found)} changes", flush=True)
+            started = time.monotonic()
+            trial = Trial(file, copy, collected, order(tests, collected.names, file))
+            survivors = [change for change in found if not trial.notices(change)]
+            took = (time.monotonic() - started) / 60
+            print(f"{file}: {len(found) - len(survivors)} of {len(found)} noticed, {took:.1f} minutes", flush=True)
+            yield file, [mutant for change in survivors for mutant in change.mutants]
+
+
+def order(tests: list[runs.Test], names: list[str], file: str) -> list[runs.Test]:
+    """The tests of the file itself, where most changes fail, before all others; quick ones before slow ones."""
+    own = f"{Path(file).parent}/tests/test_{Path(file).name}::"
+    return sorted(tests, key=lambda test: (not names[test.number].startswith(own), test.seconds))
+
+
+@dataclass
+class Trial:
+    """The tests of one file; the one that failed last comes first."""
+
+    file: str
+    copy: Path
+    collected: runs.Collected
+    tests: list[runs.Test]
+
+    def notices(self, change: Change) -> bool:
+        """Whether a test fails with the change: one of those that enter the changed function."""
+        functions = changed_function(change.code, change.changed)
+        if functions is None:
+            return self._notices_afresh(change)
+        key = (self.file, functions[0][0])
+        failing = self.collected.failing([t for t in self.tests if key in t.functions], (self.file, functions))
+        if failing:
+            self.tests.remove(failing)
+            self.tests.insert(0, failing)
+            return True
+        # what it gave while the tests were collected was kept
+        return key in self.collected.early and self._notices_afresh(change)
+
+    def _notices_afresh(self, change: Change) -> bool:
+        """The same for what is run at import: by the tests that enter any function of the file."""
+        tests = [test for test in self.tests if any(file == self.file for file, _ in test.functions)]
+        names = [self.collected.names[test.number] for test in tests]
+        place = self.copy / self.file
+        (self.copy / "names").write_text("\n".join(names), encoding="utf-8")
+        place.write_text(change.changed, encoding="utf-8")
         try:
-            while not os.path.exists(socket):
-                if server.poll() is not None:
-                    raise RuntimeError((folder / "output").read_text())
-                time.sleep(0.1)
-            tests = [test for package in CONFIG["packages"] for test in tests_of(f"{package}/any.py")]
-            warm.ask(socket, ["--collect-only", "-q", *dict.fromkeys(tests)])  # compiles all modules
-            yield socket
-            # a failed connection looks like a change that was noticed
-            if server.poll() is not None:
-                raise RuntimeError("the process that runs pytest ended early: no result of this run counts")
+            seconds = 60 + 3 * sum(test.seconds for test in tests)
+            return not runs.fresh(self.copy, self.copy.parent / "output", [*PYTEST, "-x", "@names"], seconds)
         finally:
-            server.terminate()
-            server.wait()
-
-
-def tried(file: str, copy: Path, socket: str, folder: Path, sample: int | None) -> list[Mutant]:
-    """The changes of a file that no test notices."""
-    tests = [*PYTEST, *CONFIG["slow"]["options"], *without_other_claims(file), *tests_of(file)]
-    started = time.monotonic()
-    if warm.ask(socket, tests):
-        raise RuntimeError(f"the tests of {file} fail without any change:\n{(folder / 'output').read_text()[-4000:]}")
-    plain = time.monotonic() - started
-    config, session = folder / "config.toml", folder / "session.sqlite"
-    command = [sys.executable, "-m", "mutants.warm", socket, *tests]
-    # what takes longer is an endless loop, even on a machine that has become busy
-    settings = {"module-path": file, "test-command": shlex.join(command), "timeout": 60 + 3 * plain}
-    config.write_text(serialize_config({**CONFIG["cosmic-ray"], **settings}), encoding="utf-8")
-    cosmic_ray(copy, "cosmic_ray.cli", "init", "--force", config, session)
-    cosmic_ray(copy, "cosmic_ray.tools.filters.operators_filter", session, config)
-    with use_db(str(session), mode=WorkDB.Mode.open) as work:
-        number = leave_out(work, (copy / file).read_text(encoding="utf-8"), sample)
-    print(f"{file}: {number} changes; the tests take {plain:.0f} s without one", flush=True)
-    started = time.monotonic()
-    cosmic_ray(copy, "cosmic_ray.cli", "exec", config, session)
-    with use_db(str(session), mode=WorkDB.Mode.open) as work:
-        results = [result for _, result in work.results if result.worker_outcome != WorkerOutcome.SKIPPED]
-    broken = [result.output for result in results if result.test_outcome == TestOutcome.INCOMPETENT]
-    if broken:
-        raise RuntimeError(f"{len(broken)} changes of {file} could not be tried:\n{broken[0]}")
-    survivors = [
-        mutant
-        for result in results
-        if result.test_outcome == TestOutcome.SURVIVED
-        for mutant in of_diff(file, result.diff)
-    ]
-    took = (time.monotonic() - started) / 60
-    print(f"{file}: {number - len(survivors)} of {number} were noticed, in {took:.1f} minutes", flush=True)
-    return survivors
-
-
-def cosmic_ray(copy: Path, module: str, *arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", module, *map(str, arguments)], cwd=copy, check=True)
-
-
-def leave_out(work: WorkDB, code: str, sample: int | None) -> int:
-    """Skip changes of what is no code, and those that are not in the sample. Returns how many are left."""
-    outside = list(no_code(ast.parse(code)))
-    left = []
-    for item in sorted(work.pending_work_items, key=lambda item: (item.mutations[0].start_pos, item.job_id)):
-        place = tuple(item.mutations[0].start_pos)
-        if any(start <= place < end for start, end in outside) or unpacks(code, *place):
-            work.set_result(item.job_id, SKIPPED)
-        else:
-            left.append(item.job_id)
-    kept = random.Random(0).sample(left, sample) if sample is not None and sample < len(left) else left
-    work.set_multiple_results(set(left) - set(kept), SKIPPED)
-    return len(kept)
-
-
-def no_code(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where annotations and the arguments of the decorators in config.toml start and end, as (line, column)."""
-    for node in ast.walk(tree):
-        found = [getattr(node, "annotation", None), getattr(node, "returns", None)]
-        for decorator in getattr(node, "decorator_list", []):
-            if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") in CONFIG["outside"]["decorators"]:
-                found += [*decorator.args, *decorator.keywords]
-        for part in filter(None, found):
-            yield (part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)
-
-
-def unpacks(code: str, line: int, column: int) -> bool:
-    """Whether there is a star that multiplies nothing: it unpacks a sequence or begins the parameters with names."""
-    lines = code.splitlines(keepends=True)
-    before, after = "".join(lines[: line - 1]) + lines[line - 1][:column], lines[line - 1][column:]
-    return after.startswith("*") and before.rstrip()[-1:] in tuple("([{,=:")
+            place.write_text(change.code, encoding="utf-8")
 
 
 def report(heading: str, mutants: list[Mutant]) -> None:
