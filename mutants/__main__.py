@@ -43,16 +43,14 @@ def main() -> int:
     faults = 0
     with TemporaryDirectory() as folder:
         copy = copied(Path(folder).resolve() / "checkout")
-        for package in CONFIG["packages"]:
-            of_package = [file for file in files if str(Path(file).parent) == package]
-            for file, survivors in tried(package, of_package, copy, options.sample):
-                keys = {mutant.key for mutant in survivors}
-                new = [mutant for mutant in survivors if mutant.key not in known]
-                # a sample says nothing about the changes that it leaves out
-                gone = [] if options.sample else [m for key, m in known.items() if m.file == file and key not in keys]
-                report(f"{file}: no test notices, and {PAGE.name} does not explain", new)
-                report(f"{file}: {PAGE.name} explains what survives no more", gone)
-                faults += len(new) + len(gone)
+        for file, survivors in tried(files, copy, options.sample):
+            keys = {mutant.key for mutant in survivors}
+            new = [mutant for mutant in survivors if mutant.key not in known]
+            # a sample says nothing about the changes that it leaves out
+            gone = [] if options.sample else [m for key, m in known.items() if m.file == file and key not in keys]
+            report(f"{file}: no test notices, and {PAGE.name} does not explain", new)
+            report(f"{file}: {PAGE.name} explains what survives no more", gone)
+            faults += len(new) + len(gone)
     return 1 if faults else 0
 
 
@@ -68,9 +66,9 @@ def files_of(path: str) -> list[str]:
     return sorted(str(found.relative_to(ROOT)) for found in (ROOT / file).glob("*.py") if found.name not in without)
 
 
-def tests_of(package: str) -> list[str]:
-    """The files of tests that must notice a change of a package."""
-    settings = CONFIG["packages"][package]
+def tests_of(file: str) -> list[str]:
+    """The files of tests that must notice a change of a file."""
+    settings = CONFIG["packages"][str(Path(file).parent)]
     # file by file: pytest would take a folder's files in an order of its own
     found = [test for place in settings["tests"] for test in sorted((ROOT / place).glob("test_*.py")) or [ROOT / place]]
     return [str(test.relative_to(ROOT)) for test in found if test.name not in settings.get("without", [])]
@@ -87,31 +85,31 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def tried(package: str, files: list[str], copy: Path, sample: int | None) -> Iterator[tuple[str, list[Mutant]]]:
+def tried(files: list[str], copy: Path, sample: int | None) -> Iterator[tuple[str, list[Mutant]]]:
     """Each of these files with those of its changes that no test notices."""
-    if not files:
-        return
-    output = copy.parent / "output"
-    arguments = [*PYTEST, *CONFIG["slow"]["options"], *tests_of(package)]
+    places = dict.fromkeys(place for file in files for place in tests_of(file))
+    arguments = [*PYTEST, *CONFIG["slow"]["options"], *places]
     started = time.monotonic()
-    with runs.collected(copy, output, arguments) as collected:
+    with runs.collected(copy, copy.parent / "output", arguments) as collected:
         tests = collected.traced()
-        print(f"{package}: {len(tests)} tests, {time.monotonic() - started:.0f} s", flush=True)
+        print(f"{len(tests)} tests, {time.monotonic() - started:.0f} s", flush=True)
         for file in files:
             found = changes(ROOT / file, file, CONFIG["operators"]["excluded"], CONFIG["outside"]["decorators"], sample)
             print(f"{file}: {len(found)} changes", flush=True)
             started = time.monotonic()
-            trial = Trial(file, copy, collected, order(tests, collected.names, file))
+            trial = Trial(file, copy, collected, of_file(file, tests, collected.names))
             survivors = [change for change in found if not trial.notices(change)]
             took = (time.monotonic() - started) / 60
             print(f"{file}: {len(found) - len(survivors)} of {len(found)} noticed, {took:.1f} minutes", flush=True)
             yield file, [mutant for change in survivors for mutant in change.mutants]
 
 
-def order(tests: list[runs.Test], names: list[str], file: str) -> list[runs.Test]:
-    """The tests of the file itself, where most changes fail, before all others; quick ones before slow ones."""
-    own = f"{Path(file).parent}/tests/test_{Path(file).name}::"
-    return sorted(tests, key=lambda test: (not names[test.number].startswith(own), test.seconds))
+def of_file(file: str, tests: list[runs.Test], names: list[str]) -> list[runs.Test]:
+    """The tests that must notice a change: those of the file itself, where most changes fail, before all others."""
+    own, all_of_them = f"{Path(file).parent}/tests/test_{Path(file).name}", set(tests_of(file))
+    places = {test: names[test.number].partition("::")[0] for test in tests}
+    found = [test for test in tests if places[test] in all_of_them]
+    return sorted(found, key=lambda test: (places[test] != own, test.seconds))
 
 
 @dataclass
@@ -125,7 +123,10 @@ class Trial:
 
     def notices(self, change: Change) -> bool:
         """Whether a test fails with the change: one of those that enter the changed function."""
-        functions = changed_function(change.code, change.changed)
+        try:
+            functions = changed_function(change.code, change.changed)
+        except SyntaxError:  # it is no code any more
+            return True
         if functions is None:
             return self._notices_afresh(change)
         key = (self.file, functions[0][0])

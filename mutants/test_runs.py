@@ -1,6 +1,7 @@
 """Runs of collected tests with other code, on a folder with a module and its tests."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -38,6 +39,7 @@ def test_nothing():
 """
 SCRIPT = """
 import json
+import os
 import sys
 from pathlib import Path
 from mutants import runs
@@ -70,7 +72,8 @@ def said(tmp_path_factory) -> dict:
     (folder / "test_calc.py").write_text(TESTS)
     (folder / "pytest.ini").write_text("[pytest]")
     script = [sys.executable, "-c", SCRIPT, str(folder)]
-    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # they take long to import
+    done = subprocess.run(script, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
