@@ -17,7 +17,7 @@ def where_it_rotates(values: MassiveValues) -> MassiveValues:
     frequency = values.frequency(BEFORE)
     if np.isnan(frequency).any():
         raise NoSubject(f"how the {BEFORE} arm rotates cannot be read from it")
-    layers = np.flatnonzero(frequency.any(-1))
+    layers = np.flatnonzero(frequency.any(1))
     if not len(layers):
         raise NoSubject(f"no layer of the {BEFORE} arm rotates: attention receives what there was before")
     return replace(values, records={site: record.isel(layer=layers) for site, record in values.records.items()})

@@ -135,11 +135,11 @@ class MassiveValues(Rates):
 
     def counts(self, arm: str, name: Name) -> np.ndarray:
         """Number of massive channels [text, layer]."""
-        return self.masks[arm, name].sum((-2, -1))
+        return self.masks[arm, name].sum((2, 3))
 
     def totals(self, arm: str, name: Name) -> np.ndarray:
         """Number of massive channels over all layers [text]."""
-        return self.counts(arm, name).sum(-1)
+        return self.counts(arm, name).sum(1)
 
     @property
     def arms(self) -> Sequence[str]:
@@ -173,7 +173,7 @@ class MassiveValues(Rates):
 
     def change_but_for(self, name: Name, layer: int) -> np.ndarray:
         """Change of the count from the RoPE to the DroPE arm, mean over all layers but one, in channels [text]."""
-        return np.delete(self.change_per_layer(name), layer, axis=1).mean(-1)
+        return np.delete(self.change_per_layer(name), layer, axis=1).mean(1)
 
     def loss_change(self, arm: str) -> np.ndarray:
         """Loss of each text in `arm` minus its loss in the RoPE arm, nats per token."""
@@ -192,15 +192,15 @@ class MassiveValues(Rates):
         shares = []
         for arm in ARMS:
             counts = self.counts(arm, name)
-            if not counts.any(-1).all():
+            if not counts.any(1).all():
                 raise NoSubject(f"a text has no massive {name} value in the {arm} arm, so none can have moved")
-            shares.append(counts / counts.sum(-1, keepdims=True))
+            shares.append(counts / counts.sum(1, keepdims=True))
         gains = shares[1] - shares[0]
         if len(gains) < 3:
             raise NoSubject(f"{len(gains)} texts are too few to tell what moves from noise, 3 are needed")
-        others = (gains.sum(0) - gains) / (len(gains) - 1)
+        others = gains.sum(0) - gains
         signs = np.where(np.abs(others) > 1e-12, np.sign(others), 0.0)  # a rounding error is no direction
-        return 50 * (signs * gains).sum(-1)
+        return 50 * (signs * gains).sum(1)
 
     def kept(self, name: Name, arm: str) -> Ratio:
         """Percent of the RoPE arm's massive channels that are massive in `arm`, too: a ratio of means over texts.
@@ -255,17 +255,17 @@ class MassiveValues(Rates):
 
     def gini(self, arm: str, name: Name) -> np.ndarray:
         """Gini coefficient of a layer's channel norms, mean over layers, per text."""
-        return gini(self.norms(arm, name)).mean(-1)
+        return gini(self.norms(arm, name)).mean(1)
 
     def rank_agreement(self, arm: str, name: Name) -> np.ndarray:
         """Spearman's rho of the channels' norms with the norms of the weights' rows, in the median layer, per text."""
-        if not np.ptp(self._row_norms(arm, name), axis=-1).all():
+        if not np.ptp(self._row_norms(arm, name), axis=1).all():
             raise NoSubject(f"all rows of a layer's {name} projection have the same norm, so they rank no channel")
-        return np.median(self.rank_agreement_per_layer(arm, name), axis=-1)
+        return np.median(self.rank_agreement_per_layer(arm, name), axis=1)
 
     def rank_agreement_per_layer(self, arm: str, name: Name) -> np.ndarray:
         """Spearman's rho [text, layer] of norms and row norms; NaN if all rows have the same norm."""
-        ranks = stats.rankdata(self._row_norms(arm, name), axis=-1)
+        ranks = stats.rankdata(self._row_norms(arm, name), axis=1)
         with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", stats.ConstantInputWarning)
             return stats.pearsonr(ranks, stats.rankdata(self.norms(arm, name), axis=-1), axis=-1).statistic

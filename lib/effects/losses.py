@@ -55,7 +55,7 @@ class Disruption(Losses):
 
     def control(self, arm: str) -> np.ndarray:
         """The controls' mean [text]: every control is a replicate of the control, not of a text."""
-        return self.controls(arm).mean(-1)
+        return self.controls(arm).mean(1)
 
     def nats_by_kind(self, arm: str) -> dict[str, np.ndarray]:
         """Increase of the loss with the massive channels zeroed, nats per token, per text, grouped by kind of text."""

@@ -90,7 +90,7 @@ def _in_scope(records: Mapping[str, xr.Dataset], judge_at: Callable, thresholds:
     for threshold, judgements in zip(thresholds, judged, strict=True):
         if set(judgements) != set(claims):
             raise ValueError(f"at the threshold {threshold:g} other claims are judged than at {thresholds[0]:g}")
-    means = {arm: {name: known[arm, name].sum(-1).mean(-1).tolist() for name in NAMES} for arm in records}
+    means = {arm: {name: known[arm, name].sum(2).mean(1).tolist() for name in NAMES} for arm in records}
     kept = {claim: [{key: judgements[claim][key] for key in KEPT} for judgements in judged] for claim in claims}
     values = MassiveValues(records)
     rates = {

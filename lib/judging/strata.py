@@ -125,7 +125,7 @@ class Strata:
 def _places(texts: int) -> np.ndarray:
     """Texts that are drawn with replacement [resample, text]; the same for every sample of this size.
 
-    Each draw comes with its mirror image among the sorted texts, so that a sample and its negative have mirrored bounds.
+    Each draw comes with its mirror image among sorted texts, so that a sample and its negative have mirrored bounds.
     """
     drawn = np.random.default_rng([SEED, texts]).integers(texts, size=(RESAMPLES // 2, texts), dtype=np.int32)
     return np.concatenate([drawn, texts - 1 - drawn])

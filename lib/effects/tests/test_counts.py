@@ -103,6 +103,13 @@ def test_noise_that_differs_from_text_to_text_moves_nothing_on_average():
     assert plain.mean() > 10
 
 
+def test_where_the_other_texts_cancel_a_text_moves_nowhere():
+    # 0.4 - 0.3 and 0.2 - 0.1 differ by a rounding error
+    rope, drope = together(arm(3, 7), arm(2, 8), arm(5, 5)), together(arm(4, 6), arm(1, 9), arm(9, 1))
+    each = {"text": [0, 2, 4]}
+    assert values(rope.isel(each), drope.isel(each)).moved_share("value")[2] == 0
+
+
 def test_two_texts_cannot_tell_what_moves_from_noise():
     with pytest.raises(NoSubject, match="2 texts are too few to tell what moves"):
         values(arm(6, 2), arm(2, 6)).moved_share("value")
@@ -118,6 +125,23 @@ def test_the_slow_half_is_found_in_both_halves_of_a_head():
     fast, slow = [0, 1, 16, 17], [8, 15, 24, 31]
     assert values(arm(4, dims=slow), arm(4)).slow_share("rope", "key").tolist() == [100, 100]
     assert values(arm(4, dims=fast[:3] + slow[:1]), arm(4)).slow_share("rope", "key").tolist() == [25, 25]
+
+
+def test_one_channel_on_a_pair_has_a_share():
+    assert values(arm(1, dims=[8]), arm(1)).slow_share("rope", "key").tolist() == [100, 100]
+
+
+def test_the_channels_of_a_pair_are_those_of_its_two_dims_in_all_layers_and_heads():
+    record = together(arm(3, 1, dims=[0, 16, 5]), arm(3, 3, dims=[0, 16, 5]))
+    record["query_norm"].values[:, 0, 7, 5] = 1000
+    per_pair = values(record, arm(1)).per_pair("rope", "query")
+    assert per_pair.tolist() == [3.5, 0, 0, 0, 0, 2.5, *[0] * 10]
+
+
+def test_dims_that_do_not_turn_lie_on_no_pair():
+    partial = turning(arm(3, dims=[0, 1, 9]), [0], [0, 1, 2, 3, 16, 17, 18, 19])
+    assert values(partial, arm(1)).per_pair("rope", "key").tolist() == [1, 1, 0, 0]
+    assert values(turning(arm(3), []), arm(1)).per_pair("rope", "key").tolist() == []
 
 
 def turning(record, layers, dims=range(32)):
@@ -165,6 +189,13 @@ def test_masks_are_those_of_every_arm_and_tensor_and_made_once():
 def test_a_tensor_that_is_asked_for_waits_for_no_other():
     both = values(arm(3)[["query_norm"]], arm(1)[["query_norm"]])
     assert both.change("query").value == pytest.approx(-200 / 3)
+
+
+@pytest.mark.parametrize(("norm", "number"), [(4.9, 0), (5.3, 1)])
+def test_five_times_the_mean_is_massive_unless_another_threshold_is_given(norm, number):
+    record = arm(0)
+    record["query_norm"].values[:, 0, 0, 0] = norm  # beside 255 norms of 1 it hardly moves the mean
+    assert values(record, arm(0)).totals("rope", "query").tolist() == [number] * 2
 
 
 def test_a_mask_that_does_not_exist_is_no_mask():

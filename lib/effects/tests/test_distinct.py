@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 
 from fixtures.planted import records
 from fixtures.planted.subjects import bands, course, disruption, massive_values, with_texts, worth
@@ -47,3 +48,7 @@ def test_of_several_subjects_the_one_with_the_fewest_counts():
 @pytest.mark.parametrize("nothing", [(), (None,), ({"drope": 5},), (Disruption({}),)])
 def test_where_nothing_is_known_of_the_measurements_there_is_one(nothing):
     assert distinct_measurements(*nothing) == 1
+
+
+def test_a_record_of_neither_norms_nor_losses_counts_as_one_measurement():
+    assert distinct_measurements(MassiveValues({"rope": xr.Dataset()})) == 1

@@ -56,6 +56,13 @@ def test_as_much_of_another_number_of_channels_is_no_change():
     assert both.rates("drope", "query").tolist() == both.rates("rope", "query").tolist() == [100 * 3 / 32]
 
 
+def test_tensors_with_equally_many_channels_compare_though_others_do_not():
+    few, many = planted(2, 2, 16, 3), planted(2, 4, 16, 3)
+    grouped = MassiveValues({"rope": record(query=many, key=few, value=few)})
+    assert grouped.alike("rope", "key", "value")
+    assert not grouped.alike("rope", "query", "key")
+
+
 def test_a_change_of_a_layer_is_in_channels_of_the_rope_arms_layer():
     both = MassiveValues({"rope": record(query=planted(2, 2, 16, 3, 1)), "drope": record(query=planted(2, 6, 16, 6))})
     assert both.change_per_layer("query").tolist() == [[6 * 32 / 96 - 3, 6 * 32 / 96 - 1]]

@@ -120,6 +120,29 @@ def test_both_sites_are_the_last_one_before_the_rotation_and_attention():
     assert list(read_again(over(taken))) == ["rope_values"]
 
 
+@pytest.mark.parametrize("row", [row for row in MADE if not row.parameters], ids=lambda row: row.name)
+def test_a_subject_needs_a_treatment_exactly_when_it_reads_one(row):
+    class Noting(Records):
+        def get(self, experiment, arm, site=None):
+            read.add(arm)
+            return super().get(experiment, arm, site)
+
+    read = set()
+    row.make(Noting(lambda experiment: TAKEN.get(experiment, {}), RUN))
+    assert row.treatment == bool(read & {*STEPS})
+
+
+def test_counts_and_losses_alone_are_judged_at_every_checkpoint():
+    assert {row.name for row in SUBJECTS.values() if row.each_checkpoint} == {"massive_values", "disruption"}
+    assert not SUBJECTS["trained_steps"].treatment
+
+
+def test_a_series_has_losses_where_claims_ask_for_its_reliance_and_a_start_where_they_do_not():
+    again = read_again(over(TAKEN))
+    assert [len(again[name].disruptions) for name in ("trajectory", "reliance")] == [0, len(STEPS)]
+    assert [bool(again[name].start) for name in ("trajectory", "reliance")] == [True, False]
+
+
 def test_a_checkpoint_without_records_is_left_out_of_its_series():
     taken = {"norms": {arm: TAKEN["norms"][arm] for arm in ("rope", "drope@step1", "drope")}}
     assert "trajectory" not in read_again(over(taken))
@@ -139,6 +162,12 @@ def test_a_checkpoint_without_records_is_left_out_of_its_series():
             {},
             {"norms": {"rope": record(1, sites="projection")}},
             "cannot be read at the site attention, only at projection",
+        ),
+        (
+            "both_sites",
+            {},
+            {"norms": {"rope": record(1, sites="normed")}},
+            "cannot be read at the site projection, only at normed",
         ),
     ],
 )

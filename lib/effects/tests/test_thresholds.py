@@ -66,6 +66,19 @@ def test_counts_are_means_over_texts_of_totals_over_layers(records):
     assert [counts["drope"][name][12] for name in NAMES] == [3, 3, 0]
 
 
+def test_counts_come_with_rates_where_tensors_have_different_numbers_of_channels(records, found):
+    rope = records["rope"].copy()
+    heads = rope["key_norm"].sizes["head"]
+    few = rope["key_norm"].isel(head=[0]).rename(head="key_head")
+    there = curve({"rope": rope.drop_vars("key_norm").assign(key_norm=few)}, lambda values: {}, scopes=("layer",))
+    counts, rates = (there["scopes"]["layer"][numbers]["rope"] for numbers in ("counts", "rates"))
+    channels = rope["query_norm"][0].size
+    assert heads > 1
+    assert rates["query"] == pytest.approx([100 * count / channels for count in counts["query"]])
+    assert rates["key"] == pytest.approx([100 * count * heads / channels for count in counts["key"]])
+    assert "rates" not in found["scopes"]["layer"]
+
+
 def test_the_judge_sees_the_massive_values_of_every_threshold_and_scope():
     rng = np.random.default_rng(0)
     shape = ("text", "layer", "head", "dim")
@@ -122,7 +135,7 @@ def test_a_threshold_that_is_no_number_above_1_is_an_error(records, thresholds):
 
 
 def test_claims_that_come_and_go_are_an_error(records):
-    with pytest.raises(ValueError, match=r"at the threshold 2\.25 other claims are judged than at 2"):
+    with pytest.raises(ValueError, match=r"at the threshold 2\.25 other claims are judged than at 2$"):
         curve(records, lambda values: {f"Q{values.threshold}": verdict("refuted")})
 
 
