@@ -9,6 +9,7 @@ from workload import names, random_ids
 
 from lib.definitions.massive import massive_mask
 from lib.definitions.words import EDITED, NAMES, conditions
+from lib.effects.thresholds import THRESHOLDS, counts_at
 from lib.measuring.disruption import measure_disruption
 from lib.measuring.interventions import chosen_mask, condition_masks
 from lib.measuring.norms import norms_and_loss, rows_that_fit
@@ -69,6 +70,19 @@ def bench_experiment_2_against_plain_passes(benchmark, report, arm, chosen):
         rounds=10,
     )
     comparison = f"experiment 2 / {CONDITIONS} plain rows (1 text)"
+    report("Time", comparison=comparison, CPU_time=ours, rounds=ours.rounds, aim="none set")
+
+
+def bench_counts_at_all_thresholds_against_counts_at_one(benchmark, report):
+    """Norms of 20 texts and one tensor at the shape of a model of 7 billion weights."""
+    norms = np.random.default_rng(0).lognormal(0, 1, (20, 32, 32, 128)).astype(np.float32)
+    ours, _ = alternate(
+        benchmark,
+        lambda: counts_at(norms, THRESHOLDS, "layer"),
+        lambda: massive_mask(norms, threshold=5.0, scope="layer").sum((2, 3)),
+        rounds=10,
+    )
+    comparison = f"counts at {len(THRESHOLDS)} thresholds / at one"
     report("Time", comparison=comparison, CPU_time=ours, rounds=ours.rounds, aim="none set")
 
 

@@ -98,7 +98,12 @@ def tried(files: list[str], copy: Path, sample: int | None) -> Iterator[tuple[st
             print(f"{file}: {len(found)} changes", flush=True)
             started = time.monotonic()
             trial = Trial(file, copy, collected, of_file(file, tests, collected.names))
-            survivors = [change for change in found if not trial.notices(change)]
+            survivors = []
+            for number, change in enumerate(found, 1):
+                if not trial.notices(change):
+                    survivors.append(change)
+                if not number % 50:
+                    print(f"  {number} tried, {len(survivors)} of them not noticed", flush=True)
             took = (time.monotonic() - started) / 60
             print(f"{file}: {len(found) - len(survivors)} of {len(found)} noticed, {took:.1f} minutes", flush=True)
             yield file, [mutant for change in survivors for mutant in change.mutants]
