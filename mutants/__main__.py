@@ -128,10 +128,7 @@ class Trial:
 
     def notices(self, change: Change) -> bool:
         """Whether a test fails with the change: one of those that enter the changed function."""
-        try:
-            functions = changed_function(change.code, change.changed)
-        except SyntaxError:  # it is no code any more
-            return True
+        functions = changed_function(change.code, change.changed)
         if functions is None:
             return self._notices_afresh(change)
         key = (self.file, functions[0][0])
@@ -146,13 +143,13 @@ class Trial:
     def _notices_afresh(self, change: Change) -> bool:
         """The same for what is run at import: by the tests that enter any function of the file."""
         tests = [test for test in self.tests if any(file == self.file for file, _ in test.functions)]
-        names = [self.collected.names[test.number] for test in tests]
+        files = dict.fromkeys(self.collected.names[test.number].partition("::")[0] for test in tests)
+        arguments = [*PYTEST, "-x", *CONFIG["slow"]["options"], *files]
         place = self.copy / self.file
-        (self.copy / "names").write_text("\n".join(names), encoding="utf-8")
         place.write_text(change.changed, encoding="utf-8")
         try:
             seconds = 60 + 3 * sum(test.seconds for test in tests)
-            return not runs.fresh(self.copy, self.copy.parent / "output", [*PYTEST, "-x", "@names"], seconds)
+            return not runs.fresh(self.copy, self.copy.parent / "output", arguments, seconds)
         finally:
             place.write_text(change.code, encoding="utf-8")
 

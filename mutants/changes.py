@@ -27,8 +27,14 @@ class Change:
     place: tuple[int, int]
 
     @cached_property
-    def changed(self) -> str:
-        return mutate_code(self.code, plugins.get_operator(self.operator)(), self.occurrence)
+    def changed(self) -> str | None:
+        """The changed code; None where the operator fails, or what it makes is no code."""
+        try:
+            changed = mutate_code(self.code, plugins.get_operator(self.operator)(), self.occurrence)
+            ast.parse(changed)
+        except (AttributeError, SyntaxError):
+            return None
+        return changed
 
     @property
     def mutants(self) -> list[Mutant]:
@@ -55,7 +61,9 @@ def changes(
     kept = [
         change
         for change in found
-        if not any(start <= change.place < end for start, end in outside) and not _unpacks(code, *change.place)
+        if not any(start <= change.place < end for start, end in outside)
+        and not _unpacks(code, *change.place)
+        and change.changed
     ]
     kept.sort(key=lambda change: (change.place, change.operator, change.occurrence))
     return random.Random(0).sample(kept, sample) if sample is not None and sample < len(kept) else kept

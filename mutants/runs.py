@@ -38,11 +38,16 @@ def prepare() -> None:
     """Import what the tests need, but nothing of this repository, which differs from run to run."""
     for name in LIBRARIES:
         importlib.import_module(name)
-    # every run draws the same examples, and a failure is enough: it need not become a small one
+    # every run draws the same examples, and few; a failure is enough: it need not become a small one
     from hypothesis import Phase, settings
 
     settings.register_profile(
-        "mutants", phases=(Phase.explicit, Phase.generate), derandomize=True, database=None, deadline=None
+        "mutants",
+        max_examples=25,
+        phases=(Phase.explicit, Phase.generate),
+        derandomize=True,
+        database=None,
+        deadline=None,
     )
     settings.load_profile("mutants")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
+from math import inf
 
 import numpy as np
 from scipy import stats
@@ -25,8 +26,8 @@ class Order(Estimate):
     value: float
     n: int
     texts: int
+    constant: bool
     sample: tuple[float, ...] = ()
-    constant: bool = False
 
     @property
     def fewest(self) -> int:
@@ -50,12 +51,10 @@ def order(values: np.ndarray) -> Order:
         raise ValueError(f"an order needs texts at 3 points or more, got an array of shape {table.shape}")
     means = finite(table.mean(0))
     points = len(means)
+    places = _places(points)
     # the places' spread in both factors: ties make rho smaller, and so the test careful
-    places = np.arange(points) - (points - 1) / 2
-    ranks = stats.rankdata(means) - (points + 1) / 2
-    return Order(
-        float(ranks @ places / (places @ places)), points, len(table), constant=bool((table == table[0]).all())
-    )
+    rho = float(stats.rankdata(means) @ places / (places @ places))
+    return Order(rho, points, len(table), constant=bool((table == table[0]).all()))
 
 
 @cache
@@ -68,12 +67,17 @@ def critical(points: int, alpha: float) -> float:
     # of equal numbers the last: the share of orders that reach it or more
     share = 1 - np.searchsorted(found, found - 1e-9) / len(found)
     reached, rarer = found[share > alpha].max(), found[share <= alpha]
-    # in the middle, so that a bound is never exactly 0
-    return float((reached + (rarer.min() if len(rarer) else 2.0)) / 2)
+    # in the middle, so that a bound is never exactly 0; beyond all orders if none is rare enough
+    return float((reached + (rarer.min() if len(rarer) else inf)) / 2)
 
 
 @cache
 def _all(points: int) -> np.ndarray:
     """Rho of every order of so many points, rising."""
-    places = np.arange(points) - (points - 1) / 2
+    places = _places(points)
     return np.sort(np.array([places[list(p)] @ places for p in permutations(range(points))]) / (places @ places))
+
+
+def _places(points: int) -> np.ndarray:
+    """Places from first to last, with mean 0."""
+    return np.arange(points) - (points - 1) / 2

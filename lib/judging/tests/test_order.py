@@ -41,8 +41,24 @@ def test_an_order_is_clear_of_0_exactly_when_the_share_of_all_orders_that_reach_
             assert (order(course[None]).upper(alpha) < 0) == (drawn.pvalue < alpha)
 
 
-def test_beyond_the_orders_that_are_counted_students_t_is_used():
-    points, alpha = EXACT + 4, 0.01
+def test_orders_of_up_to_8_points_are_counted_so_that_a_bound_lies_between_two_of_them():
+    steps = critical(EXACT, 0.0125) * (EXACT * (EXACT**2 - 1) / 12)  # the smallest difference of two orders is 1
+    assert (EXACT, steps % 1) == (8, pytest.approx(0.5))
+
+
+def test_an_order_that_is_as_rare_as_the_level_is_rare_enough():
+    # of the 6 orders of 3 points, 3 reach a rho of 0.5
+    assert critical(3, 0.5) == 0
+
+
+def test_where_no_order_is_rare_enough_the_bounds_are_all_correlations():
+    falling = order([[3.0, 2.0, 1.0]])
+    assert (falling.lower(0.01), falling.upper(0.01)) == (-1, 1)
+
+
+@pytest.mark.parametrize("points", [9, 12])
+def test_beyond_the_orders_that_are_counted_students_t_is_used(points):
+    alpha = 0.01
     reach = critical(points, alpha)
     assert stats.t.sf(reach * ((points - 2) / (1 - reach**2)) ** 0.5, points - 2) == pytest.approx(alpha)
 
