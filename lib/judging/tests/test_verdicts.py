@@ -175,6 +175,17 @@ def test_an_equivalence_is_refuted_by_a_constant_on_either_side(lo, hi):
     assert verdict([5.0] * 7, "within", lo, hi, distinct=7) == "refuted"
 
 
+@pytest.mark.parametrize("constant", [-3.0, 7.0])
+def test_the_ends_of_a_range_lie_outside_of_it(constant):
+    assert verdict([constant] * 20, "outside", -3, 7, distinct=20) == "supported"
+
+
+def test_two_measurements_are_judged_by_the_signs_of_two():
+    found = assess([5.0] * 20, distinct=2).at_most(6)
+    assert (found.verdict, found.n) == ("inconclusive", 20)
+    assert found.reason.startswith("2 of 2 texts")
+
+
 def test_texts_that_share_a_measurement_count_once():
     found = assess([5.0] * 20, distinct=4).at_most(6)
     assert (found.verdict, found.reason) == ("inconclusive", "4 of 4 texts, sign test p = 0.062, and the level is 0.05")
@@ -349,6 +360,13 @@ def test_the_interval_that_is_shown_is_the_one_that_decided(rule, which, parts):
     assert {*found.levels} <= {0.05, 0.05 / parts}
 
 
+@pytest.mark.parametrize("rule", ["within", "outside"])
+@pytest.mark.parametrize(("which", "level"), [(0, 0.05), (1, 0.0025), (2, 0.0025)])
+def test_a_rule_of_two_ends_is_shown_at_the_level_of_its_verdict_and_undecided_at_the_stricter_one(rule, which, level):
+    found = getattr(assess(AROUND_5, parts=20), rule)(*SETTLED[rule][which])
+    assert (found.verdict, found.levels) == (VERDICTS[which], (level, level))
+
+
 def test_a_part_that_no_share_of_the_level_refutes_shows_an_interval_that_holds_the_threshold():
     values = [4.9, 5.0, 5.1, 5.2]
     level = stats.ttest_1samp(values, 4.9, alternative="greater").pvalue
@@ -415,6 +433,19 @@ def test_a_judge_judges_at_its_own_level():
 def test_a_judge_of_a_smoke_run_supports_nothing():
     with pytest.raises(ClaimInconclusive, match="smoke run"):
         Judge(0.05, smoke=True)(AROUND_5).at_most(6)
+
+
+def test_a_judge_takes_a_part_for_the_only_one_and_the_kinds_for_observations_too_unless_told():
+    kinds = [kind for kind in "abc" for _ in range(4)]
+    values = [5.0, 5.1, 4.9, 5.0, 5.2, 5.1, 5.0, 5.0, 4.8, 4.9, 5.0, 5.0]
+    found = Judge(0.05, kinds=lambda: kinds).part(values).at_most(4)
+    assert found.levels == (0.05, 0.05)
+    assert found.over_kinds.n == 3
+    assert Judge(0.05, kinds=lambda: kinds, over_kinds=False).part(values).at_most(4).over_kinds is None
+
+
+def test_what_is_undecided_before_any_arithmetic_rests_on_no_text():
+    assert (undecided("no figure").n, undecided("no figure").verdict) == (0, "inconclusive")
 
 
 def test_a_part_is_returned_whatever_it_is_and_judges_no_claim():
