@@ -148,7 +148,7 @@ class Trial:
         place = self.copy / self.file
         place.write_text(change.changed, encoding="utf-8")
         try:
-            seconds = 60 + 3 * sum(test.seconds for test in tests)
+            seconds = 60 + sum(test.seconds for test in tests)
             return not runs.fresh(self.copy, self.copy.parent / "output", arguments, seconds)
         finally:
             place.write_text(change.code, encoding="utf-8")

@@ -126,8 +126,8 @@ class Collected:
 
     def failing(self, tests: Sequence[Test], replaced: Replaced) -> Test | None:
         """The first of these tests that fails with the other code, or that takes too long."""
-        # what takes longer is an endless loop, even on a machine that has become busy
-        seconds = 60 + 3 * sum(test.seconds for test in tests)
+        # what takes longer is an endless loop, even on a machine that has become busy: traced, tests took longer
+        seconds = 30 + sum(test.seconds for test in tests)
         file, functions = replaced
         marshalled = file, [(function, marshal.dumps(code)) for function, code in functions]
         failed, _ = self._run([test.number for test in tests], marshalled, seconds)
