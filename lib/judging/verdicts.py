@@ -122,13 +122,13 @@ class Assessment:
     """
 
     estimate: Estimate
-    distinct: Callable[[], int]
     alpha: float = 0.05
     unit: str = ""
     label: str = ""
     note: str = ""
     parts: int = 1
     smoke: bool = False
+    distinct: Callable[[], int] = lambda: 1
     kinds: Kinds = ()
     observations: str = "texts"
     over_kinds: bool = True

@@ -13,6 +13,7 @@ from lib.judging.order import order
 from lib.judging.spread import typical_variation, variation
 from lib.judging.verdicts import (
     REPEATED,
+    Assessment,
     ClaimInconclusive,
     ClaimRefuted,
     Judge,
@@ -178,6 +179,10 @@ def test_an_equivalence_is_refuted_by_a_constant_on_either_side(lo, hi):
 @pytest.mark.parametrize("constant", [-3.0, 7.0])
 def test_the_ends_of_a_range_lie_outside_of_it(constant):
     assert verdict([constant] * 20, "outside", -3, 7, distinct=20) == "supported"
+
+
+def test_an_estimate_of_which_nothing_is_known_is_one_measurement():
+    assert Assessment(mean([5.0] * 20)).at_most(6).reason == REPEATED
 
 
 def test_two_measurements_are_judged_by_the_signs_of_two():
