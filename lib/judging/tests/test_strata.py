@@ -1,0 +1,69 @@
+"""Resampled errors of a sum of means, against the same computed draw by draw."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lib.judging.estimates import mean
+from lib.judging.strata import FEWEST, RESAMPLES, Strata, _places, largest_share
+
+pytestmark = pytest.mark.cpu
+SKEWED = np.random.default_rng(3).lognormal(0, 1, 12)
+ONE = np.array([1.0])
+
+
+def drawn_one_by_one(numbers, codes, pooled):
+    """Errors of resampled sums in units of their standard errors, rising: one draw after the other."""
+    groups = [codes == code for code in range(codes.max() + 1)]
+    sizes = np.array([group.sum() for group in groups])
+    weights = sizes / len(numbers)
+    left = np.concatenate(
+        [(numbers[g] - numbers[g].mean()) * (n / (n - 1)) ** 0.5 for g, n in zip(groups, sizes, strict=True)]
+    )
+    left = np.sort(left)
+    found = []
+    for places in _places(len(numbers)):
+        samples = np.split(left[places], np.cumsum(sizes)[:-1])
+        error = sum(w * sample.mean() for w, sample in zip(weights, samples, strict=True))
+        squares = [((sample - sample.mean()) ** 2).sum() for sample in samples]
+        if pooled:
+            variances = [sum(squares) / (sizes - 1).sum()] * len(samples)
+        else:
+            variances = [square / (n - 1) for square, n in zip(squares, sizes, strict=True)]
+        found.append(error / sum(w**2 * v / n for w, v, n in zip(weights, variances, sizes, strict=True)) ** 0.5)
+    return np.sort(found)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("sizes", [(12,), (5, 7), (3, 4, 5)])
+def test_a_quantile_is_that_of_all_draws_on_its_safe_side(sizes, pooled):
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    expected = drawn_one_by_one(SKEWED, codes, pooled)
+    strata = Strata(SKEWED[:, None], codes, pooled=pooled)
+    assert len(expected) == RESAMPLES
+    for level, place in [(0.01, 20), (0.05, 100), (0.95, -100), (0.99, -20), (1e-6, 1), (1 - 1e-6, -1)]:
+        index = place - 1 if place > 0 else place
+        assert strata.studentized(ONE, level) == pytest.approx(expected[index], rel=1e-9)
+
+
+def test_a_mean_has_the_wider_of_students_bound_and_the_resampled_one():
+    quantiles = drawn_one_by_one(SKEWED, np.zeros(12, int), False)
+    error, reach = stats.sem(SKEWED), stats.t.isf(0.01, 11)
+    found = mean(SKEWED)
+    assert found.upper(0.01) == pytest.approx(SKEWED.mean() + max(reach, -quantiles[19]) * error)
+    assert found.lower(0.01) == pytest.approx(SKEWED.mean() - max(reach, quantiles[-20]) * error)
+    assert -quantiles[19] > reach > quantiles[-20]
+
+
+def test_fewer_than_8_texts_have_students_bound_alone():
+    assert FEWEST == 8
+    few, enough = mean(SKEWED[:7]), mean(SKEWED[:8])
+    assert few.upper(0.01) == pytest.approx(few.if_normal.upper(0.01))
+    assert enough.upper(0.01) > enough.if_normal.upper(0.01)
+
+
+def test_a_share_is_that_of_the_largest_of_several():
+    assert largest_share([1.0, -3.0]) == 75
+    assert largest_share([0.1, 0.1]) == 50
+    assert largest_share([5.0]) is None
+    assert largest_share([0.0, 0.0]) is None
