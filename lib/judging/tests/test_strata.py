@@ -67,3 +67,9 @@ def test_a_share_is_that_of_the_largest_of_several():
     assert largest_share([0.1, 0.1]) == 50
     assert largest_share([5.0]) is None
     assert largest_share([0.0, 0.0]) is None
+
+
+def test_every_draw_comes_with_its_mirror_image():
+    places = _places(9)
+    assert (places[: RESAMPLES // 2] + places[RESAMPLES // 2 :] == 8).all()
+    assert (places.min(), places.max()) == (0, 8)
