@@ -144,6 +144,8 @@ class Trial:
         """The same for what is run at import: by the tests that enter any function of the file."""
         tests = [test for test in self.tests if any(file == self.file for file, _ in test.functions)]
         files = dict.fromkeys(self.collected.names[test.number].partition("::")[0] for test in tests)
+        if not files:  # pytest would run all tests that there are
+            return False
         arguments = [*PYTEST, "-x", *CONFIG["slow"]["options"], *files]
         place = self.copy / self.file
         place.write_text(change.changed, encoding="utf-8")

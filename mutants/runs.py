@@ -133,9 +133,9 @@ class Collected:
         failed, _ = self._run([test.number for test in tests], marshalled, seconds)
         return next((test for test in tests if test.number == failed), None)
 
-    def _run(self, numbers, replaced, seconds, trace=False) -> tuple[int | None, list]:
+    def _run(self, numbers, replaced, seconds, trace=False) -> tuple[int | None, set]:
         if not numbers:
-            return None, []
+            return None, set()
         self._process.send((numbers, replaced, seconds, trace))
         return self._process.recv()
 
