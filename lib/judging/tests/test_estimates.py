@@ -242,6 +242,58 @@ def test_a_ratio_is_at_a_bound_where_the_difference_is_just_clear_of_0(values, a
             assert p == pytest.approx(alpha, rel=1e-3)
 
 
+def test_the_ends_of_a_ratio_are_found_however_far_they_are():
+    below = np.array([1.0, 9.0, 2.0, 8.0, 1.0, 9.0])
+    for factor in (1e-6, 1.0, 1e6):
+        estimate = ratio(factor * np.array([9.0, 1.0, 8.0, 2.0, 9.0, 1.0]), below).if_normal
+        for bound, sign in ((estimate.lower(0.02), 1), (estimate.upper(0.02), -1)):
+            beyond = factor * np.array([9.0, 1.0, 8.0, 2.0, 9.0, 1.0]) - bound / 100 * below
+            # brentq ends within 1e-9 percent
+            assert sign * beyond.mean() / stats.sem(beyond) == pytest.approx(stats.t.isf(0.02, 5), rel=1e-3)
+
+
+def test_a_ratio_of_texts_by_kind_has_the_error_within_kinds():
+    above = np.array([1.0, 2.0, 3.0, 2.5, 11.0, 12.0, 14.0, 13.0, 1.0, 3.0, 2.0, 2.0])
+    below = np.array([2.0, 3.0, 2.0, 3.5, 2.0, 3.0, 3.0, 2.5, 4.0, 2.0, 3.0, 3.0])
+    kinds = "aaaabbbbcccc"
+    found = ratio(above, below).by_kind(kinds).if_normal
+    beyond = mean(above - found.upper(0.02) / 100 * below).by_kind(kinds)
+    assert beyond.value + stats.t.isf(0.02, beyond.freedom) * beyond.error == pytest.approx(0, abs=1e-9)
+    assert found.upper(0.02) < ratio(above, below).if_normal.upper(0.02) - 10
+
+
+def test_a_ratio_that_differs_from_kind_to_kind_alone_is_taken_of_one_sample():
+    above, below = [1.0, 1.0, 2.0, 2.0, 5.0, 5.0], [2.0] * 6
+    found, plain = ratio(above, below).by_kind("aabbcc"), ratio(above, below)
+    assert (found.lower(0.02), found.upper(0.02)) == (plain.lower(0.02), plain.upper(0.02))
+    assert plain.lower(0.02) < plain.value < plain.upper(0.02) < float("inf")
+
+
+def test_ratios_that_differ_within_rounding_alone_are_constant():
+    """What differs by less than 1e-12 of 100 % is computed and no measurement."""
+    assert not ratio([1e-11, 2e-11, 3e-11], [1.0, 1.0, 1.0]).constant
+    assert ratio([1e-15, 2e-15, 3e-15], [1.0, 1.0, 1.0]).constant
+    assert ratio([1e4, 1e4 + 1e-9, 1e4], [1.0, 1.0, 1.0]).constant
+    assert not ratio([1e4, 1e4 + 1e-7, 1e4], [1.0, 1.0, 1.0]).constant
+
+
+def test_a_ratio_becomes_the_limit_that_it_equals_but_for_rounding():
+    tie = ratio([0.3 - 0.1] * 9, [2.0] * 9)
+    assert tie.exact(9, [10.0]).value == 10.0
+    assert ratio([1e-15] * 9, [1.0] * 9).exact(9, [0.0]).value == 0.0
+    assert ratio([1e-11] * 9, [1.0] * 9).exact(9, [0.0]).value == pytest.approx(1e-9)
+    assert ratio([1e4 + 1e-9] * 9, [1.0] * 9).exact(9, [1e6]).value == 1e6
+    assert tie.exact(4, []).signs == 4
+    assert tie.exact(99, []).signs == 9
+
+
+def test_texts_and_draws_that_do_not_vary_have_no_error():
+    estimate = crossed(np.full((4, 3), 0.1))
+    assert (estimate.error, estimate.freedom) == (0.0, 2.0)
+    assert estimate.lower(0.01) == estimate.upper(0.01) == estimate.value
+    assert crossed(np.full((2, 5), 0.1)).freedom == 1.0
+
+
 def test_a_ratio_of_means_is_not_the_mean_of_ratios():
     estimate = ratio([1.0, 10.0], [1.0, 20.0])
     assert estimate.value == pytest.approx(100 * 11 / 21)
@@ -267,6 +319,10 @@ def test_a_difference_of_ratios_is_that_of_its_parts_and_pairs_texts():
     assert found.constant
     noisy = ratio(-0.1 * base + [3.0, -3.0, 1.0, 2.0], base)
     assert difference_of_ratios(noisy, second).value == pytest.approx(noisy.value + 40)
+    assert difference_of_ratios(second, noisy).value == pytest.approx(-40 - noisy.value)
+    own = (100 * np.array(noisy.above) - noisy.value * base) / base.mean()
+    assert difference_of_ratios(second, noisy).sample == pytest.approx((-own - 40 - noisy.value).tolist())
+    assert difference_of_ratios(noisy, noisy).sample == pytest.approx([0.0] * 4)
 
 
 @pytest.mark.parametrize("n", [10, 20])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lib.judging.estimates import mean
+from lib.judging.estimates import difference, mean, ratio
 from lib.judging.strata import FEWEST, RESAMPLES, Strata, _places, largest_share
 
 pytestmark = pytest.mark.cpu
@@ -12,15 +12,18 @@ SKEWED = np.random.default_rng(3).lognormal(0, 1, 12)
 ONE = np.array([1.0])
 
 
-def drawn_one_by_one(numbers, codes, pooled):
-    """Errors of resampled sums in units of their standard errors, rising: one draw after the other."""
+def drawn_one_by_one(numbers, codes, pooled, by=None):
+    """Errors of resampled sums in units of their standard errors, rising: one draw after the other.
+
+    Deviations are drawn from those in order, or in the order of other numbers of the texts.
+    """
     groups = [codes == code for code in range(codes.max() + 1)]
     sizes = np.array([group.sum() for group in groups])
     weights = sizes / len(numbers)
     left = np.concatenate(
         [(numbers[g] - numbers[g].mean()) * (n / (n - 1)) ** 0.5 for g, n in zip(groups, sizes, strict=True)]
     )
-    left = np.sort(left)
+    left = left[np.argsort(left if by is None else by)]
     found = []
     for places in _places(len(numbers)):
         samples = np.split(left[places], np.cumsum(sizes)[:-1])
@@ -60,6 +63,37 @@ def test_fewer_than_8_texts_have_students_bound_alone():
     few, enough = mean(SKEWED[:7]), mean(SKEWED[:8])
     assert few.upper(0.01) == pytest.approx(few.if_normal.upper(0.01))
     assert enough.upper(0.01) > enough.if_normal.upper(0.01)
+
+
+def test_a_difference_has_the_wider_of_students_bound_and_the_resampled_one():
+    first, second = SKEWED[:3], SKEWED[3:]
+    found = difference({"a": first, "b": second}, "a", "b")
+    left = np.concatenate([(g - g.mean()) * (len(g) / (len(g) - 1)) ** 0.5 for g in (first, second)])
+    draws = np.sort(left)[_places(12)]
+    ours, theirs = draws[:, :3], draws[:, 3:]
+    squares = 2 * ours.var(1, ddof=1) + 8 * theirs.var(1, ddof=1)
+    quantiles = np.sort((ours.mean(1) - theirs.mean(1)) / (squares / 10 * (1 / 3 + 1 / 9)) ** 0.5)
+    reach = stats.t.isf(0.01, 10)
+    assert found.value == pytest.approx(first.mean() - second.mean())
+    assert found.upper(0.01) == pytest.approx(found.value + max(reach, -quantiles[19]) * found.error)
+    assert found.lower(0.01) == pytest.approx(found.value - max(reach, quantiles[-20]) * found.error)
+    assert quantiles[-20] > reach > -quantiles[19]
+    assert found.if_normal.lower(0.01) == pytest.approx(found.value - reach * found.error)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_ratio_has_the_wider_of_fiellers_bound_and_the_resampled_one(side):
+    above, below = SKEWED, 3 + np.random.default_rng(4).random(12)
+    found = ratio(above, below)
+    bound = found.upper(0.01) if side > 0 else found.lower(0.01)
+    beyond = above - bound / 100 * below
+    quantiles = drawn_one_by_one(beyond, np.zeros(12, int), False, by=below)
+    # the mean is below 0 where the ratio is above the true one: its upper bound is then the one that must be 0
+    resampled = -quantiles[19] if side > 0 else quantiles[-20]
+    reach = max(stats.t.isf(0.01, 11), resampled)
+    assert beyond.mean() + side * reach * stats.sem(beyond) == pytest.approx(0, abs=1e-9)
+    normal = found.if_normal.upper(0.01) if side > 0 else found.if_normal.lower(0.01)
+    assert (abs(bound - normal) > 1) == (resampled > stats.t.isf(0.01, 11))
 
 
 def test_a_share_is_that_of_the_largest_of_several():
