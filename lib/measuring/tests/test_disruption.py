@@ -63,6 +63,25 @@ def test_an_empty_mask_that_changes_the_loss_is_refused(planted, ids, chosen):
         measure_disruption(as_arm(planted), ids, TEXTS, chosen, controls=2, seed=0, replacing=broken)
 
 
+def test_an_empty_mask_is_tried_on_the_first_text_and_on_no_other(planted, ids, chosen, monkeypatch):
+    tried = []
+    check = lambda model, row, masks, **how: tried.append(row.tolist())  # noqa: E731
+    monkeypatch.setattr("lib.measuring.disruption._check_that_nothing_replaced_changes_nothing", check)
+    measure_disruption(as_arm(planted), ids, TEXTS, chosen, controls=1, seed=0)
+    assert tried == [ids[0].tolist()]
+
+
+def test_as_many_conditions_run_at_once_as_fit_with_texts_of_this_length(planted, ids, chosen, monkeypatch):
+    asked = []
+    fit = lambda arm, length: asked.append(length) or 3  # noqa: E731
+    monkeypatch.setattr("lib.measuring.disruption.rows_that_fit", fit)
+    sizes = []
+    planted.register_forward_pre_hook(lambda module, given, how: sizes.append(len(how["input_ids"])), with_kwargs=True)
+    measure_disruption(as_arm(planted), ids[:1], TEXTS[:1], chosen, controls=2, seed=0)
+    assert asked == [ids.shape[1]]
+    assert sizes[-2:] == [3, 1]  # four conditions
+
+
 def one_loss(model, ids, tables, condition):
     """The study's protocol: one text, one condition, `output[..., channels] = 0` in every projection."""
     hooks = []

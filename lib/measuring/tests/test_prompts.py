@@ -11,7 +11,7 @@ from fixtures.models.tiny import as_arm, tiny_llama
 from lib.definitions.protocols import PROTOCOLS
 from lib.definitions.words import EDITED
 from lib.effects.losses import Disruption
-from lib.measuring.disruption import measure_prompts
+from lib.measuring.disruption import CHECKED, measure_prompts
 from lib.measuring.interventions import REPLACEMENTS, averaging
 from lib.measuring.scoring import score_after_prompt
 from lib.measuring.tests.test_disruption import TEXTS
@@ -123,6 +123,20 @@ def test_nothing_is_replaced_while_what_follows_the_prompt_is_read(tiny, ids, mo
     monkeypatch.setitem(REPLACEMENTS, "mean", noting)
     measure_prompts(as_arm(tiny), ids, TEXTS, JIN, site="attention", rows=3)
     assert lengths == [12] * (3 * 3) * 3  # layers x tensors; both texts and the check of the empty mask
+
+
+def test_an_empty_mask_is_tried_on_the_beginning_of_a_long_prompt(tiny, monkeypatch):
+    """Its first half stands for the prompt, since the prompt itself is longer."""
+    ids = torch.randint(3, 259, (1, 2 * CHECKED + 6), generator=torch.Generator().manual_seed(1))
+    prompts = []
+
+    def noting(model, ids, prompt, *reading):
+        prompts.append((ids.shape[1], prompt))
+        return score_after_prompt(model, ids, prompt, *reading)
+
+    monkeypatch.setattr("lib.measuring.disruption.score_after_prompt", noting)
+    measure_prompts(as_arm(tiny), ids, TEXTS[:1], JIN, site="attention")
+    assert prompts == [(CHECKED, CHECKED // 2)]
 
 
 def test_what_is_scored_chooses_no_channel(tiny, ids):
