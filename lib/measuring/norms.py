@@ -16,8 +16,8 @@ from lib.models import Arm, check_ids, embedding_rows
 from lib.probing import Geometry, Tap, frequencies, geometry, position_response, positions_held, survey, visiting
 from lib.texts import Text
 
-Progress = Callable[[int], None]
-"""Called with the number of texts that were just measured."""
+Progress = Callable[[float], None]
+"""Called with the number of texts that were just measured; with a half where half of a text's passes are done."""
 POSITIONS_AT_ONCE = 128
 QUANTIZED = ("Params4bit", "Int8Params")
 """Classes of weights that bitsandbytes has quantized."""

@@ -45,9 +45,9 @@ def measure_specificity(
     on_device = {name: table.to(arm.model.device) for name, table in tables.items()}
     empty_first = {name: torch.cat([torch.zeros_like(table[:1]), table]) for name, table in on_device.items()}
     means = means_of_texts(arm.model, counting.to(arm.model.device), site)
-    how = {"rows": rows, "site": site}
-    zeroed = losses(arm, ids, lambda row: empty_first, progress=lambda n: None, replacing=zeroing, **how)
-    averaged = losses(arm, ids, lambda row: on_device, progress=progress, replacing=filling(means), **how)
+    how = {"rows": rows, "site": site, "progress": lambda n: progress(n / 2)}
+    zeroed = losses(arm, ids, lambda row: empty_first, replacing=zeroing, **how)
+    averaged = losses(arm, ids, lambda row: on_device, replacing=filling(means), **how)
     record = loss_record(torch.cat([zeroed, averaged], 1), compared_conditions(), texts, {})
     every = {name: torch.cat([torch.zeros_like(t[:1]), *[t] * len(REPLACED_BY)]) for name, t in tables.items()}
     return record.assign(

@@ -136,3 +136,9 @@ def test_where_nothing_is_massive_nothing_is_replaced_and_no_loss_moves(ids, cou
 def test_the_number_of_rows_at_once_changes_nothing(ids, counted, counting):
     one, other = (measured(ids, counted, counting, rows=rows)["nll"].values for rows in (3, 16))
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+def test_progress_moves_half_a_text_with_each_kind_of_replacement(ids, counted, counting):
+    moved = []
+    measured(ids, counted, counting, progress=moved.append)
+    assert moved == [0.5] * 2 * len(ids)
