@@ -43,7 +43,8 @@ class Strata:
 
     `data` is [text, number] and `codes` [text] the group of each text. `weights` are those of the groups' means; by
     default the share of each in the texts, which makes the sum the plain mean. With `pooled`, all groups share one
-    variance. A `direction` [number] makes one number of those of a text: their sum with these factors.
+    variance; else each of several groups has two texts or more. A `direction` [number] makes one number of those of a
+    text: their sum with these factors.
     """
 
     data: np.ndarray
@@ -71,12 +72,12 @@ class Strata:
         if self.pooled:
             variances, freedom = np.full(len(inner), squares.sum() / inner.sum()), float(inner.sum())
             return float((self.weights**2 * variances / self.sizes).sum() ** 0.5), freedom
-        parts = self.weights**2 * np.divide(squares, inner, where=inner > 0, out=np.zeros(len(inner))) / self.sizes
+        parts = self.weights**2 * squares / inner / self.sizes
         total = parts.sum()
         if not total > 0:
             return 0.0, float(inner.sum())
         shares = parts / total  # squares of squares may be too small for a float
-        return float(total**0.5), float(1 / (shares**2 / np.maximum(inner, 1)).sum())
+        return float(total**0.5), float(1 / (shares**2 / inner).sum())
 
     def studentized(self, direction: np.ndarray, level: float) -> float:
         """The quantile, on its safe side, of errors of resampled sums in units of their own standard errors.

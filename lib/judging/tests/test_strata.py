@@ -8,8 +8,12 @@ from lib.judging.estimates import difference, mean, ratio
 from lib.judging.strata import FEWEST, RESAMPLES, Strata, _places, largest_share
 
 pytestmark = pytest.mark.cpu
+ZEROS = np.array([-0.3, *[0.0] * 10, 0.3])
+"""Of so many zeros many draws take nothing else: they have neither an error nor a spread."""
 SKEWED = np.random.default_rng(3).lognormal(0, 1, 12)
 ONE = np.array([1.0])
+GROUPS = [(sizes, pooled) for sizes in [(12,), (5, 7), (3, 4, 5), (2, 10)] for pooled in (False, True)]
+GROUPS += [((1, 11), True)]  # a group of one text has no variance of its own
 
 
 def drawn_one_by_one(numbers, codes, pooled, by=None):
@@ -21,7 +25,7 @@ def drawn_one_by_one(numbers, codes, pooled, by=None):
     sizes = np.array([group.sum() for group in groups])
     weights = sizes / len(numbers)
     left = np.concatenate(
-        [(numbers[g] - numbers[g].mean()) * (n / (n - 1)) ** 0.5 for g, n in zip(groups, sizes, strict=True)]
+        [(numbers[g] - numbers[g].mean()) * (n / max(n - 1, 1)) ** 0.5 for g, n in zip(groups, sizes, strict=True)]
     )
     left = left[np.argsort(left if by is None else by)]
     found = []
@@ -33,18 +37,19 @@ def drawn_one_by_one(numbers, codes, pooled, by=None):
             variances = [sum(squares) / (sizes - 1).sum()] * len(samples)
         else:
             variances = [square / (n - 1) for square, n in zip(squares, sizes, strict=True)]
-        found.append(error / sum(w**2 * v / n for w, v, n in zip(weights, variances, sizes, strict=True)) ** 0.5)
+        spread = sum(w**2 * v / n for w, v, n in zip(weights, variances, sizes, strict=True)) ** 0.5
+        found.append(error / spread if spread > 1e-12 else np.copysign(np.inf, error) if error else 0.0)
     return np.sort(found)
 
 
-@pytest.mark.parametrize("pooled", [False, True])
-@pytest.mark.parametrize("sizes", [(12,), (5, 7), (3, 4, 5)])
-def test_a_quantile_is_that_of_all_draws_on_its_safe_side(sizes, pooled):
+@pytest.mark.parametrize(("sizes", "pooled"), GROUPS)
+@pytest.mark.parametrize("sample", [SKEWED, ZEROS], ids=["skewed", "zeros"])
+def test_a_quantile_is_that_of_all_draws_on_its_safe_side(sample, sizes, pooled):
     codes = np.repeat(np.arange(len(sizes)), sizes)
-    expected = drawn_one_by_one(SKEWED, codes, pooled)
-    strata = Strata(SKEWED[:, None], codes, pooled=pooled)
+    expected = drawn_one_by_one(sample, codes, pooled)
+    strata = Strata(sample[:, None], codes, pooled=pooled)
     assert len(expected) == RESAMPLES
-    for level, place in [(0.01, 20), (0.05, 100), (0.95, -100), (0.99, -20), (1e-6, 1), (1 - 1e-6, -1)]:
+    for level, place in [(0.01, 20), (0.05, 100), (0.4, 800), (0.95, -100), (0.6, -800), (1e-6, 1), (1 - 1e-6, -1)]:
         index = place - 1 if place > 0 else place
         assert strata.studentized(ONE, level) == pytest.approx(expected[index], rel=1e-9)
 
@@ -94,6 +99,19 @@ def test_a_ratio_has_the_wider_of_fiellers_bound_and_the_resampled_one(side):
     assert beyond.mean() + side * reach * stats.sem(beyond) == pytest.approx(0, abs=1e-9)
     normal = found.if_normal.upper(0.01) if side > 0 else found.if_normal.lower(0.01)
     assert (abs(bound - normal) > 1) == (resampled > stats.t.isf(0.01, 11))
+
+
+def test_where_many_draws_are_of_equal_texts_there_is_no_bound_on_the_other_side():
+    # a third of the draws leaves the odd text out, and has an error but no spread
+    found = mean([1e6 / 7] * 11 + [2e6 / 7])
+    assert found.upper(0.01) == np.inf
+    assert found.lower(0.01) == found.if_normal.lower(0.01)
+
+
+def test_one_text_and_equal_texts_have_no_error():
+    assert Strata(np.ones((1, 1)), np.zeros(1, int)).error(ONE) == (0.0, 1.0)
+    assert Strata(np.ones((9, 1)), np.zeros(9, int)).error(ONE) == (0.0, 8.0)
+    assert Strata(np.ones((9, 1)), np.repeat([0, 1], [4, 5])).error(ONE) == (0.0, 7.0)
 
 
 def test_a_share_is_that_of_the_largest_of_several():
