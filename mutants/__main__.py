@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from mutants import runs
 from mutants.changes import Change, changes
-from mutants.functions import changed_function
+from mutants.functions import changed_function, changed_lines
 from mutants.survivors import PAGE, ROOT, Mutant, explained
 
 CONFIG = tomllib.loads((Path(__file__).parent / "config.toml").read_text(encoding="utf-8"))
@@ -69,8 +69,9 @@ def files_of(path: str) -> list[str]:
 def tests_of(file: str) -> list[str]:
     """The files of tests that must notice a change of a file."""
     settings = CONFIG["packages"][str(Path(file).parent)]
+    places = [*settings["tests"], *settings.get("also", {}).get(Path(file).name, [])]
     # file by file: pytest would take a folder's files in an order of its own
-    found = [test for place in settings["tests"] for test in sorted((ROOT / place).glob("test_*.py")) or [ROOT / place]]
+    found = [test for place in places for test in sorted((ROOT / place).glob("test_*.py")) or [ROOT / place]]
     return [str(test.relative_to(ROOT)) for test in found if test.name not in settings.get("without", [])]
 
 
@@ -91,7 +92,7 @@ def tried(files: list[str], copy: Path, sample: int | None) -> Iterator[tuple[st
     arguments = [*PYTEST, *CONFIG["slow"]["options"], *places]
     started = time.monotonic()
     with runs.collected(copy, copy.parent / "output", arguments) as collected:
-        tests = collected.traced()
+        tests = collected.traced(files)
         print(f"{len(tests)} tests, {time.monotonic() - started:.0f} s", flush=True)
         for file in files:
             found = changes(ROOT / file, file, CONFIG["operators"]["excluded"], CONFIG["outside"]["decorators"], sample)
@@ -127,12 +128,15 @@ class Trial:
     tests: list[runs.Test]
 
     def notices(self, change: Change) -> bool:
-        """Whether a test fails with the change: one of those that enter the changed function."""
+        """Whether a test fails with the change: one of those that run the changed lines of the changed function."""
         functions = changed_function(change.code, change.changed)
         if functions is None:
             return self._notices_afresh(change)
         key = (self.file, functions[0][0])
-        failing = self.collected.failing([t for t in self.tests if key in t.functions], (self.file, functions))
+        tests = [test for test in self.tests if key in test.functions]
+        if lines := changed_lines(change.code, change.changed):
+            tests = [test for test in tests if any((self.file, line) in test.lines for line in lines)]
+        failing = self.collected.failing(tests, (self.file, functions))
         if failing:
             self.tests.remove(failing)
             self.tests.insert(0, failing)

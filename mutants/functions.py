@@ -1,5 +1,7 @@
-"""Which function of a module a change of its text changes."""
+"""Which function of a module a change of its text changes, and which statements of it."""
 
+import ast
+from difflib import SequenceMatcher
 from types import CodeType
 
 Function = tuple[str, int]
@@ -18,6 +20,41 @@ def changed_function(before: str, after: str) -> list[tuple[Function, CodeType]]
     if len(differing) != 1 or differing[0][0].co_name == "<module>" or _of_class(differing[0][0]):
         return None
     return _with_inner(*differing[0])
+
+
+def changed_lines(before: str, after: str) -> set[int] | None:
+    """The lines, in the text before, of the statements that differ: whatever runs one of them runs one of these lines.
+
+    None where a change is not inside of simple statements or what `if`, `for`, `while` and `with` begin with.
+    """
+    matcher = SequenceMatcher(None, before.split("\n"), after.split("\n"), autojunk=False)
+    changed = {
+        line
+        for what, start, end, _, _ in matcher.get_opcodes()
+        if what != "equal"
+        for line in range(start + 1, max(end, start + 1) + 1)
+    }
+    statements = [node for node in ast.walk(ast.parse(before)) if isinstance(node, ast.stmt)]
+    found = set()
+    for line in changed:
+        around = [node for node in statements if node.lineno <= line <= node.end_lineno]
+        if not around or (lines := _beginning(max(around, key=lambda node: node.lineno), line)) is None:
+            return None
+        found |= lines
+    return found
+
+
+def _beginning(statement: ast.stmt, line: int) -> set[int] | None:
+    """The lines of a simple statement, or those before the body of another one, if they hold the line."""
+    end = statement.end_lineno
+    if hasattr(statement, "body"):
+        if not isinstance(statement, (ast.If, ast.For, ast.While, ast.With)):
+            return None
+        end = statement.body[0].lineno - 1
+    elif hasattr(statement, "cases"):
+        return None
+    lines = set(range(statement.lineno, max(end, statement.lineno) + 1))
+    return lines if line in lines else None
 
 
 def _with_inner(was: CodeType, becomes: CodeType) -> list[tuple[Function, CodeType]] | None:

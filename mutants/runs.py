@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -30,6 +30,8 @@ LIBRARIES = (
     *("pytest", "pytest_html", "pytest_benchmark.plugin", "hypothesis.strategies", "hypothesis.extra.numpy"),
 )
 FORK = get_context("fork")
+NOTHING: tuple[set, set] = (set(), set())
+"""No functions and no lines were noted."""
 Replaced = tuple[str, Sequence[tuple[Function, CodeType]]]
 """A file, and functions of it with other code."""
 
@@ -54,11 +56,12 @@ def prepare() -> None:
 
 @dataclass(frozen=True)
 class Test:
-    """A test of those that are collected, by its number: how long it takes, and the functions that it enters."""
+    """A test of those that are collected, by its number: how long it takes, and which functions and lines it runs."""
 
     number: int
     seconds: float
     functions: frozenset[tuple[str, Function]]
+    lines: frozenset[tuple[str, int]]
 
 
 def fresh(folder: Path, output: Path, arguments: Sequence[str], seconds: float) -> bool:
@@ -113,15 +116,18 @@ class Collected:
     early: set[tuple[str, Function]]
     _process: Connection
 
-    def traced(self) -> list[Test]:
-        """Each test, run in a process of its own. Raises RuntimeError for one that fails."""
+    def traced(self, files: Sequence[str]) -> list[Test]:
+        """Each test, run in a process of its own, with the lines of these files that it runs.
+
+        Raises RuntimeError for a test that fails.
+        """
         found = []
         for number, name in enumerate(self.names):
             started = time.monotonic()
-            failed, functions = self._run([number], None, 600, trace=True)
+            failed, (functions, lines) = self._run([number], None, 600, tuple(files))
             if failed is not None:
                 raise RuntimeError(f"{name} fails without any change")
-            found.append(Test(number, time.monotonic() - started, frozenset(functions)))
+            found.append(Test(number, time.monotonic() - started, frozenset(functions), frozenset(lines)))
         return found
 
     def failing(self, tests: Sequence[Test], replaced: Replaced) -> Test | None:
@@ -133,9 +139,9 @@ class Collected:
         failed, _ = self._run([test.number for test in tests], marshalled, seconds)
         return next((test for test in tests if test.number == failed), None)
 
-    def _run(self, numbers, replaced, seconds, trace=False) -> tuple[int | None, set]:
+    def _run(self, numbers, replaced, seconds, trace=()) -> tuple[int | None, tuple[set, set]]:
         if not numbers:
-            return None, set()
+            return None, NOTHING
         self._process.send((numbers, replaced, seconds, trace))
         return self._process.recv()
 
@@ -148,11 +154,30 @@ class _Waiting:
     folder: Path
     failed: bool = field(default=False, init=False)
     codes: dict[int, CodeType] = field(default_factory=dict, init=False)
+    lines: set[tuple[str, int]] = field(default_factory=set, init=False)
 
     def entered(self, frame: FrameType, event: str, _: object) -> None:
         """For sys.setprofile."""
         if event == "call":
             self.codes[id(frame.f_code)] = frame.f_code
+
+    def tracing(self, files: Sequence[str]) -> Callable:
+        """For sys.settrace: notes what is called, and which lines of these files are run."""
+        places = {f"{self.folder}/{file}": file for file in files}
+
+        def called(frame: FrameType, event: str, _: object) -> Callable | None:
+            self.codes[id(frame.f_code)] = frame.f_code
+            file = places.get(frame.f_code.co_filename)
+            if file is None:
+                return None
+
+            def run(frame: FrameType, event: str, _: object) -> Callable:
+                self.lines.add((file, frame.f_lineno))
+                return run
+
+            return run
+
+        return called
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         sys.setprofile(None)
@@ -174,13 +199,13 @@ class _Waiting:
                 changed = [(functions.get((file, key), ()), marshal.loads(code)) for key, code in new]
             self.process.send(self._forked(session, numbers, changed if replaced else (), seconds, trace))
 
-    def _forked(self, session, numbers, changed, seconds, trace) -> tuple[int | None, set]:
+    def _forked(self, session, numbers, changed, seconds, trace) -> tuple[int | None, tuple[set, set]]:
         with tempfile.TemporaryDirectory() as temporary:
             receiver, sender = FORK.Pipe(duplex=False)
             run = FORK.Process(target=self._run, args=(session, numbers, changed, trace, temporary, sender))
             run.start()
             sender.close()
-            result = (numbers[0], set())  # a process that is too late or breaks down has noticed the change
+            result = (numbers[0], NOTHING)  # a process that is too late or breaks down has noticed the change
             if wait([receiver], seconds):
                 with suppress(EOFError):
                     result = receiver.recv()
@@ -194,7 +219,7 @@ class _Waiting:
         self.failed |= report.failed
 
     def _run(self, session, numbers, changed, trace, temporary, sender) -> None:
-        """Send the number of the first test that fails, and with `trace` the functions that were entered."""
+        """Send the number of the first test that fails, and with `trace` the functions and lines that were run."""
         os.setsid()
         session.config._tmp_path_factory._basetemp = Path(temporary)
         for functions, code in changed:
@@ -204,13 +229,13 @@ class _Waiting:
         failed = None
         items = [session.items[number] for number in numbers]
         for number, item, following in zip(numbers, items, [*items[1:], None], strict=True):
-            sys.setprofile(self.entered if trace else None)
+            sys.settrace(self.tracing(trace) if trace else None)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            sys.setprofile(None)
+            sys.settrace(None)
             if self.failed:
                 failed = number
                 break
-        sender.send((failed, self._entered() if trace else set()))
+        sender.send((failed, (self._entered(), self.lines) if trace else NOTHING))
         sender.close()
         time.sleep(60)  # the parent ends this process: it need not clean up
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mutants.functions import changed_function
+from mutants.functions import changed_function, changed_lines
 
 pytestmark = pytest.mark.cpu
 CODE = """
@@ -46,3 +46,41 @@ def test_the_new_code_does_what_the_new_text_says():
     ((_, code),) = changed_function(CODE, CODE.replace("2 * self", "3 * self"))
     space["Box"].twice.__code__ = code
     assert space["Box"]().twice() == 12
+
+
+STATEMENTS = """
+def outer(x):
+    if x > (
+        1
+    ):
+        y = (
+            x,
+            2,
+        )
+    else:
+        return lambda z: z + 3
+    for a in y:
+        try:
+            break
+        except ValueError:
+            pass
+    return y
+"""
+
+
+def lines(was: str, becomes: str):
+    assert STATEMENTS.count(was) == 1
+    return changed_lines(STATEMENTS, STATEMENTS.replace(was, becomes))
+
+
+def test_changed_lines_are_those_of_the_statement_or_of_what_it_begins_with():
+    assert lines("x > (", "x >= (") == lines("        1\n", "        0\n") == {3, 4, 5}
+    assert lines("            2,", "            3,") == {6, 7, 8, 9}
+    assert lines("z + 3", "z - 3") == {11}
+    assert lines("in y", "in []") == {12}
+    assert lines("            break\n", "            continue\n") == {14}
+
+
+@pytest.mark.parametrize(("was", "becomes"), [("outer(x)", "outer(x=1)"), ("ValueError", "KeyError")])
+def test_a_change_that_is_in_no_such_place_has_no_lines(was, becomes):
+    assert lines(was, becomes) is None

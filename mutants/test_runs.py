@@ -50,9 +50,10 @@ code = (folder / "calc.py").read_text()
 arguments = ["-q", "-p", "no:cacheprovider", "test_calc.py"]
 said = {}
 with runs.collected(folder, folder / "output", arguments) as collected:
-    tests = collected.traced()
+    tests = collected.traced(["calc.py"])
     names = [name.partition("::")[2] for name in collected.names]
     said["entered"] = {names[test.number]: sorted(name for _, (name, _) in test.functions) for test in tests}
+    said["lines"] = {names[test.number]: sorted(test.lines) for test in tests}
     said["early"] = sorted(name for _, (name, _) in collected.early)
     for becomes in ["x - y", "y + x", "__import__('os')._exit(0)"]:
         replaced = changed_function(code, code.replace("x + y", becomes))
@@ -81,6 +82,11 @@ def said(tmp_path_factory) -> dict:
 def test_each_test_is_known_with_the_functions_that_it_enters(said):
     assert said["entered"]["test_sum"] == ["plus", "test_sum"]
     assert "plus" not in said["entered"]["test_nothing"]
+
+
+def test_each_test_is_known_with_the_lines_of_the_given_files_that_it_runs(said):
+    assert said["lines"]["test_sum"] == [["calc.py", 5]]
+    assert said["lines"]["test_nothing"] == []
 
 
 def test_a_function_whose_result_was_kept_is_known_to_have_been_entered_early(said):
