@@ -102,8 +102,8 @@ def test_a_ratio_has_the_wider_of_fiellers_bound_and_the_resampled_one(side):
 
 
 def test_where_many_draws_are_of_equal_texts_there_is_no_bound_on_the_other_side():
-    # a third of the draws leaves the odd text out, and has an error but no spread
-    found = mean([1e6 / 7] * 11 + [2e6 / 7])
+    # a third of the draws leaves the odd text out, and has an error but no spread, rounding apart
+    found = mean([1e6 / 7] * 10 + [2e6 / 7])
     assert found.upper(0.01) == np.inf
     assert found.lower(0.01) == found.if_normal.lower(0.01)
 
