@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,16 @@ from fixtures.models.architectures import SIZES, build, model_of
 from fixtures.models.tiny import as_arm, plant, tiny_llama
 from lib.definitions.words import NAMES
 from lib.measuring.disruption import measure_disruption
-from lib.measuring.norms import channel_norms, measure_norms, rows_that_fit
+from lib.measuring.norms import POSITIONS_AT_ONCE, _dims, channel_norms, measure_norms, rows_that_fit
+from lib.probing.rotation import position_response
+from lib.probing.taps import Geometry
 from lib.texts.reading import Text
 
 pytestmark = pytest.mark.cpu
 
 TEXTS = [Text(f"t{i}", "ab"[i % 2], "count", str(i)) for i in range(5)]
 IDS = torch.randint(3, 259, (5, 24), generator=torch.Generator().manual_seed(2))
+CUDA = torch.device("cuda")
 NOTHING = {"query": torch.zeros(3, 4, 16, dtype=torch.bool), "key": torch.zeros(3, 2, 16, dtype=torch.bool)}
 
 
@@ -44,6 +49,40 @@ def test_progress_is_told_of_every_text(arm):
     assert seen == [2, 2, 1, 1, 1, 1, 1, 1]
 
 
+def test_norms_without_the_first_position_are_those_of_all_others(arm):
+    """By plain hooks on the projections."""
+    record, found = measure_norms(arm, IDS, TEXTS), {}
+    for layer in arm.model.model.layers:
+        for name in NAMES:
+            keep = lambda module, given, output, name=name: found.setdefault(name, []).append(output[:, 1:])  # noqa: E731
+            getattr(layer.self_attn, f"{name[0]}_proj").register_forward_hook(keep)
+    with torch.inference_mode():
+        arm.model(IDS)
+    for name in NAMES:
+        norms = torch.stack(found[name], 1).square().mean(2).sqrt().unflatten(-1, (-1, 16)).numpy()
+        np.testing.assert_allclose(record[f"{name}_rest_norm"], norms, rtol=1e-5)
+        assert np.abs(record[f"{name}_norm"] - norms).max() > 1e-3
+
+
+def test_positions_are_stretched_in_the_first_text_alone(arm):
+    response = position_response(arm.model, IDS[:1])
+    assert float(measure_norms(arm, IDS, TEXTS)["position_change"]) == response["change"]
+    assert position_response(arm.model, IDS[:2])["change"] != response["change"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value_dim", "dims"),
+    [
+        ("query", 16, ("head", "dim")),
+        ("value", 16, ("kv_head", "dim")),
+        ("key", 8, ("kv_head", "dim")),
+        ("value", 8, ("kv_head", "value_dim")),
+    ],
+)
+def test_values_have_a_dim_of_their_own_where_it_is_another(name, value_dim, dims):
+    assert _dims(name, Geometry(3, 4, 2, 16, value_dim)) == dims
+
+
 def test_a_half_precision_copy_gives_norms_in_float32():
     arm = as_arm(tiny_llama().bfloat16())
     record = measure_norms(arm, IDS, TEXTS)
@@ -61,6 +100,29 @@ def test_overflowing_states_are_an_error_and_no_record():
 def test_longer_texts_get_fewer_rows(arm):
     assert rows_that_fit(arm, 10) >= rows_that_fit(arm, 1000) >= 1
     assert rows_that_fit(arm, 10**12) == 1
+
+
+def test_rows_fill_half_of_the_memory_at_a_number_for_each_logit_and_four_for_each_inner_one(arm, monkeypatch):
+    config = arm.model.config
+    config.vocab_size, config.intermediate_size, config.hidden_size = 1_000, 500, 100
+    assert rows_that_fit(arm, 64) == 2 * 1024**3 // (64 * 4 * (1_000 + 4 * 500))
+    config.__dict__["intermediate_size"] = None  # its class allows it to no one
+    assert rows_that_fit(arm, 64) == 2 * 1024**3 // (64 * 4 * (1_000 + 4 * 4 * 100))
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (640_000, 7 * 640_000) if device == CUDA else None)
+    on_gpu = SimpleNamespace(config=config, dtype=torch.float16, device=CUDA)
+    assert rows_that_fit(SimpleNamespace(model=on_gpu), 10) == 320_000 // (10 * 2 * 2_600)
+
+
+def test_as_many_texts_run_at_once_as_fit_with_this_length(arm, monkeypatch):
+    asked = []
+    monkeypatch.setattr("lib.measuring.norms.rows_that_fit", lambda arm, tokens: asked.append(tokens) or 2)
+    measure_norms(arm, IDS, TEXTS)
+    assert asked == [IDS.shape[1]]
+
+
+def test_heads_beyond_the_positions_that_are_widened_at_once_are_counted():
+    states = torch.randn(3, POSITIONS_AT_ONCE + 2, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(channel_norms(states), states.square().mean(0).sqrt())
 
 
 def test_states_without_positions_are_refused():
