@@ -101,8 +101,6 @@ class _Bounded(Estimate):
 
     def _reach(self, alpha: float, end: float) -> float:
         """The distance of a bound from the value; `end` is the side of the bootstrap-t's distribution, and how far."""
-        if self.error == 0:
-            return 0.0
         reach = student(alpha, self.freedom)
         # what differs within rounding has no distribution to draw from
         resampled = self.resampled and not self.constant and self.n >= FEWEST
@@ -364,7 +362,7 @@ def student(alpha: float, freedom: float) -> float:
 
 def _varies(error: float, scale: float) -> bool:
     # a spread within rounding of the values is no spread: 0.1 repeated has a standard error of 1e-17
-    return error > ROUNDING * max(scale, 1e-300)
+    return error > ROUNDING * scale
 
 
 def _kind_means(numbers: Sequence[float], kinds: Kinds) -> list[float]:

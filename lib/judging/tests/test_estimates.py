@@ -126,6 +126,7 @@ def test_one_number_repeated_is_recognised_as_constant(number, n):
 @pytest.mark.parametrize("number", [0.0, 0.1, -5.0])
 def test_the_bounds_of_a_constant_are_the_number(number):
     estimate = mean([number] * 5)
+    assert estimate.constant
     assert estimate.lower(0.01) == estimate.value == estimate.upper(0.01) == pytest.approx(number)
 
 
@@ -250,6 +251,19 @@ def test_the_ends_of_a_ratio_are_found_however_far_they_are():
             beyond = factor * np.array([9.0, 1.0, 8.0, 2.0, 9.0, 1.0]) - bound / 100 * below
             # brentq ends within 1e-9 percent
             assert sign * beyond.mean() / stats.sem(beyond) == pytest.approx(stats.t.isf(0.02, 5), rel=1e-3)
+
+
+def test_a_ratio_of_0_has_ends():
+    found = ratio([-2.0, 2.0, -1.0, 1.0], [2.0] * 4).if_normal
+    assert found.value == 0
+    assert (
+        -found.lower(0.02) == pytest.approx(found.upper(0.02)) == pytest.approx(50 * mean([-2, 2, -1, 1]).upper(0.02))
+    )
+
+
+def test_a_variation_is_that_of_normal_texts():
+    found = variation([1.0, 2.0, 4.0])
+    assert found.if_normal is found
 
 
 def test_a_ratio_of_texts_by_kind_has_the_error_within_kinds():
