@@ -5,6 +5,8 @@ import torch
 
 from fixtures.models.tiny import tiny_llama
 from lib.measuring.scoring import (
+    BEGINNING,
+    FEW,
     POSITIONS_AT_ONCE,
     gain_of_bos,
     in_batches,
@@ -189,6 +191,17 @@ def test_what_bos_is_worth_is_the_loss_of_the_same_tokens_with_and_without_it(to
     ids = torch.arange(1, tokens + 1)[None] + torch.arange(6)[:, None]
     unsure, sure = (torch.tensor([right, *[0.0] * 99]).double().log_softmax(0)[0] for right in (2.0, 5.0))
     assert gain_of_bos(Needy(), ids, 0) == pytest.approx(float(sure - unsure), abs=1e-6)
+
+
+@pytest.mark.parametrize(("texts", "tokens", "read"), [(1, 9, (1, 9)), (6, 90, (FEW, BEGINNING))])
+def test_the_beginnings_of_a_few_texts_tell_what_bos_is_worth_and_of_one_if_there_is_one(texts, tokens, read):
+    model = Needy()
+    sizes = []
+    model.register_forward_pre_hook(
+        lambda module, given, how: sizes.append(tuple(how["input_ids"].shape)), with_kwargs=True
+    )
+    assert gain_of_bos(model, torch.arange(1, tokens + 1).expand(texts, -1), 0) > 0
+    assert sizes == [read, (read[0], read[1] - 1)]
 
 
 def test_texts_of_two_tokens_do_not_tell_what_bos_is_worth():

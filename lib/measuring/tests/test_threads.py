@@ -32,7 +32,7 @@ def two_cores_of_two(tmp_path, monkeypatch):
 def test_logical_cores_of_one_physical_core_count_once_if_they_may_be_used(
     two_cores_of_two, monkeypatch, allowed, cores
 ):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: allowed, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", {0: allowed}.__getitem__, raising=False)  # 0 is this process
     assert threads.physical_cores() == cores
 
 
