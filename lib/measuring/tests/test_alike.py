@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from lib.checkpoints import sizes
 from lib.measuring.alike import Profiles
 from lib.records import Profile
 
 pytestmark = pytest.mark.cpu
-SIZES = dict.fromkeys(("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"), 2)
+SIZES = sizes({"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32})
 SHAPE = Profile(SIZES, "one tokenizer")
 
 
