@@ -1,0 +1,200 @@
+"""What a recorder decides by itself: which records it wants, waits for and looks for. Whole runs of it are in
+`fixtures/tests/test_measured.py`."""
+
+from types import SimpleNamespace
+
+import pytest
+from filelock import FileLock
+
+from lib.measuring import recorder as module
+from lib.measuring.recorder import Recorder, check_manipulation
+from lib.records import BrokenRecord, NoRecord
+from lib.texts.reading import Text
+
+pytestmark = pytest.mark.cpu
+ARGS = SimpleNamespace(
+    **dict.fromkeys(("source", "name"), "here"),
+    **dict.fromkeys(("rope", "tokenizer", "add_bos_token", "dtype", "attn_implementation")),
+    quantization="none",
+)
+STRETCHED = SimpleNamespace(**{**vars(ARGS), "rope": "linear:4"})
+
+
+@pytest.fixture
+def recorder(tmp_path, monkeypatch):
+    """A recorder of three arms whose weights nobody reads; `said` are the lines that it says."""
+    found = object.__new__(Recorder)
+    found.said = []
+    found.settings = SimpleNamespace(
+        arms={"rope": ARGS, "drope": ARGS, "linear": STRETCHED},
+        checkpoints=("drope",),
+        device="cpu",
+        device_asked=False,
+        records=tmp_path / "a" / "folder",
+        replay=False,
+        site="projection",
+        key=lambda experiment: {},
+    )
+    found.experiments, found.at_sites, found.taken = ("norms", "disruption"), ("norms@attention",), {}
+    found.texts = [Text("t", "a", "count", "one"), Text("u", "a", "score", "other")]
+    found.progress = SimpleNamespace(say=found.said.append)
+    monkeypatch.setattr(module, "identity", lambda args: "weights")
+    monkeypatch.setattr(module, "numerics", lambda args, device: f"numbers of {device}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "noise", "sees"),
+    [
+        (0.011, 0.0, True),
+        (0.01, 0.0, False),
+        (0.005, 0.0, False),
+        (0.105, 0.01, True),
+        (0.1, 0.01, False),
+        (0.095, 0.01, False),
+    ],
+)
+def test_an_arm_sees_positions_if_it_moves_by_a_percent_and_by_ten_times_the_noise(change, noise, sees):
+    record = {"position_change": change, "position_noise": noise}
+    if sees:
+        assert check_manipulation("rope", record) is None
+    else:
+        with pytest.raises(ValueError, match="it does not see positions"):
+            check_manipulation("rope", record)
+
+
+@pytest.mark.parametrize(
+    ("adds_bos", "bos", "told"), [(False, 99, True), (True, 99, False), (False, None, False), (False, 100, False)]
+)
+def test_what_bos_would_save_is_told_of_a_tokenizer_that_has_one_and_does_not_add_it(
+    recorder, monkeypatch, adds_bos, bos, told
+):
+    facts = {"adds_bos": adds_bos, "embedding": 100}
+    monkeypatch.setattr(module, "embedding_rows", lambda model: 100)
+    monkeypatch.setattr(module, "tokenizer_facts", lambda *given: facts)
+    monkeypatch.setattr(module, "bos_id", lambda *given: bos)
+    monkeypatch.setattr(module, "gain_of_bos", lambda *given: 0.5)
+    loaded = SimpleNamespace(model=SimpleNamespace(config=SimpleNamespace(get_text_config=dict)), tokenizer=None)
+    assert recorder._facts("rope", loaded, None) == (facts | {"gain_of_bos": 0.5} if told else facts)
+
+
+def test_a_record_is_wanted_of_its_rotation_and_losses_of_their_texts(recorder):
+    plain, stretched = (recorder._wanted(arm, "norms", exact=True) for arm in ("rope", "linear"))
+    assert (plain["rope"], stretched["rope"]) == ("as it is", "linear:4")
+    assert "score_texts" not in plain
+    losses = recorder._wanted("rope", "disruption", exact=True)
+    assert losses["score_texts"] != losses["count_texts"] == plain["count_texts"]
+
+
+@pytest.mark.parametrize("unknown", ["identity", "tokenizer"])
+def test_weights_or_a_tokenizer_that_cannot_be_read_are_unknown_in_a_replay_alone(recorder, monkeypatch, unknown):
+    def fails(given):
+        raise ValueError("not there")
+
+    recorder.settings.arms["rope"] = SimpleNamespace(**{**vars(ARGS), "tokenizer": "elsewhere"})
+    monkeypatch.setattr(module, "tokenizer_identity", lambda name: "its tokens")
+    monkeypatch.setattr(module, {"identity": "identity", "tokenizer": "tokenizer_identity"}[unknown], fails)
+    assert recorder._wanted("rope", "norms", exact=False)[unknown] is None
+    with pytest.raises(ValueError, match="not there"):
+        recorder._wanted("rope", "norms", exact=True)
+
+
+def test_a_run_says_that_it_waits_for_another_one_and_goes_on_after_it(recorder):
+    recorder.settings.records.mkdir(parents=True)
+    other = FileLock(recorder.settings.records / ".lock")
+    recorder.progress = SimpleNamespace(say=lambda line: (recorder.said.append(line), other.release()))
+    other.acquire()
+    with recorder._alone():
+        assert recorder.said == [f"waiting for another run that measures into {recorder.settings.records}"]
+
+
+def test_a_run_that_is_alone_makes_its_folder_and_says_nothing(recorder):
+    with recorder._alone():
+        assert recorder.settings.records.is_dir()
+    assert recorder.said == []
+
+
+def test_an_experiment_at_a_site_that_an_arm_does_not_have_leaves_those_behind_it(recorder, monkeypatch):
+    kept = []
+    monkeypatch.setattr(module.records, "find", lambda folder, wanted: wanted)
+    recorder._has_site_of = lambda arm, experiment: experiment != "norms@attention"
+    recorder._keep = lambda arm, experiment, record: kept.append(experiment)
+    recorder._find_or_take("rope", {"norms": {}, "norms@attention": {}, "disruption": {}})
+    assert kept == ["norms", "disruption"]
+
+
+def replaying(recorder, gives):
+    """A replay along with an arm that finds this record, or raises this error; which records it then keeps."""
+    kept = []
+
+    def replay(arm, experiment):
+        if isinstance(gives, Exception):
+            raise gives from getattr(gives, "reason", None)
+        return gives
+
+    recorder._replay, recorder._keep = replay, lambda *given: kept.append(given)
+    recorder._replay_along("rope")
+    return kept
+
+
+def test_a_replay_takes_what_there_is_of_other_sites(recorder):
+    assert replaying(recorder, "a record") == [("rope", "norms@attention", "a record")]
+    recorder.taken["rope", "norms@attention"] = "the same"
+    assert replaying(recorder, "a record") == []
+
+
+@pytest.mark.parametrize(("reason", "raised"), [(NoRecord("none"), False), (BrokenRecord("broken"), True)])
+def test_a_record_of_another_site_may_be_missing_in_a_replay_and_may_not_be_broken(recorder, reason, raised):
+    error = ValueError("no replay")
+    error.reason = reason
+    if raised:
+        with pytest.raises(ValueError, match="no replay"):
+            replaying(recorder, error)
+    else:
+        assert replaying(recorder, error) == []
+
+
+@pytest.mark.parametrize(
+    ("device", "gpu", "known"), [("cpu", False, True), ("cuda", False, False), ("cuda", True, True)]
+)
+def test_a_replay_without_its_gpu_takes_records_of_any_installation(recorder, monkeypatch, device, gpu, known):
+    seen = []
+    recorder.settings.device = device
+    monkeypatch.setattr(module.torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(module.records, "search", lambda folder, wanted, here: seen.append(here))
+    recorder._replay("rope", "norms")
+    assert seen == [{"numerics": f"numbers of {device}" if known else None}]
+
+
+@pytest.mark.parametrize(
+    ("arm", "error", "asked"),
+    [("linear", NoRecord, ["linear:4"]), ("linear", BrokenRecord, []), ("drope", NoRecord, [])],
+)
+def test_a_missing_record_of_a_rescaled_arm_may_be_of_one_that_cannot_be_made(recorder, monkeypatch, arm, error, asked):
+    def fails(folder, wanted, here):
+        raise error("no record")
+
+    seen = []
+    monkeypatch.setattr(module.records, "search", fails)
+    recorder._check_rescaling = seen.append
+    with pytest.raises(ValueError, match=f"--replay, {arm} arm .here.: no record"):
+        recorder._replay(arm, "norms")
+    assert seen == asked
+
+
+@pytest.mark.parametrize(
+    ("arm", "experiment", "expected"),
+    [
+        ("rope", "disruption", ["norms", "norms", "disruption", "norms@attention", "disruption"]),
+        ("rope", "norms@attention", ["norms", "norms", "disruption", "norms@attention", "norms@attention"]),
+        ("linear", "norms", ["norms", "norms"]),
+        ("linear", "norms@projection", ["norms@projection"]),
+    ],
+)
+def test_norms_at_the_site_of_the_run_come_first_unless_an_arm_is_read_elsewhere_alone(
+    recorder, arm, experiment, expected
+):
+    measured = []
+    recorder._measure_missing = lambda arm, experiments: measured.extend(experiments)
+    recorder._take_all(arm, experiment)
+    assert measured == expected
