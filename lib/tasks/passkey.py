@@ -1,0 +1,103 @@
+"""Pass key: a number is hidden among sentences that do not matter, and is asked for."""
+
+from collections.abc import Iterable
+from random import Random
+
+from lib.tasks.drawing import dealt, offered, one_of, shuffled
+from lib.tasks.items import Item, Task
+
+LENGTHS = (4, 8, 12, 24)
+"""Sentences around the key: prompts of about 60 to 450 tokens."""
+DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+DIGITS = (4, 6)
+CHOICES = 4
+FILLER = (
+    "The baker swept the floor before the first guests came in.",
+    "A thin mist lay over the fields on the far side of the river.",
+    "Someone had left a bicycle against the wall of the old mill.",
+    "The children counted the boats until it was time for supper.",
+    "In the afternoon the wind turned and the laundry dried at last.",
+    "Two dogs slept in the shade of the chestnut tree.",
+    "The postman stopped to talk about the weather and his garden.",
+    "Nobody could say why the clock in the hall ran slow.",
+    "A train went by in the distance and the cups shook a little.",
+    "The library closes early when the evenings grow dark.",
+    "She put the letters back into the drawer without reading them.",
+    "The soup was too hot, so they waited and looked at the snow.",
+    "Behind the school there is a path that leads up to the pond.",
+    "The painter mixed a green that he had never seen before.",
+    "A new roof was put on the barn while the hay was still wet.",
+    "The market smelled of oranges, smoke and fresh bread.",
+    "He learned to whistle from an uncle who kept bees.",
+    "The lamp in the window was the only light on the street.",
+    "Every spring the stream takes a few stones from the bank.",
+    "They moved the piano to the other room to make space.",
+    "The gardener planted beans along the fence behind the house.",
+    "An owl called from the woods and then was quiet again.",
+    "The bus was late, and the driver told a long story about it.",
+    "The neighbours painted their door blue and were pleased with it.",
+    "Rain fell on the tents all night, and nobody slept much.",
+    "The cat watched the fish, and the fish watched the cat.",
+    "A violin could be heard from the open door of the church.",
+    "The shepherd knew each of his sheep by the sound of its bell.",
+    "The museum has a room full of spoons from many countries.",
+    "On the way home they found a glove and hung it on a branch.",
+)
+WORDINGS = {
+    # template: (before the text, the key, the question, the opening)
+    "plain": (
+        "A pass key is hidden in the text below.",
+        "The pass key is {key}. Remember it.",
+        "What is the pass key?",
+        "The pass key is",
+    ),
+    "ruler": (
+        "Read the text and keep its secret number in mind. You will be asked for it afterwards.",
+        "One of the secret numbers for the harbour is: {key}.",
+        "What is the secret number for the harbour that the text above names?",
+        "The secret number for the harbour that the text names is",
+    ),
+    "safe": (
+        "Here is a page from a diary.",
+        "I changed the code of my safe to {key}.",
+        "Which code opens the safe?",
+        "The code of the safe is",
+    ),
+}
+
+
+def task() -> Task:
+    """120 prompts, six of each length and depth: every template with keys of every number of digits."""
+    rng = Random("passkey")
+    return Task("passkey", "contextual", "a pass key in a text", "after Mohtashami and Jaggi 2023", tuple(made(rng)))
+
+
+def made(
+    rng: Random,
+    lengths: Iterable[int] = LENGTHS,
+    depths: Iterable[float] = DEPTHS,
+    digits: Iterable[int] = DIGITS,
+) -> list[Item]:
+    """One item of each template, number of sentences, depth and number of digits, in random order.
+
+    The depth is the share of the sentences that stand before the key. Texts longer than FILLER repeat its sentences. The
+    choices are the key and three numbers that differ from it in one digit each, at different places but the first.
+    """
+    cells = [(t, n, depth, d) for n in lengths for depth in depths for t in WORDINGS for d in digits]
+    places = dealt(rng, range(CHOICES), len(cells))
+    return [_item(rng, f"passkey-{n:03d}", *cell, places[n]) for n, cell in enumerate(shuffled(rng, cells))]
+
+
+def _item(rng: Random, name: str, template: str, length: int, depth: float, digits: int, place: int) -> Item:
+    before, hidden, question, opening = WORDINGS[template]
+    key = "".join([one_of(rng, "123456789"), *(one_of(rng, "0123456789") for _ in range(digits - 1))])
+    near = [_changed(rng, key, at) for at in shuffled(rng, range(1, digits))[: CHOICES - 1]]
+    sentences = dealt(rng, shuffled(rng, FILLER), length)
+    sentences.insert(round(depth * length), hidden.format(key=key))
+    prompt = "\n".join((before, " ".join(sentences), question))
+    return Item(name, prompt, offered(key, near, place), place, opening, template, length, depth)
+
+
+def _changed(rng: Random, key: str, at: int) -> str:
+    """The key with another digit at one place."""
+    return key[:at] + one_of(rng, [digit for digit in "0123456789" if digit != key[at]]) + key[at + 1 :]
