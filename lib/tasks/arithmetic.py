@@ -83,16 +83,16 @@ def _item(
 ) -> Item:
     prompt, opening = {
         "sum": (
-            f"{who} has {first} {what} and gets {second} more. How many {what} does {who} have?",
+            f"{who} has {first} {what} and gets {second} more. How many?",
             f"{first} + {second} =",
         ),
         "difference": (
-            f"{who} has {first} {what} and loses {second} of them. How many {what} are left?",
+            f"{who} has {first} {what} and loses {second}. How many are left?",
             f"{first} - {second} =",
         ),
         "larger": (
-            f"{who} has {first} {what} on Monday and {second} on Friday. Which number is larger?",
-            "The larger number is",
+            f"{who} counts {first} {what} and then {second}. Which number is larger?",
+            f"max({first}, {second}) =",
         ),
     }[template]
     return Item(name, prompt, offered(str(result), [str(other) for other in others], place), place, opening, template)

@@ -8,6 +8,8 @@ from lib.tasks.made_up import cities_in_countries
 
 FACTS = 2
 CHOICES = 4
+LIKE = 3
+"""The most letters by which another choice is longer or shorter than the right one."""
 BY_CONTINENT = {
     "Europe": ("France", "Germany", "Poland", "Sweden", "Norway", "Ireland", "Hungary", "Belgium"),
     "Asia": ("Japan", "China", "Thailand", "Vietnam", "Nepal", "Pakistan", "Mongolia", "Cambodia"),
@@ -119,8 +121,10 @@ def task() -> Task:
 
 def _item(rng: Random, name: str, template: str, about: str, answer: str, place: int) -> Item:
     question, opening, facts = KINDS[template]
-    others = [other for other in shuffled(rng, dict.fromkeys(facts.values())) if other != answer]
-    others = sorted(others, key=lambda other: abs(len(other) - len(answer)) > 3)[: CHOICES - 1]
+    alike = [
+        other for other in dict.fromkeys(facts.values()) if other != answer and abs(len(other) - len(answer)) <= LIKE
+    ]
+    others = shuffled(rng, alike)[: CHOICES - 1]
     stated = " ".join(f"The capital of {there} is {city}." for city, there in cities_in_countries(rng, FACTS))
     prompt = f"{stated}\n{question.format(about)}"
     return Item(name, prompt, offered(answer, others, place), place, opening.format(about), template)

@@ -9,14 +9,14 @@ from lib.tasks.made_up import cities_in_countries
 from lib.tasks.places import CAPITALS
 
 LIKE = 1
-"""The most letters by which the name of another choice is longer or shorter than the right one, where there are three."""
+"""The most letters by which the name of another choice is longer or shorter than the right one."""
 
 
 def task() -> Task:
     """108 countries, of which each is asked for once, with its capital and three others of as many letters, about.
 
-    Four facts about invented countries stand before each question. They do not help, and make a prompt as long as one of
-    `invented_capitals`, where they do.
+    Four facts about invented countries stand before each question. They do not help, and make a prompt as long as one
+    of `invented_capitals`, where they do.
     """
     rng = Random("capitals")
     places = dealt(rng, range(which.FACTS), len(CAPITALS))

@@ -6,8 +6,8 @@ from random import Random
 from lib.tasks.drawing import dealt, offered, one_of, shuffled
 from lib.tasks.items import Item, Task
 
-LENGTHS = (4, 8, 12, 24)
-"""Sentences around the key: prompts of about 60 to 450 tokens."""
+LENGTHS = (4, 6, 10, 20)
+"""Sentences around the key: prompts of about 80 to 330 tokens."""
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DIGITS = (4, 6)
 CHOICES = 4
@@ -67,7 +67,7 @@ WORDINGS = {
 
 
 def task() -> Task:
-    """120 prompts, six of each length and depth: every template with keys of every number of digits."""
+    """100 prompts, five of each length and depth, in every template with keys of every number of digits."""
     rng = Random("passkey")
     return Task("passkey", "contextual", "a pass key in a text", "after Mohtashami and Jaggi 2023", tuple(made(rng)))
 
@@ -77,18 +77,24 @@ def made(
     lengths: Iterable[int] = LENGTHS,
     depths: Iterable[float] = DEPTHS,
     digits: Iterable[int] = DIGITS,
+    *,
+    each: int = 5,
 ) -> list[Item]:
-    """One item of each template, number of sentences, depth and number of digits, in random order.
+    """So many items of each number of sentences and depth; templates and numbers of digits are dealt over all of them.
 
-    The depth is the share of the sentences that stand before the key. Texts longer than FILLER repeat its sentences. The
-    choices are the key and three numbers that differ from it in one digit each, at different places but the first.
+    The depth is the share of the sentences that stand before the key. Texts longer than FILLER repeat its sentences.
+    The choices are the key and three numbers that differ from it in one digit each, at different places but the first.
     """
-    cells = [(t, n, depth, d) for n in lengths for depth in depths for t in WORDINGS for d in digits]
+    cells = [(length, depth) for length in lengths for depth in depths for _ in range(each)]
+    manners = dealt(rng, [(template, number) for template in WORDINGS for number in digits], len(cells))
     places = dealt(rng, range(CHOICES), len(cells))
-    return [_item(rng, f"passkey-{n:03d}", *cell, places[n]) for n, cell in enumerate(shuffled(rng, cells))]
+    return [
+        _item(rng, f"passkey-{n:03d}", *manner, *cell, place)
+        for n, (manner, cell, place) in enumerate(zip(manners, cells, places, strict=True))
+    ]
 
 
-def _item(rng: Random, name: str, template: str, length: int, depth: float, digits: int, place: int) -> Item:
+def _item(rng: Random, name: str, template: str, digits: int, length: int, depth: float, place: int) -> Item:
     before, hidden, question, opening = WORDINGS[template]
     key = "".join([one_of(rng, "123456789"), *(one_of(rng, "0123456789") for _ in range(digits - 1))])
     near = [_changed(rng, key, at) for at in shuffled(rng, range(1, digits))[: CHOICES - 1]]

@@ -1,4 +1,4 @@
-"""Recall: the prompt states who has what, and one of them is asked for."""
+"""Recall: the prompt pairs people with things, and the thing of one of them is asked for."""
 
 from random import Random
 
@@ -15,15 +15,11 @@ THINGS = (
     *("lamp", "rope", "book", "coin", "drum", "flag", "vase", "bell", "ring", "mask", "boat", "cake", "fork", "harp"),
     *("kite", "comb", "sock", "glove", "torch", "spoon"),
 )
-ROOMS = (
-    *("kitchen", "garden", "garage", "cellar", "library", "bedroom", "office", "attic", "hallway", "stable", "chapel"),
-    *("studio", "museum", "bakery"),
-)
 WORDINGS = {
-    # template: (what is stated of a pair, the question, the opening, what people may have)
-    "keeps": ("{} has the {}.", "What does {} have?", "{} has the", THINGS),
-    "table": ("{}: {}", "Look up {} in the table.", "{}:", THINGS),
-    "rooms": ("{} is in the {}.", "Where is {}?", "{} is in the", ROOMS),
+    # template: (the question, what is stated of a pair, the opening)
+    "table": ("Look up {} in this table.", "{}: {}", "{}:"),
+    "arrows": ("Who gets what? Find {}.", "{} -> {}", "{} ->"),
+    "equals": ("What is the value of {}?", "{} = {}", "{} ="),
 }
 
 
@@ -33,14 +29,14 @@ def task() -> Task:
     asked, places = dealt(rng, range(PAIRS), ITEMS), dealt(rng, range(PAIRS), ITEMS)
     templates = list(WORDINGS)
     items = (_item(rng, n, templates[n % len(templates)], asked[n], places[n]) for n in range(ITEMS))
-    return Task("recall", "contextual", "recall of stated pairs", "after Arora et al. 2023, in prose", tuple(items))
+    return Task("recall", "contextual", "recall of stated pairs", "after Arora et al. 2023", tuple(items))
 
 
 def _item(rng: Random, number: int, template: str, asked: int, place: int) -> Item:
-    stated, question, opening, things = WORDINGS[template]
-    people, held = shuffled(rng, PEOPLE)[:PAIRS], shuffled(rng, things)[:PAIRS]
+    question, stated, opening = WORDINGS[template]
+    people, held = shuffled(rng, PEOPLE)[:PAIRS], shuffled(rng, THINGS)[:PAIRS]
     facts = "\n".join(stated.format(*pair) for pair in zip(people, held, strict=True))
     who, right = people[asked], held[asked]
     others = shuffled(rng, [thing for thing in held if thing != right])
-    prompt = f"{facts}\n{question.format(who)}"
+    prompt = f"{question.format(who)}\n{facts}"
     return Item(f"recall-{number:03d}", prompt, offered(right, others, place), place, opening.format(who), template)

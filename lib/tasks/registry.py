@@ -1,9 +1,9 @@
 """The tasks that come with the harness, found by themselves: one file each.
 
 A task is added with one file of this package that defines a function `task() -> Task`; there is no list to extend. The
-file has the task's name. It makes at least 100 items in three wordings or more, draws with `random.Random(NAME)` and
-the functions of `lib.tasks.drawing`, so that every Python makes the same items, and pins their hash in `tests/hashes.json`.
-docs/tasks.md shows such a file.
+file has the task's name. It makes at least 100 items in three wordings or more, and draws with `random.Random(NAME)`
+and the functions of `lib.tasks.drawing`, so that every Python makes the same items; `tests/hashes.json` holds the hash
+of them. docs/tasks.md shows such a file.
 """
 
 import importlib

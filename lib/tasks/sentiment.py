@@ -134,12 +134,12 @@ WORDINGS = {
     # template: (the prompt, the opening)
     "review": ("Review: {}", "Sentiment:"),
     "customer": ("A customer wrote: {}", "The opinion of the customer is"),
-    "message": ("{}\nIs this message positive or negative?", "The message is"),
+    "comment": ("Read this comment: {}", "Opinion:"),
 }
 EXAMPLES = {
-    "review": (("I love this lamp, it is perfect.", 0), ("I hate this lamp, it is useless.", 1)),
-    "customer": (("The chair is ugly and broke at once.", 1), ("The chair is pretty and very solid.", 0)),
-    "message": (("What a great party, thank you!", 0), ("What an awful party, never again.", 1)),
+    "review": (("I hate this lamp, it is useless.", 1), ("I love this lamp, it is perfect.", 0)),
+    "customer": (("The chair is pretty and very solid.", 0), ("The chair is ugly and broke at once.", 1)),
+    "comment": (("What an awful party, never again.", 1), ("What a great party, thank you!", 0)),
 }
 """Texts and right choices of what is shown before the items of each template."""
 

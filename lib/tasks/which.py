@@ -8,32 +8,25 @@ from lib.tasks.items import Item
 
 FACTS = 4
 """Facts about invented capitals that stand before each question, and choices."""
+ASKED = "Write one more line."
 
 
 @dataclass(frozen=True)
 class Wording:
-    """`fact` has places for {capital} and {country}, `question` and `opening` for {country}; facts are joined."""
+    """`fact` has places for {capital} and {country}, and `opening` for {country}; each fact is a line.
+
+    The country is asked for in the opening alone. With a question that names it, before the facts or behind them,
+    SmolLM2-135M was right less often in one of the two tasks.
+    """
 
     fact: str
-    question: str
     opening: str
-    joined: str = " "
 
 
 WORDINGS = {
-    "sentence": Wording(
-        "The capital of {country} is {capital}.",
-        "What is the capital of {country}?",
-        "The capital of {country} is",
-    ),
-    "called": Wording(
-        "The capital city of {country} is called {capital}.",
-        "How is the capital city of {country} called?",
-        "The capital city of {country} is called",
-    ),
-    "list": Wording(
-        "Country: {country}. Capital: {capital}.", "Write the next line.", "Country: {country}. Capital:", "\n"
-    ),
+    "sentence": Wording("The capital of {country} is {capital}.", "The capital of {country} is"),
+    "colon": Wording("Capital of {country}: {capital}", "Capital of {country}:"),
+    "list": Wording("Country: {country}. Capital: {capital}.", "Country: {country}. Capital:"),
 }
 
 
@@ -46,9 +39,8 @@ def item(
     others: Sequence[str],
     place: int,
 ) -> Item:
-    """A question for the capital of a country, after facts about (capital, country); the right choice has this place."""
+    """A question for the capital of a country, after facts about (capital, country); the right choice is at `place`."""
     wording = WORDINGS[template]
-    stated = wording.joined.join(wording.fact.format(capital=capital, country=where) for capital, where in facts)
-    prompt = f"{stated}\n{wording.question.format(country=country)}"
+    stated = "\n".join(wording.fact.format(capital=capital, country=where) for capital, where in facts)
     opening = wording.opening.format(country=country)
-    return Item(name, prompt, offered(right, others, place), place, opening, template)
+    return Item(name, f"{stated}\n{ASKED}", offered(right, others, place), place, opening, template)

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.cpu
 
 LEFT = ("lib.models", "lib.probing", "lib.measuring", "lib.recalibrate")
 RIGHT = ("lib.effects", "lib.judging", "lib.published", "lib.reporting", "lib.compare")
-GROUND = ("lib.definitions", "lib.texts", "lib.checkpoints", "lib.records", "lib.settings")
+GROUND = ("lib.definitions", "lib.texts", "lib.checkpoints", "lib.records", "lib.settings", "lib.tasks")
 TORCH = ("torch", "transformers", "accelerate", "bitsandbytes")
 NEVER = {
     "the right wing imports torch": (RIGHT, TORCH),
