@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from lib.checkpoints import ModelArguments
-from lib.definitions import DEFAULT, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold
+from lib.definitions import DEFAULT, PLACES, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold
 from lib.texts import Selection, Source, parse, select
 
 PREFIX = "CLAIMS_"
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 START, END = "<!-- made by python -m lib.settings -->\n", "<!-- end -->\n"
-LOSSES, EXPERIMENT_2 = ("disruption", "bands", "specificity"), ("disruption",)
-DRAWN = ("disruption", "specificity")
+LOSSES, EXPERIMENT_2, EXPERIMENT_3 = ("disruption", "bands", "specificity", "tasks"), ("disruption",), ("tasks",)
+DRAWN = ("disruption", "specificity", "tasks")
 """Experiments with random channels."""
 EVERY = ("norms", *LOSSES)
 """Experiments whose records a setting belongs to."""
@@ -211,6 +211,28 @@ OPTIONS: tuple[Option, ...] = (
         key=EXPERIMENT_2,
         compared=True,
     ),
+    Option(
+        "--replaced",
+        f"where channels are replaced when tasks are asked: {', '.join(PLACES)}",
+        "measuring",
+        "PLACE",
+        one_of(*PLACES),
+        PLACES[0],
+        key=EXPERIMENT_3,
+        compared=True,
+        before=PLACES[0],
+    ),
+    Option(
+        "--apply-chat-template",
+        "ask tasks by the tokenizer's chat template, not as plain text",
+        "measuring",
+        read=truth,
+        default=False,
+        key=EXPERIMENT_3,
+        compared=True,
+        before=False,
+        switch=True,
+    ),
     Option("--limit", "smoke run: only N texts of each kind; nothing can be supported", "measuring", "N", whole(1)),
     Option(
         "--threads",
@@ -271,6 +293,8 @@ class Settings:
     controls: int
     records: Path
     protocol: str = DEFAULT
+    replaced: str = PLACES[0]
+    apply_chat_template: bool = False
     steps: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     note: str = ""

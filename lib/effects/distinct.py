@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import xarray as xr
 
 from lib.definitions import NAMES
+from lib.effects.answers import Answers
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption, Specificity
 from lib.effects.trajectory import Trajectory
 
-MEASURED = (*(f"{name}_norm" for name in NAMES), "nll")
-"""What is measured of every text: channel norms and losses."""
+MEASURED = (*(f"{name}_norm" for name in NAMES), "nll", "likelihood")
+"""What is measured of every text or item: channel norms, losses, and likelihoods of answers."""
 
 
 def distinct_measurements(*subjects: object) -> int:
@@ -35,11 +36,15 @@ def _records(subject: object) -> Iterator[xr.Dataset]:
     if isinstance(subject, Trajectory):
         for part in filter(None, (subject.start, *subject.values, *subject.disruptions)):
             yield from part.records.values()
-    elif isinstance(subject, (MassiveValues, Disruption, Bands, Specificity)):
+    elif isinstance(subject, (Answers, MassiveValues, Disruption, Bands, Specificity)):
         yield from subject.records.values()
 
 
 def _different(record: xr.Dataset) -> int:
     """The number of different texts in the measured quantity that has the fewest."""
-    measured = [record[name].transpose("text", ...).values for name in MEASURED if name in record]
+    measured = [
+        record[name].transpose("item" if "item" in record.dims else "text", ...).values
+        for name in MEASURED
+        if name in record
+    ]
     return min((len({of_text.tobytes() for of_text in values}) for values in measured), default=1)

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "ratio",
         ],
         "order": ["order"],
+        "proportions": ["Proportion", "proportion"],
         "spread": ["TypicalVariation", "Variation", "typical_variation", "variation"],
         "verdicts": [
             "HELD",

@@ -21,6 +21,7 @@ from lib.measuring.norms import measure_norms
 from lib.measuring.numerics import numerics
 from lib.measuring.scoring import gain_of_bos
 from lib.measuring.specificity import measure_specificity
+from lib.measuring.tasks import measure_tasks
 from lib.models import (
     Arm,
     CannotChange,
@@ -34,12 +35,13 @@ from lib.models import (
 )
 from lib.records import Unusable, profile_of, sites_of
 from lib.settings import Settings
+from lib.tasks import Task, load, names
 from lib.texts import Text
 
 RESPONSE = 0.01
 """A rotating arm's logits must change by at least 1 % of their standard deviation when positions are stretched."""
 BOS = {None: "as it is", True: "added", False: "left out"}
-ONLY_ON = {"bands": ("rope",), "specificity": ARMS}
+ONLY_ON = {"bands": ("rope",), "specificity": ARMS, "tasks": ARMS}
 """Experiments that are not made on every arm that is compared."""
 UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
 
@@ -77,6 +79,7 @@ class Recorder:
         self.settings, self.arms, self.experiments, self.progress = settings, arms, experiments, progress
         self.at_sites = tuple(settings.named("norms", site) for site in sites)
         self.texts = settings.selected().texts
+        self.tasks: tuple[Task, ...] = tuple(load(name) for name in names()) if "tasks" in experiments else ()
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
         self.profiles = Profiles(settings, self.texts, self._on_disk, self._fault)
@@ -230,13 +233,15 @@ class Recorder:
         loaded = self.arms.held.get(arm)
         if loaded is None:
             loaded = self.progress.loading(arm, self.settings.arms[arm].name, lambda: self.arms.get(arm))
-        of_norms = experiment.startswith("norms")
+        of_norms, of_tasks = experiment.startswith("norms"), experiment == "tasks"
         texts = self._of_role("count" if of_norms else "score")
         rows = embedding_rows(loaded.model)
         ids = tokenize(texts, loaded.tokenizer, self.settings.max_tokens, rows)
-        with self.progress.measuring(arm, experiment, len(texts)) as advance:
+        with self.progress.measuring(arm, experiment, self._items if of_tasks else len(texts)) as advance:
             if of_norms:
                 record = measure_norms(loaded, ids, texts, site=wanted["site"], progress=advance)
+            elif of_tasks:
+                record = self._take_tasks(loaded, self.taken[arm, "norms"], advance)
             else:
                 counting = tokenize(self._of_role("count"), loaded.tokenizer, self.settings.max_tokens, rows)
                 record = self._take_losses(experiment, loaded, ids, counting, self.taken[arm, "norms"], advance)
@@ -266,6 +271,9 @@ class Recorder:
 
         Raises BrokenRecord for a record whose texts are not those of its settings.
         """
+        if experiment == "tasks":
+            self.taken[arm, experiment] = record
+            return
         texts = self._of_role("count" if experiment.startswith("norms") else "score")
         for name, told in (("text", [text.name for text in texts]), ("kind", [text.kind for text in texts])):
             if record[name].values.tolist() != told:
@@ -297,6 +305,27 @@ class Recorder:
             return measure_specificity(loaded, ids, texts, counted, counting, **how)
         how["controls"] = settings.controls
         return measure_protocol(loaded, ids, texts, PROTOCOLS[settings.protocol], counted, **how)
+
+    def _take_tasks(self, loaded: Arm, norms: xr.Dataset, advance: Callable) -> xr.Dataset:
+        """Ask the items of all tasks."""
+        settings = self.settings
+        return measure_tasks(
+            loaded,
+            self.tasks,
+            {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in EDITED},
+            threshold=settings.threshold,
+            scope=settings.scope,
+            seed=settings.seed,
+            site=settings.site,
+            where=settings.replaced,
+            chat=settings.apply_chat_template,
+            limit=settings.limit,
+            progress=advance,
+        )
+
+    @property
+    def _items(self) -> int:
+        return sum(len(task.items[: self.settings.limit]) for task in self.tasks)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
         """The settings that a record must have. In a replay, unknown settings are None, which fits any record."""
@@ -332,7 +361,10 @@ class Recorder:
             **settings.key(experiment),
             "site": site or settings.site,
         }
-        if experiment != "norms":
+        if experiment == "tasks":
+            wanted["items"] = [[task.name, task.hash] for task in self.tasks]
+            wanted["limit"] = settings.limit
+        elif experiment != "norms":
             wanted["score_texts"] = _hash(self._of_role("score"))
         return wanted
 

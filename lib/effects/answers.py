@@ -1,0 +1,126 @@
+"""Answers to the items of tasks with channels replaced: accuracy, and what of it is lost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from lib.judging import Estimate, NoSubject, Proportion, crossed, mean, proportion, ratio
+from lib.records import label_of
+
+CONTROLS = {"massive": ("random", "energy"), "top": ("smallest",)}
+"""The conditions that control for channels that are replaced, without the numbers of their draws."""
+ABOVE_CHANCE = 0.05
+"""A baseline whose accuracy chance would reach with this probability has nothing to lose that could be seen."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers of arms to the same items in several conditions. Reads records of `lib.measuring.tasks`.
+
+    An answer is right if its choice is the most likely one; accuracies are shares of all items. `knowledge` is
+    "contextual" or "parametric", and `edit` the condition whose channels are replaced.
+    """
+
+    records: Mapping[str, xr.Dataset]
+
+    def label(self, arm: str) -> str:
+        """The arm's name for readers."""
+        return label_of(self.records[arm], arm)
+
+    def tasks(self, knowledge: str | None = None) -> list[str]:
+        """The names of the tasks whose answers are known so."""
+        record = next(iter(self.records.values()))
+        kinds = dict(zip(record["task"].values.tolist(), record["knowledge"].values.tolist(), strict=True))
+        return [task for task, kind in kinds.items() if knowledge in (None, kind)]
+
+    def right(self, arm: str, condition: str) -> np.ndarray:
+        """Whether each item's right choice is the most likely one, as 0 or 1 [item]; where two are, it is not."""
+        record = self.records[arm]
+        likelihood = record["likelihood"].sel(condition=condition).values
+        of_answer = np.take_along_axis(likelihood, record["answer"].values[:, None], 1)
+        # NaN stands beyond the last choice of an item that has fewer than others
+        return ((likelihood >= of_answer).sum(1) == 1).astype(float)
+
+    def odds(self, arm: str, condition: str) -> np.ndarray:
+        """Log-probability of each item's right choice among its choices [item], in nats: it never saturates."""
+        record = self.records[arm]
+        likelihood = record["likelihood"].sel(condition=condition).values
+        of_answer = np.take_along_axis(likelihood, record["answer"].values[:, None], 1)[:, 0]
+        return of_answer - np.logaddexp.reduce(np.where(np.isnan(likelihood), -np.inf, likelihood), axis=1)
+
+    def written(self, arm: str, condition: str) -> np.ndarray:
+        """Whether greedy decoding writes each item's right choice, as 0 or 1 [item]."""
+        record = self.records[arm]
+        found = record["written"].sel(condition=condition).values
+        return np.take_along_axis(found, record["answer"].values[:, None], 1)[:, 0].astype(float)
+
+    def unparsed(self, arm: str, condition: str) -> np.ndarray:
+        """Whether greedy decoding writes none of an item's choices, as 0 or 1 [item]."""
+        return 1.0 - self.records[arm]["written"].sel(condition=condition).values.any(1)
+
+    def chance(self, arm: str) -> np.ndarray:
+        """The accuracy of guessing each item [item]."""
+        return 1 / self.records[arm]["choices"].values
+
+    def among(self, arm: str, *, knowledge: str | None = None, task: str | None = None) -> np.ndarray:
+        """Which items ask for such knowledge, or belong to this task [item]."""
+        record = self.records[arm]
+        wanted = np.ones(record.sizes["item"], dtype=bool)
+        for name, value in (("knowledge", knowledge), ("task", task)):
+            wanted &= (record[name].values == value) if value else True
+        return wanted
+
+    def share_lost(self, arm: str, knowledge: str, edit: str) -> Estimate:
+        """What replacing takes of the accuracy above chance, in percent: a ratio of means over items, by task."""
+        among = self.among(arm, knowledge=knowledge)
+        before, after, chance = self.right(arm, "baseline"), self.right(arm, edit), self.chance(arm)
+        lost = ratio((before - after)[among], (before - chance)[among])
+        return lost.by_kind(self.records[arm]["task"].values[among].tolist())
+
+    def points_lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
+        """Percentage points of accuracy that replacing takes from each item [item]: -100, 0 or 100."""
+        lost = 100 * (self.right(arm, "baseline") - self.right(arm, edit))
+        return lost[self.among(arm, knowledge=knowledge)]
+
+    def control_lost(self, arm: str, knowledge: str, control: str) -> Estimate:
+        """Percentage points of accuracy that a control takes from an item: over items by task, and over its draws."""
+        drawn = [c for c in self.records[arm]["condition"].values.tolist() if c.split()[0] == control]
+        lost = np.stack([self.points_lost(arm, knowledge, condition) for condition in drawn], 1)
+        found = crossed(lost) if len(drawn) > 1 else mean(lost[:, 0])
+        return found.by_kind(self.kinds(arm, knowledge))
+
+    def nats_lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
+        """The same of the log-probability of the right choice among the choices [item], in nats."""
+        return (self.odds(arm, "baseline") - self.odds(arm, edit))[self.among(arm, knowledge=knowledge)]
+
+    def accuracy(self, arm: str, condition: str, **which: str) -> Proportion:
+        """The share of items that are answered rightly."""
+        right = self.right(arm, condition)[self.among(arm, **which)]
+        return proportion(int(right.sum()), len(right))
+
+    def exact(self, arm: str, condition: str, task: str) -> Proportion:
+        """The share of a task's items whose answer greedy decoding writes; what it writes else counts as wrong."""
+        written = self.written(arm, condition)[self.among(arm, task=task)]
+        return proportion(int(written.sum()), len(written))
+
+    def kinds(self, arm: str, knowledge: str) -> list[str]:
+        """The task of each of these items [item]."""
+        return self.records[arm]["task"].values[self.among(arm, knowledge=knowledge)].tolist()
+
+    def need(self, arm: str, edit: str, *knowledge: str) -> None:
+        """Raise NoSubject unless the edit was made, and the arm answers such items better than chance."""
+        if edit not in self.records[arm]["condition"].values:
+            raise NoSubject("the channels of a prompt cannot be replaced in this architecture")
+        for kind in knowledge:
+            if not self.tasks(kind):
+                raise NoSubject(f"no task asks for {kind} knowledge")
+            right, chance = self.right(arm, "baseline"), self.chance(arm)
+            above = mean(100 * (right - chance)[self.among(arm, knowledge=kind)]).by_kind(self.kinds(arm, kind))
+            if above.lower(ABOVE_CHANCE) <= 0:
+                accuracy = self.accuracy(arm, "baseline", knowledge=kind).value
+                raise NoSubject(
+                    f"the {arm} arm answers {accuracy:.3g} % of the items on {kind} knowledge, which is not above "
+                    "chance: there is nothing to lose"
+                )
