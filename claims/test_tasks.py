@@ -4,13 +4,13 @@ import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import answers
-from lib.effects import CONTROLS
 from lib.judging import difference, mean
 
 STUDY = "Jin et al. 2025; Africa 2026, experiment 3"
 EDITS = ("massive", "top")
 EACH_EDIT = pytest.mark.parametrize("edit", EDITS)
-EACH_CONTROL = pytest.mark.parametrize("control", ["random", "energy", "smallest"])
+CONTROLS = ("random", "energy", "smallest")
+EACH_CONTROL = pytest.mark.parametrize("control", CONTROLS)
 BEFORE = {"baseline": 0.85}
 """A share of right answers of which 60 points lie above the chance of one in four."""
 
@@ -22,7 +22,7 @@ def _after(share: float) -> dict[str, float]:
 
 def _with_controls(share: float) -> dict[str, float]:
     """Right answers with any control."""
-    return {**BEFORE, "smallest": share, **{f"{name} {i}": share for name in ("random", "energy") for i in range(2)}}
+    return {**BEFORE, **dict.fromkeys(CONTROLS, share)}
 
 
 @EACH_EDIT
@@ -94,7 +94,7 @@ def test_the_pass_key_is_found_no_more(rope_answers, judge, edit):
     """Share of pass keys that the RoPE arm writes by greedy decoding, every digit right: with nothing replaced, and
     with the channels replaced while the prompt is read. What it writes else counts as wrong.
     """
-    rope_answers.need("rope", edit, "contextual")
+    rope_answers.need("rope", edit, task="passkey")
     judge.all_of(
         judge.part(rope_answers.exact("rope", "baseline", "passkey"), of=2, unit="% of keys", label="before").at_least(
             90
@@ -144,10 +144,9 @@ def test_replacing_other_channels_changes_no_accuracy(rope_answers, judge, contr
     """Percentage points of accuracy that items lose in the RoPE arm with other channels replaced: as many random ones,
     random ones of equal energy, or each head's smallest; of contextual and of parametric tasks.
     """
-    edit = next(edit for edit, controls in CONTROLS.items() if control in controls)
-    rope_answers.need("rope", edit, "contextual", "parametric")
+    rope_answers.need("rope", control, "contextual", "parametric")
     parts = []
     for knowledge in ("contextual", "parametric"):
-        lost = rope_answers.control_lost("rope", knowledge, control)
+        lost = mean(rope_answers.points_lost("rope", knowledge, control)).by_kind(rope_answers.kinds("rope", knowledge))
         parts.append(judge.part(lost, of=2, unit="percentage points", label=knowledge).within(-5, 5))
     judge.all_of(*parts)

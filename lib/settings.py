@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from lib.checkpoints import ModelArguments
-from lib.definitions import DEFAULT, PLACES, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold
+from lib.definitions import DEFAULT, PLACES, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold, meant
+from lib.tasks import Task, load, names
+from lib.tasks import read as read_task
 from lib.texts import Selection, Source, parse, select
 
 PREFIX = "CLAIMS_"
@@ -109,6 +111,27 @@ def truth(text: str, flag: str) -> bool:
     if text.lower() not in TRUTHS:
         raise ValueError(f"{flag} must be yes or no, not {text!r}")
     return TRUTHS[text.lower()]
+
+
+def names_of_tasks(text: str, flag: str) -> tuple[str, ...]:
+    """Reads names with commas between them; which are known depends on `--task-data`."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"{flag} must be names of tasks with commas between them, each once, not {text!r}")
+    return names
+
+
+def tasks_of_files(text: str, flag: str) -> tuple[Task, ...]:
+    """Reads NAME=FILE and NAME=hf:DATASET, with semicolons between them."""
+    tasks: dict[str, Task] = {}
+    for part in text.split(";"):
+        name, _, spec = (piece.strip() for piece in part.partition("="))
+        if not name or not spec:
+            raise ValueError(f"{flag} must be NAME=FILE or NAME=hf:DATASET, not {part!r}")
+        if name in tasks:
+            raise ValueError(f"{flag} gives the task {name} twice")
+        tasks[name] = read_task(name, spec)
+    return tuple(tasks.values())
 
 
 TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -233,7 +256,37 @@ OPTIONS: tuple[Option, ...] = (
         before=False,
         switch=True,
     ),
-    Option("--limit", "smoke run: only N texts of each kind; nothing can be supported", "measuring", "N", whole(1)),
+    Option(
+        "--tasks",
+        "tasks that are asked, by name: passkey,capitals,..",
+        "measuring",
+        "NAME,..",
+        names_of_tasks,
+        shown="all that come with the harness, and those of --task-data",
+    ),
+    Option(
+        "--task-data",
+        "tasks of your own, or other items for one that comes with the harness: NAME=FILE.jsonl or "
+        "NAME=hf:DATASET[:CONFIG],split=..,items=N, with a semicolon between two; see docs/tasks.md",
+        "measuring",
+        "NAME=FILE",
+        tasks_of_files,
+    ),
+    Option(
+        "--items",
+        "items that are asked of each task, fewer if it has fewer",
+        "measuring",
+        "N",
+        whole(1),
+        shown="each task's own: 100 pass keys, 40 of each other task, a file's all",
+    ),
+    Option(
+        "--limit",
+        "smoke run: only N texts of each kind, and N items of each task; nothing can be supported",
+        "measuring",
+        "N",
+        whole(1),
+    ),
     Option(
         "--threads",
         "threads of torch on the CPU",
@@ -300,6 +353,9 @@ class Settings:
     note: str = ""
     own: bool = False
     texts: Source | None = None
+    tasks: tuple[str, ...] = ()
+    task_data: tuple[Task, ...] = ()
+    items: int | None = None
     limit: int | None = None
     replay: bool = False
     threads: int | None = None
@@ -335,6 +391,15 @@ class Settings:
         """The settings that a record of an experiment must have been made with."""
         chosen = {option.name: getattr(self, option.name) for option in OPTIONS if experiment in option.key}
         return {**chosen, "seed": self.seed} if experiment in DRAWN else chosen
+
+    def asked(self) -> tuple[Task, ...]:
+        """The tasks whose items are asked. Raises ValueError, one sentence, for a name that none has."""
+        given = {task.name: task for task in self.task_data}
+        known = (*names(), *(name for name in given if name not in names()))
+        for name in self.tasks:
+            if name not in known:
+                raise ValueError(f"--tasks: there is no task {name!r}, {meant(name, known)}; --task-data brings others")
+        return tuple(given.get(name) or load(name) for name in known if name in self.tasks or not self.tasks)
 
     def selected(self) -> Selection:
         """The texts of the run. Raises ValueError, one sentence, if they cannot be read."""

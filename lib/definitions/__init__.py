@@ -30,7 +30,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "OF_PROMPT",
             "OUTCOMES",
             "PLACES",
-            "RANDOM_DRAWS",
             "REPLACED_BY",
             "RESCALED",
             "ROLES",

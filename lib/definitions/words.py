@@ -72,17 +72,11 @@ def compared_conditions() -> list[str]:
     return ["baseline", *(f"{selected}, {value}" for value in REPLACED_BY for selected in SELECTED)]
 
 
-RANDOM_DRAWS = 2
-"""Random selections of each kind that are compared when items are asked: each costs as much as the massive ones."""
 OF_PROMPT = ("top", "smallest")
 """Channels that are chosen on a prompt itself: those of each head with the largest and the smallest norm."""
-ASKED = (
-    *("baseline", "massive"),
-    *(f"random {i}" for i in range(RANDOM_DRAWS)),
-    *(f"energy {i}" for i in range(RANDOM_DRAWS)),
-    *OF_PROMPT,
-)
-"""The conditions in which items are asked, in the order of their rows."""
+ASKED = ("baseline", "massive", "random", "energy", *OF_PROMPT)
+"""The conditions in which items are asked, in the order of their rows. `random` are as many channels as are massive,
+and `energy` channels of as much energy, layer by layer: both are drawn anew for every item."""
 
 PLACES = ("prompt", "answer", "both")
 """The tokens of an item that are read with channels replaced."""

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lib.judging import Estimate, NoSubject, Proportion, crossed, mean, proportion, ratio
+from lib.judging import Estimate, NoSubject, Proportion, mean, proportion, ratio
 from lib.records import label_of
 
-CONTROLS = {"massive": ("random", "energy"), "top": ("smallest",)}
-"""The conditions that control for channels that are replaced, without the numbers of their draws."""
 ABOVE_CHANCE = 0.05
 """A baseline whose accuracy chance would reach with this probability has nothing to lose that could be seen."""
 
@@ -72,28 +70,32 @@ class Answers:
             wanted &= (record[name].values == value) if value else True
         return wanted
 
+    def weights(self, arm: str, among: np.ndarray) -> np.ndarray:
+        """Factors [item] of these items that make their mean one over tasks, in which each task counts the same."""
+        _, code, sizes = np.unique(self.records[arm]["task"].values[among], return_inverse=True, return_counts=True)
+        return len(code) / len(sizes) / sizes[code]
+
     def share_lost(self, arm: str, knowledge: str, edit: str) -> Estimate:
-        """What replacing takes of the accuracy above chance, in percent: a ratio of means over items, by task."""
+        """What replacing takes of the accuracy above chance, in percent: a ratio of means over tasks."""
         among = self.among(arm, knowledge=knowledge)
+        weights = self.weights(arm, among)
         before, after, chance = self.right(arm, "baseline"), self.right(arm, edit), self.chance(arm)
-        lost = ratio((before - after)[among], (before - chance)[among])
-        return lost.by_kind(self.records[arm]["task"].values[among].tolist())
+        lost = ratio(weights * (before - after)[among], weights * (before - chance)[among])
+        return lost.by_kind(self.kinds(arm, knowledge))
 
     def points_lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
-        """Percentage points of accuracy that replacing takes from each item [item]: -100, 0 or 100."""
-        lost = 100 * (self.right(arm, "baseline") - self.right(arm, edit))
-        return lost[self.among(arm, knowledge=knowledge)]
+        """Percentage points of accuracy that replacing takes from each item [item], weighted so that tasks are equal.
 
-    def control_lost(self, arm: str, knowledge: str, control: str) -> Estimate:
-        """Percentage points of accuracy that a control takes from an item: over items by task, and over its draws."""
-        drawn = [c for c in self.records[arm]["condition"].values.tolist() if c.split()[0] == control]
-        lost = np.stack([self.points_lost(arm, knowledge, condition) for condition in drawn], 1)
-        found = crossed(lost) if len(drawn) > 1 else mean(lost[:, 0])
-        return found.by_kind(self.kinds(arm, knowledge))
+        Where tasks have as many items, each loses -100, 0 or 100.
+        """
+        among = self.among(arm, knowledge=knowledge)
+        lost = 100 * (self.right(arm, "baseline") - self.right(arm, edit))
+        return self.weights(arm, among) * lost[among]
 
     def nats_lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
         """The same of the log-probability of the right choice among the choices [item], in nats."""
-        return (self.odds(arm, "baseline") - self.odds(arm, edit))[self.among(arm, knowledge=knowledge)]
+        among = self.among(arm, knowledge=knowledge)
+        return self.weights(arm, among) * (self.odds(arm, "baseline") - self.odds(arm, edit))[among]
 
     def accuracy(self, arm: str, condition: str, **which: str) -> Proportion:
         """The share of items that are answered rightly."""
@@ -109,18 +111,28 @@ class Answers:
         """The task of each of these items [item]."""
         return self.records[arm]["task"].values[self.among(arm, knowledge=knowledge)].tolist()
 
-    def need(self, arm: str, edit: str, *knowledge: str) -> None:
-        """Raise NoSubject unless the edit was made, and the arm answers such items better than chance."""
+    def need(self, arm: str, edit: str, *knowledge: str, task: str | None = None) -> None:
+        """Raise NoSubject unless the edit was made, and the arm answers such items, or this task's, better than chance.
+
+        In the mean over tasks, that is; a task at chance among others that are not has nothing to lose, and counts.
+        """
         if edit not in self.records[arm]["condition"].values:
             raise NoSubject("the channels of a prompt cannot be replaced in this architecture")
         for kind in knowledge:
             if not self.tasks(kind):
-                raise NoSubject(f"no task asks for {kind} knowledge")
-            right, chance = self.right(arm, "baseline"), self.chance(arm)
-            above = mean(100 * (right - chance)[self.among(arm, knowledge=kind)]).by_kind(self.kinds(arm, kind))
-            if above.lower(ABOVE_CHANCE) <= 0:
-                accuracy = self.accuracy(arm, "baseline", knowledge=kind).value
-                raise NoSubject(
-                    f"the {arm} arm answers {accuracy:.3g} % of the items on {kind} knowledge, which is not above "
-                    "chance: there is nothing to lose"
-                )
+                raise NoSubject(f"no task that asks for {kind} knowledge was given")
+            self._need_above_chance(arm, f"{kind} tasks", self.among(arm, knowledge=kind))
+        if task:
+            if task not in self.tasks():
+                raise NoSubject(f"the task {task} was not given")
+            self._need_above_chance(arm, f"the task {task}", self.among(arm, task=task))
+
+    def _need_above_chance(self, arm: str, what: str, among: np.ndarray) -> None:
+        above = self.weights(arm, among) * (self.right(arm, "baseline") - self.chance(arm))[among]
+        tasks = self.records[arm]["task"].values[among].tolist()
+        if mean(above).by_kind(tasks).lower(ABOVE_CHANCE) <= 0:
+            accuracy = 100 * (above.mean() + self.weights(arm, among) @ self.chance(arm)[among] / len(above))
+            raise NoSubject(
+                f"of {what} the {arm} arm answers {accuracy:.3g} % rightly, which is not above chance: nothing can be "
+                "lost"
+            )

@@ -35,7 +35,7 @@ from lib.models import (
 )
 from lib.records import Unusable, profile_of, sites_of
 from lib.settings import Settings
-from lib.tasks import Task, load, names
+from lib.tasks import Task
 from lib.texts import Text
 
 RESPONSE = 0.01
@@ -79,7 +79,7 @@ class Recorder:
         self.settings, self.arms, self.experiments, self.progress = settings, arms, experiments, progress
         self.at_sites = tuple(settings.named("norms", site) for site in sites)
         self.texts = settings.selected().texts
-        self.tasks: tuple[Task, ...] = tuple(load(name) for name in names()) if "tasks" in experiments else ()
+        self.tasks: tuple[Task, ...] = settings.asked() if "tasks" in experiments else ()
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
         self.profiles = Profiles(settings, self.texts, self._on_disk, self._fault)
@@ -319,13 +319,18 @@ class Recorder:
             site=settings.site,
             where=settings.replaced,
             chat=settings.apply_chat_template,
-            limit=settings.limit,
+            most=self._most,
             progress=advance,
         )
 
     @property
+    def _most(self) -> int | None:
+        """Items of each task that are asked, where it is said how many."""
+        return min(filter(None, (self.settings.limit, self.settings.items)), default=None)
+
+    @property
     def _items(self) -> int:
-        return sum(len(task.items[: self.settings.limit]) for task in self.tasks)
+        return sum(len(task.asked_items(self._most)) for task in self.tasks)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
         """The settings that a record must have. In a replay, unknown settings are None, which fits any record."""
@@ -362,8 +367,7 @@ class Recorder:
             "site": site or settings.site,
         }
         if experiment == "tasks":
-            wanted["items"] = [[task.name, task.hash] for task in self.tasks]
-            wanted["limit"] = settings.limit
+            wanted["items"] = [[task.name, task.hash, len(task.asked_items(self._most))] for task in self.tasks]
         elif experiment != "norms":
             wanted["score_texts"] = _hash(self._of_role("score"))
         return wanted

@@ -1,13 +1,14 @@
 """Experiment 3: answers to the items of tasks while channels are replaced. An arm and tasks in, a record out."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
+from torch import Tensor, nn
 
-from lib.definitions import ASKED, EDITED, OF_PROMPT, RANDOM_DRAWS, Name, Scope, pooled_norms
+from lib.definitions import ASKED, EDITED, OF_PROMPT, Name, Scope, pooled_norms
 from lib.measuring.answers import Edit, Where, encode_pair, score_choices
 from lib.measuring.interventions import (
     averaging,
@@ -39,36 +40,38 @@ def measure_tasks(
     site: str = "projection",
     where: Where = "prompt",
     chat: bool = False,
-    limit: int | None = None,
+    most: int | None = None,
     rows: int | None = None,
     progress: Progress = lambda n: None,
 ) -> xr.Dataset:
     """The log-likelihood of every choice of every item in every condition of `lib.definitions.ASKED`.
 
     `massive` and its controls (`random`, as many channels; `energy`, channels of as much energy) are chosen on the
-    counting texts, whose norms [text, layer, head, dim] are `counted`, and zeroed at `site`. `top` and `smallest` are
-    the channels of each head with the largest and the smallest norm over an item's own context, put to their mean over
-    it (Jin et al. 2025); they need states as attention receives them, and are left out for a model without.
-    `where` says whether channels are replaced in the context, in the choices, or in both; `chat` asks by the
-    tokenizer's chat template. At most `limit` items of each task are asked.
+    counting texts, whose norms [text, layer, head, dim] are `counted`, and zeroed at `site`; the controls are drawn
+    anew for every item. `top` and `smallest` are the channels of each head with the largest and the smallest norm over
+    an item's own context, put to their mean over it (Jin et al. 2025); they need states as attention receives them, and
+    are left out for a model without. `where` says whether channels are replaced in the context, in the choices, or in
+    both; `chat` asks by the tokenizer's chat template. At most `most` items of each task are asked, by default as many
+    as the task says.
     Raises ValueError unless a pass with nothing replaced equals a plain one, and for an item that cannot be asked.
     """
-    tables = {name: _fixed(counted[name], threshold, scope, name, seed) for name in EDITED}
     of_prompt = OF_PROMPT if ATTENTION in survey(arm.model).sites else ()
     conditions = [condition for condition in ASKED if condition not in OF_PROMPT or condition in of_prompt]
+    drawn = Drawn({name: counted[name] for name in EDITED}, threshold, scope, seed)
+    asking = Asking(arm.model, site, where, bool(of_prompt), rows)
     found = []
     for task in tasks:
-        for item in task.items[:limit]:
+        for item in task.asked_items(most):
             context, choices = encoded(arm.tokenizer, task, item, chat=chat)
             try:
-                likelihood, written, rows = _asked(
-                    arm, context, choices, tables, of_prompt, site, where, rows, not found
-                )
+                if not found:
+                    asking.prove_harmless(context, choices, drawn)
+                likelihood, written = asking(context, choices, drawn.masks(f"{task.name}/{item.name}"))
             except ValueError as error:
                 raise ValueError(f"{task.name}, item {item.name!r}: {error}") from error
             found.append((task, item, len(context), likelihood, written))
             progress(1)
-    return _record(found, conditions, {name: table.cpu() for name, table in tables.items()}, chat, where)
+    return _record(found, conditions, drawn.massive, chat, where)
 
 
 def encoded(tokenizer, task: Task, item: Item, *, chat: bool) -> tuple[list[int], list[list[int]]]:
@@ -97,62 +100,90 @@ def chat_context(tokenizer, task: Task, item: Item) -> str:
     return tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
 
 
-def _fixed(norms: Tensor, threshold: float, scope: Scope, name: Name, seed: int) -> Tensor:
-    """The channels of the conditions that are the same for all items, bool [condition, layer, head, dim]."""
-    massive, pooled = chosen_mask(norms, threshold=threshold, scope=scope), pooled_norms(norms)
-    random = [random_control(massive, f"{seed}/{name}/{i}") for i in range(RANDOM_DRAWS)]
-    energy = [equal_energy(pooled, massive, f"{seed}/{name}/energy/{i}") for i in range(RANDOM_DRAWS)]
-    return torch.stack([massive, *random, *energy])
+class Drawn:
+    """The massive channels that were found on counting texts, and random ones that are drawn anew for every item."""
 
+    def __init__(self, norms: Mapping[Name, Tensor], threshold: float, scope: Scope, seed: int):
+        self.massive = {n: chosen_mask(found, threshold=threshold, scope=scope) for n, found in norms.items()}
+        self._pooled = {name: pooled_norms(found) for name, found in norms.items()}
+        self._seed = seed
 
-@torch.inference_mode()
-def _asked(arm, context, choices, tables, of_prompt, site, where, rows, first):
-    """Likelihoods and whether they are written [condition, choice] of one item, and the rows that fitted."""
-    model, ids = arm.model, torch.tensor(context, device=arm.model.device)
-    norms: dict[Name, list[Tensor]] = {name: [] for name in EDITED}
-
-    def look(name: Name, layer: int, states: Tensor) -> None:
-        if name in norms and len(norms[name]) == layer:  # the first pass is that over the context
-            norms[name].append(channel_norms(states)[0].cpu())
-
-    if of_prompt:
-        with visiting(model, look, ATTENTION):
-            plain = torch.stack(score_choices(model, ids, choices), -1)
-    else:
-        plain = torch.stack(score_choices(model, ids, choices), -1)
-    edits = [(zeroing, site, {name: _padded(table, 0, len(of_prompt)) for name, table in tables.items()})]
-    if of_prompt:
-        of_heads = {"top": top_of_heads, "smallest": smallest_of_heads}
-        fixed = len(next(iter(tables.values())))
-        chosen = {name: torch.stack([of_heads[c](torch.stack(norms[name])) for c in of_prompt]) for name in EDITED}
-        edits.append((averaging, ATTENTION, {name: _padded(mask, fixed, 0) for name, mask in chosen.items()}))
-    count = len(next(iter(edits[0][2].values())))
-
-    def run(start: int, stop: int) -> Tensor:
-        made = [Edit({name: mask[start:stop] for name, mask in masks.items()}, how, at) for how, at, masks in edits]
-        return torch.stack(score_choices(model, ids, choices, stop - start, made, where), -1)
-
-    if first:
-        nothing = [
-            Edit({name: torch.zeros_like(mask[:1]) for name, mask in masks.items()}, how, at)
-            for how, at, masks in edits
-        ]
-        empty = torch.stack(score_choices(model, ids, choices, 1, nothing, where), -1)
-        if not torch.equal(plain, empty):
-            raise ValueError(
-                f"with nothing replaced the likelihoods are {empty[0, :, 0].tolist()}, plain {plain[0, :, 0].tolist()}"
+    def masks(self, item: str) -> dict[Name, Tensor]:
+        """Masks [condition, layer, head, dim] of an item: nothing, massive, as many random ones, as much energy."""
+        return {
+            name: torch.stack(
+                [
+                    torch.zeros_like(massive),
+                    massive,
+                    random_control(massive, f"{self._seed}/{name}/{item}"),
+                    equal_energy(self._pooled[name], massive, f"{self._seed}/{name}/energy/{item}"),
+                ]
             )
-    changed, rows = in_batches(run, count, rows or count)
-    every = torch.cat([plain, changed])
-    return every[..., 0], every[..., 1].bool(), rows
+            for name, massive in self.massive.items()
+        }
 
 
-def _padded(masks: Tensor, before: int, after: int) -> Tensor:
-    """Masks [condition, ..] with conditions before and after them that replace nothing."""
-    return torch.nn.functional.pad(masks, [0, 0] * (masks.ndim - 1) + [before, after])
+class Asking:
+    """Asks a model the same item in every condition, in as few passes as fit into memory."""
+
+    def __init__(self, model: nn.Module, site: str, where: Where, of_prompt: bool, rows: int | None = None):
+        self.model, self.site, self.where, self.of_prompt, self.rows = model, site, where, of_prompt, rows
+
+    @torch.inference_mode()
+    def __call__(
+        self, context: Sequence[int], choices: Sequence[Sequence[int]], masks: Mapping[Name, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Log-likelihoods in nats, and whether they are written, [condition, choice] each.
+
+        The first row of `masks` replaces nothing. The channels of its heads are those that the conditions OF_PROMPT
+        take, which come last.
+        """
+        norms: dict[Name, list[Tensor]] = {name: [] for name in masks}
+
+        def look(name: Name, layer: int, states: Tensor) -> None:
+            if name in norms and len(norms[name]) == layer:  # the first pass is that over the context, its row 0 plain
+                norms[name].append(channel_norms(states[:1])[0].cpu())
+
+        with visiting(self.model, look, ATTENTION) if self.of_prompt else nullcontext():
+            found = self._scores(context, choices, masks, zeroing, self.site)
+        if self.of_prompt:
+            pick = {"top": top_of_heads, "smallest": smallest_of_heads}
+            picked = {
+                n: torch.stack([pick[c](torch.stack(of_layers)) for c in OF_PROMPT]) for n, of_layers in norms.items()
+            }
+            found = torch.cat([found, self._scores(context, choices, picked, averaging, ATTENTION)])
+        return found[..., 0], found[..., 1].bool()
+
+    @torch.inference_mode()
+    def prove_harmless(self, context: Sequence[int], choices: Sequence[Sequence[int]], drawn: Drawn) -> None:
+        """Raise ValueError unless a pass with nothing replaced, by either way of replacing, equals a plain one."""
+        ids = torch.tensor(context, device=self.model.device)
+        plain, _ = score_choices(self.model, ids, choices)
+        nothing = {name: torch.zeros_like(mask[None]) for name, mask in drawn.massive.items()}
+        for replacing, site in ((zeroing, self.site), *(((averaging, ATTENTION),) if self.of_prompt else ())):
+            empty, _ = score_choices(self.model, ids, choices, 1, [Edit(nothing, replacing, site)], self.where)
+            if not torch.equal(plain, empty):
+                raise ValueError(
+                    f"with nothing replaced at the site {site} the likelihoods are {empty[0].tolist()}, and "
+                    f"{plain[0].tolist()} in a plain pass"
+                )
+
+    def _scores(self, context, choices, masks: Mapping[Name, Tensor], replacing, site) -> Tensor:
+        """Scores [condition, choice, (likelihood, written)] with these masks [condition, ..]."""
+        ids = torch.tensor(context, device=self.model.device)
+
+        def run(start: int, stop: int) -> Tensor:
+            edit = Edit({name: mask[start:stop] for name, mask in masks.items()}, replacing, site)
+            return torch.stack(score_choices(self.model, ids, choices, stop - start, [edit], self.where), -1)
+
+        count = len(next(iter(masks.values())))
+        found, fitted = in_batches(run, count, min(self.rows or count, count))
+        # a shorter second pass that fits says nothing of more rows
+        self.rows = fitted if fitted < count else self.rows
+        return found
 
 
-def _record(found, conditions, tables, chat, where) -> xr.Dataset:
+def _record(found, conditions, massive, chat, where) -> xr.Dataset:
     most = max(likelihood.shape[1] for *_, likelihood, _ in found)
 
     def filled(values: Sequence[Tensor], empty) -> np.ndarray:
@@ -161,10 +192,9 @@ def _record(found, conditions, tables, chat, where) -> xr.Dataset:
     per_item = lambda values: ("item", list(values))  # noqa: E731
     optional = lambda value: np.nan if value is None else float(value)  # noqa: E731
     tasks, items, tokens, likelihoods, written = zip(*found, strict=True)
-    fixed = [c for c in conditions if c not in ("baseline", *OF_PROMPT)]
     replaced = {
-        f"{name}_replaced": (("replaced", "layer", "head" if name == "query" else "kv_head", "dim"), table.numpy())
-        for name, table in tables.items()
+        f"{name}_replaced": (("layer", "head" if name == "query" else "kv_head", "dim"), mask.cpu().numpy())
+        for name, mask in massive.items()
     }
     return xr.Dataset(
         {
@@ -183,7 +213,6 @@ def _record(found, conditions, tables, chat, where) -> xr.Dataset:
             "knowledge": per_item(task.knowledge for task in tasks),
             "template": per_item(item.template for item in items),
             "condition": conditions,
-            "replaced": fixed,
         },
         attrs={"chat": int(chat), "where": where},
     )

@@ -75,7 +75,7 @@ LAYOUT: Mapping[str, Mapping[str, Array]] = {
         "written": Array("bool", (("item", "condition", "choice"),), most=1),
         **{name: Array("int64", (("item",),)) for name in ("answer", "choices", "tokens")},
         **{name: Array("float64", (("item",),), unknown=True) for name in ("length", "depth")},
-        **{f"{name}_replaced": Array("bool", (_of(name, "replaced"),), most=1) for name in EDITED},
+        **{f"{name}_replaced": Array("bool", (_of(name),), most=1) for name in EDITED},
     },
 }
 """The arrays of each experiment's record."""
@@ -84,7 +84,7 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "norms": {"text": "text", "kind": "text"},
     "tasks": {
         **dict.fromkeys(("item", "task", "knowledge", "template"), "item"),
-        **{name: name for name in ("condition", "replaced")},
+        "condition": "condition",
     },
 }
 """The names that each experiment's record gives, and the dim along which each lies."""

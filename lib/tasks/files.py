@@ -113,7 +113,7 @@ def read(name: str, spec: str) -> Task:
         check(items, examples, lambda item: lines[id(item)])
     except ValueError as error:
         raise ValueError(f"{origin.where}: {error}") from error
-    return Task(name, knowledge, name, origin.written, tuple(items), tuple(examples), note=note)
+    return Task(name, knowledge, name, origin.written, tuple(items), tuple(examples), note=note, asked=len(items))
 
 
 def parse(spec: str) -> Origin:

@@ -6,8 +6,8 @@ from random import Random
 from lib.tasks.drawing import dealt, offered, one_of, shuffled
 from lib.tasks.items import Item, Task
 
-LENGTHS = (4, 6, 10, 20)
-"""Sentences around the key: prompts of about 80 to 330 tokens."""
+LENGTHS = (2, 4, 8, 16)
+"""Sentences around the key: prompts of about 60 to 270 tokens."""
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DIGITS = (4, 6)
 CHOICES = 4
@@ -69,7 +69,9 @@ WORDINGS = {
 def task() -> Task:
     """100 prompts, five of each length and depth, in every template with keys of every number of digits."""
     rng = Random("passkey")
-    return Task("passkey", "contextual", "a pass key in a text", "after Mohtashami and Jaggi 2023", tuple(made(rng)))
+    return Task(
+        "passkey", "contextual", "a pass key in a text", "after Mohtashami and Jaggi 2023", tuple(made(rng)), asked=100
+    )
 
 
 def made(
