@@ -1,6 +1,14 @@
-"""Pass key: a number is hidden among sentences that do not matter, and is asked for."""
+"""Pass key: a number is hidden among sentences that do not matter, and is asked for.
 
+    python -m lib.tasks.passkey --lengths 100,200,400 > keys.jsonl
+
+writes pass keys in longer texts, to be given to `--task-data passkey=keys.jsonl`.
+"""
+
+import argparse
+import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from random import Random
 
 from lib.tasks.drawing import dealt, offered, one_of, shuffled
@@ -109,3 +117,20 @@ def _item(rng: Random, name: str, template: str, digits: int, length: int, depth
 def _changed(rng: Random, key: str, at: int) -> str:
     """The key with another digit at one place."""
     return key[:at] + one_of(rng, [digit for digit in "0123456789" if digit != key[at]]) + key[at + 1 :]
+
+
+def main() -> None:
+    """Write pass keys as a task file, five for each length and depth unless `--each` says otherwise."""
+    parser = argparse.ArgumentParser(prog="python -m lib.tasks.passkey", description="Write pass keys as a task file.")
+    parser.add_argument("--lengths", required=True, metavar="N,..", help="sentences around the key")
+    parser.add_argument("--each", type=int, default=5, metavar="N", help="items of each length and depth")
+    given = parser.parse_args()
+    lengths = [int(length) if length.isdecimal() else 0 for length in given.lengths.split(",")]
+    if min(lengths) < 1 or given.each < 1:
+        parser.error("--lengths are whole numbers of 1 or more with commas between them, and --each is one")
+    for item in made(Random("passkey"), lengths, each=given.each):
+        print(json.dumps({**asdict(item), "answer": item.right}))
+
+
+if __name__ == "__main__":
+    main()
