@@ -211,6 +211,6 @@ def _name_rows(axes: Axes, answers: Answers, arm: str, task: str) -> None:
     axes.set_yticks(range(len(lengths)), labels)
     for label, number in zip(axes.get_yticklabels(), tokens, strict=True):
         label.set_color(BEYOND if number > trained else "black")
-    beyond = f"\n* beyond {trained:g} trained" if max(tokens) > trained else ""
-    what = f"{answers.label(arm)}, {_short(task)}\n{each} items at each place{beyond}"
+    beyond = f"\n* beyond the trained {trained:g}" if max(tokens) > trained else ""
+    what = f"{answers.label(arm)}, {_short(task)}\nitems at each place: {each}{beyond}"
     axes.set_ylabel(what, fontsize=8, parse_math=False)

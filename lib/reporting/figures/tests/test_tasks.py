@@ -144,11 +144,11 @@ def test_rows_of_a_map_are_named_by_sentences_and_tokens_and_marked_beyond_the_t
         return [label.get_text() for label in first.get_yticklabels()], first.get_ylabel()
 
     plain = [f"{n} sentences\n{t} tokens" for n, t in ((2, 60), (4, 80), (8, 120), (16, 200))]
-    assert rows(asked()) == (plain, "RoPE, passkey\n2 items at each place")
+    assert rows(asked()) == (plain, "RoPE, passkey\nitems at each place: 2")
     assert rows(of_length(asked(), 200))[0] == plain
     labels, name = rows(of_length(asked(), 119))
     assert labels == [*plain[:2], f"{plain[2]} *", f"{plain[3]} *"]
-    assert name.endswith("* beyond 119 trained")
+    assert name.endswith("* beyond the trained 119")
 
 
 def test_each_arm_has_maps_of_its_own():
