@@ -408,7 +408,7 @@ class Settings:
     def shown(self) -> dict[str, object]:
         """The settings that a run's document and its page show."""
         decisive = {option.name: getattr(self, option.name) for option in COMPARED}
-        return {"device": self.device, **decisive, "seed": self.seed, "limit": self.limit}
+        return {"device": self.device, **decisive, "seed": self.seed, "items": self.items, "limit": self.limit}
 
 
 def table() -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from lib.judging import Estimate, NoSubject, Proportion, mean, proportion, ratio
-from lib.records import label_of
+from lib.records import label_of, trained_length
 
 ABOVE_CHANCE = 0.05
 """A baseline whose accuracy chance would reach with this probability has nothing to lose that could be seen."""
@@ -62,13 +62,45 @@ class Answers:
         """The accuracy of guessing each item [item]."""
         return 1 / self.records[arm]["choices"].values
 
-    def among(self, arm: str, *, knowledge: str | None = None, task: str | None = None) -> np.ndarray:
-        """Which items ask for such knowledge, or belong to this task [item]."""
+    def among(
+        self,
+        arm: str,
+        *,
+        knowledge: str | None = None,
+        task: str | None = None,
+        length: float | None = None,
+        depth: float | None = None,
+    ) -> np.ndarray:
+        """Which items ask for such knowledge, belong to this task, or hide a fact in so many sentences there [item]."""
         record = self.records[arm]
         wanted = np.ones(record.sizes["item"], dtype=bool)
-        for name, value in (("knowledge", knowledge), ("task", task)):
-            wanted &= (record[name].values == value) if value else True
+        for name, value in (("knowledge", knowledge), ("task", task), ("length", length), ("depth", depth)):
+            wanted &= True if value is None else record[name].values == value
         return wanted
+
+    def conditions(self, arm: str) -> list[str]:
+        """The conditions in which the arm was asked, in the order of ASKED."""
+        return self.records[arm]["condition"].values.tolist()
+
+    def hiding(self, arm: str) -> list[str]:
+        """The tasks of which items hide a fact among sentences, at a length and a depth that are known."""
+        return [task for task in self.tasks() if self.places(arm, task)]
+
+    def places(self, arm: str, task: str) -> list[tuple[float, float]]:
+        """Each length (sentences) and depth (0 to 1) at which items of a task hide a fact, in rising order."""
+        record = self.records[arm]
+        if "length" not in record or "depth" not in record:
+            return []
+        found = np.stack([record["length"].values, record["depth"].values], 1)[self.among(arm, task=task)]
+        return sorted({(length, depth) for length, depth in found.tolist() if np.isfinite([length, depth]).all()})
+
+    def tokens(self, arm: str, **which) -> float:
+        """Tokens that are read before a choice, mean over such items (arguments of `among`)."""
+        return float(self.records[arm]["tokens"].values[self.among(arm, **which)].mean())
+
+    def trained_length(self, arm: str) -> int | None:
+        """The number of tokens that the arm was trained to read at most; None if its record does not tell."""
+        return trained_length(self.records[arm])
 
     def weights(self, arm: str, among: np.ndarray) -> np.ndarray:
         """Factors [item] of these items that make their mean one over tasks, in which each task counts the same."""
@@ -97,8 +129,8 @@ class Answers:
         among = self.among(arm, knowledge=knowledge)
         return self.weights(arm, among) * (self.odds(arm, "baseline") - self.odds(arm, edit))[among]
 
-    def accuracy(self, arm: str, condition: str, **which: str) -> Proportion:
-        """The share of items that are answered rightly."""
+    def accuracy(self, arm: str, condition: str, **which: str | float) -> Proportion:
+        """The share of such items (arguments of `among`) that are answered rightly. Raises ValueError for none."""
         right = self.right(arm, condition)[self.among(arm, **which)]
         return proportion(int(right.sum()), len(right))
 

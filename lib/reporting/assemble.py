@@ -170,8 +170,8 @@ def _complete(entry: dict, run: Run, settings: dict, attempt: Callable) -> dict:
 def _measured(run: Run, attempt: Callable) -> dict:
     """The parts made of records: the origin of each arm, the numbers behind the figures, thresholds, and heat maps."""
     settings = run.settings
-    names = ("norms", "disruption", "bands", "specificity", settings.named("norms", "projection"))
-    norms, losses, bands, specific, projected = (
+    names = ("norms", "disruption", "bands", "specificity", "tasks", settings.named("norms", "projection"))
+    norms, losses, bands, specific, asked, projected = (
         attempt(f"records of {name}", partial(_arms_in_order, run.recorded, name, settings), {}) for name in names
     )
     parts = {"arms": {}, "measured": None, "threshold_curve": None, "heat_maps": None}
@@ -180,7 +180,7 @@ def _measured(run: Run, attempt: Callable) -> dict:
     how = {"threshold": settings.threshold, "scope": settings.scope}
     arms = {arm: {**projected, **norms}[arm] for arm in settings.arms if arm in projected or arm in norms}
     parts["arms"] = attempt("provenance", lambda: {arm: _origin(record) for arm, record in arms.items()}, {})
-    parts["measured"] = attempt("measured numbers", lambda: numbers(norms, losses, bands, specific, **how))
+    parts["measured"] = attempt("measured numbers", lambda: numbers(norms, losses, bands, specific, asked, **how))
     main = {arm: norms[arm] for arm in ARMS if arm in norms}
     if len(main) == len(ARMS) or not settings.treated:
         judged_at = run.judged_at if settings.treated else lambda values: {}

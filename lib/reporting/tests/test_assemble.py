@@ -94,6 +94,18 @@ def test_a_document_is_made_of_plain_values_and_fits_the_schema():
     assert document["multiverse"] == MULTIVERSE
 
 
+def test_a_document_holds_how_tasks_were_asked_and_what_was_answered():
+    asked = {"rope": records.answers_record({"baseline": 0.5}, {"baseline": 0.5}, items=20)}
+    how = replace(SETTINGS, apply_chat_template=True, replaced="both", items=20)
+    document = assemble(measured(entry(), taken={**TAKEN, "tasks": asked}, settings=how))
+    documents.check(document, "the document")
+    settings, tasks = document["settings"], document["measured"]["arms"]["rope"]["tasks"]["by_task"]
+    assert (settings["apply_chat_template"], settings["replaced"], settings["items"]) == (True, "both", 20)
+    assert tasks["recall"]["right"] == [10] * 6
+    with pytest.raises(ValueError, match="at settings/replaced"):
+        documents.check({**document, "settings": {**settings, "replaced": "nowhere"}}, "the document")
+
+
 def test_an_entry_says_how_far_it_is_from_its_threshold():
     found = only(entry())
     assert found["half_widths"] == pytest.approx(7 / 1.686, rel=1e-3)
