@@ -105,7 +105,7 @@ def test_the_pass_key_is_found_no_more(rope_answers, judge, edit):
 
 @EACH_EDIT
 @claim(
-    "T5", source="Africa 2026, experiment 3", published="passkey: 100 to 0 v 60 to 0 %", family="tasks", figure="tasks"
+    "T5", source="Africa 2026, experiment 3", published="passkey: 100 to 0 v 60 to 60 %", family="tasks", figure="tasks"
 )
 @tried_on(
     supported=answers(_after(0.3), _after(0.8), drope=_after(0.7)),

@@ -6,13 +6,13 @@ From the rows come the parser (`fixtures.plugin.options`), the settings of a run
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from lib.checkpoints import ModelArguments
 from lib.definitions import DEFAULT, PLACES, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold, meant
-from lib.tasks import Task, load, names
-from lib.tasks import read as read_task
+from lib.tasks import Task, load, names, read
 from lib.texts import Selection, Source, parse, select
 
 PREFIX = "CLAIMS_"
@@ -121,17 +121,17 @@ def names_of_tasks(text: str, flag: str) -> tuple[str, ...]:
     return names
 
 
-def tasks_of_files(text: str, flag: str) -> tuple[Task, ...]:
-    """Reads NAME=FILE and NAME=hf:DATASET, with semicolons between them."""
-    tasks: dict[str, Task] = {}
+def specs_of_tasks(text: str, flag: str) -> tuple[tuple[str, str], ...]:
+    """Reads NAME=FILE and NAME=hf:DATASET, with semicolons between them, into names and what is to be read."""
+    specs: dict[str, str] = {}
     for part in text.split(";"):
         name, _, spec = (piece.strip() for piece in part.partition("="))
         if not name or not spec:
             raise ValueError(f"{flag} must be NAME=FILE or NAME=hf:DATASET, not {part!r}")
-        if name in tasks:
+        if name in specs:
             raise ValueError(f"{flag} gives the task {name} twice")
-        tasks[name] = read_task(name, spec)
-    return tuple(tasks.values())
+        specs[name] = spec
+    return tuple(specs.items())
 
 
 TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -270,7 +270,7 @@ OPTIONS: tuple[Option, ...] = (
         "NAME=hf:DATASET[:CONFIG],split=..,items=N, with a semicolon between two; see docs/tasks.md",
         "measuring",
         "NAME=FILE",
-        tasks_of_files,
+        specs_of_tasks,
     ),
     Option(
         "--items",
@@ -324,6 +324,9 @@ SEED = 0
 """Seed of the random channels, the only thing drawn at random."""
 
 
+_brought = cache(read)  # a dataset is fetched once
+
+
 @dataclass(frozen=True)
 class Settings:
     """One run's settings, checked. `own` says that the pair is measured as its file describes, and `device_asked` that
@@ -354,7 +357,7 @@ class Settings:
     own: bool = False
     texts: Source | None = None
     tasks: tuple[str, ...] = ()
-    task_data: tuple[Task, ...] = ()
+    task_data: tuple[tuple[str, str], ...] = ()
     items: int | None = None
     limit: int | None = None
     replay: bool = False
@@ -393,13 +396,14 @@ class Settings:
         return {**chosen, "seed": self.seed} if experiment in DRAWN else chosen
 
     def asked(self) -> tuple[Task, ...]:
-        """The tasks whose items are asked. Raises ValueError, one sentence, for a name that none has."""
-        given = {task.name: task for task in self.task_data}
+        """The tasks whose items are asked. Raises ValueError, one sentence, for a name that none has, or a bad file."""
+        given = dict(self.task_data)
         known = (*names(), *(name for name in given if name not in names()))
         for name in self.tasks:
             if name not in known:
                 raise ValueError(f"--tasks: there is no task {name!r}, {meant(name, known)}; --task-data brings others")
-        return tuple(given.get(name) or load(name) for name in known if name in self.tasks or not self.tasks)
+        asked = [name for name in known if name in self.tasks or not self.tasks]
+        return tuple(_brought(name, given[name]) if name in given else load(name) for name in asked)
 
     def selected(self) -> Selection:
         """The texts of the run. Raises ValueError, one sentence, if they cannot be read."""

@@ -226,7 +226,6 @@ SUBJECTS: Mapping[str, Subject] = {
             "Answers of the RoPE arm alone to the items of tasks, with massive channels and others replaced.",
             _rope_answers,
             losses="tasks",
-            unpublished="no answers to single items",
         ),
         Subject(
             "answers",
@@ -234,7 +233,6 @@ SUBJECTS: Mapping[str, Subject] = {
             _answers,
             losses="tasks",
             treatment=True,
-            unpublished="no answers to single items",
         ),
         Subject(
             "with_dropped",
