@@ -6,7 +6,6 @@ From the rows come the parser (`fixtures.plugin.options`), the settings of a run
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -279,6 +278,7 @@ OPTIONS: tuple[Option, ...] = (
         "N",
         whole(1),
         shown="each task's own: 100 pass keys, 40 of each other task, a file's all",
+        compared=True,
     ),
     Option(
         "--limit",
@@ -322,9 +322,6 @@ BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 COMPARED = tuple(option for option in OPTIONS if option.compared)
 SEED = 0
 """Seed of the random channels, the only thing drawn at random."""
-
-
-_brought = cache(read)  # a dataset is fetched once
 
 
 @dataclass(frozen=True)
@@ -403,7 +400,7 @@ class Settings:
             if name not in known:
                 raise ValueError(f"--tasks: there is no task {name!r}, {meant(name, known)}; --task-data brings others")
         asked = [name for name in known if name in self.tasks or not self.tasks]
-        return tuple(_brought(name, given[name]) if name in given else load(name) for name in asked)
+        return tuple(read(name, given[name]) if name in given else load(name) for name in asked)
 
     def selected(self) -> Selection:
         """The texts of the run. Raises ValueError, one sentence, if they cannot be read."""
@@ -412,7 +409,7 @@ class Settings:
     def shown(self) -> dict[str, object]:
         """The settings that a run's document and its page show."""
         decisive = {option.name: getattr(self, option.name) for option in COMPARED}
-        return {"device": self.device, **decisive, "seed": self.seed, "items": self.items, "limit": self.limit}
+        return {"device": self.device, **decisive, "seed": self.seed, "limit": self.limit}
 
 
 def table() -> str:
