@@ -261,7 +261,7 @@ OPTIONS: tuple[Option, ...] = (
         "measuring",
         "NAME,..",
         names_of_tasks,
-        shown="all that come with the harness, and those of --task-data",
+        shown="the pair's, else all that come with the harness and those of --task-data",
     ),
     Option(
         "--task-data",
@@ -270,6 +270,7 @@ OPTIONS: tuple[Option, ...] = (
         "measuring",
         "NAME=FILE",
         specs_of_tasks,
+        shown="the pair's",
     ),
     Option(
         "--items",

@@ -166,6 +166,8 @@ def check_arrays(record: xr.Dataset, experiment: str) -> None:
         expected = _expected(experiment, found)
         if found != expected:
             raise Misfit(f"its conditions are {found}, and not {expected}")
+    if experiment == "tasks":
+        _check_answers(record)
 
 
 def _expected(experiment: str, found: list[str]) -> list[str]:
@@ -174,6 +176,16 @@ def _expected(experiment: str, found: list[str]) -> list[str]:
         return [condition for condition in ASKED if condition in found or condition not in OF_PROMPT]
     fixed = {"bands": ["baseline", *BANDS], "specificity": compared_conditions()}
     return fixed.get(experiment) or conditions(max(1, len(found) - 2))
+
+
+def _check_answers(record: xr.Dataset) -> None:
+    """Raise Misfit unless each item's answer is one of its choices, each of which has a likelihood, and no other."""
+    answer, choices = record["answer"].values, record["choices"].values
+    if not ((answer >= 0) & (answer < choices) & (choices >= 2) & (choices <= record.sizes["choice"])).all():
+        raise Misfit("the answer of an item is none of its choices")
+    offered = np.arange(record.sizes["choice"]) < choices[:, None]
+    if not (np.isfinite(record["likelihood"].values) == offered[:, None]).all():
+        raise Misfit("its likelihoods are not those of each item's choices")
 
 
 def _check_array(name: str, found: xr.DataArray, array: Array) -> None:

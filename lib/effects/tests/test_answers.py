@@ -111,6 +111,11 @@ def test_a_model_above_chance_has_something_to_lose_and_one_at_chance_has_not():
         shares({"a": guessing}, after={"a": guessing}).need("rope", "massive", "contextual")
 
 
+def test_one_wrong_answer_among_many_right_ones_is_above_chance():
+    right = [1] * 99 + [0]
+    shares({"a": right}, after={"a": right}).need("rope", "massive", "contextual")
+
+
 def test_a_task_is_asked_for_alone():
     good, guessing = [1] * 40, [1, 0] * 20
     found = shares({"a": good, "b": guessing}, after={"a": good, "b": guessing})

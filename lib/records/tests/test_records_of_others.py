@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib.definitions.words import VERDICTS
-from lib.effects import Bands, Disruption, MassiveValues, Specificity
+from lib.effects import Answers, Bands, Disruption, MassiveValues, Specificity
 from lib.judging import NoSubject, assess
 from lib.records import files, layout, opening, profile_of
 from lib.records.opening import Misfit, opened
@@ -233,6 +233,9 @@ def judged(experiment, record):
         found = [Disruption({"rope": record}).massive("rope"), *percents(Disruption({"rope": record}))]
     elif experiment == "bands":
         found = [Bands({"rope": record}).nats("slow")]
+    elif experiment == "tasks":
+        answers = Answers({"rope": record})
+        found = [answers.odds("rope", "massive"), answers.right("rope", "top"), answers.unparsed("rope", "baseline")]
     else:
         losses = Specificity({"rope": record})
         assert 0 <= losses.share("rope", "massive") <= 100
