@@ -170,6 +170,27 @@ def test_conditions_are_those_of_the_experiment(tmp_path):
         files.load(path)
 
 
+ANSWERS = {
+    "an answer below the first choice": ("answer", 0, -1, "the answer of an item is none of its choices|answer holds"),
+    "an answer behind the last choice": ("answer", 0, 4, "the answer of an item is none of its choices"),
+    "one choice alone": ("choices", 0, 1, "the answer of an item is none of its choices|its likelihoods are not"),
+    "more choices than the record has": ("choices", 0, 5, "the answer of an item is none of its choices"),
+    "a choice less than it has likelihoods": ("choices", 0, 3, "its likelihoods are not those of each item's choices"),
+    "a likelihood that is unknown": ("likelihood", (0, 0, 0), np.nan, "its likelihoods are not those of each item's"),
+    "a likelihood above 1": ("likelihood", (0, 0, 0), 0.1, "likelihood holds a number"),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_answers_are_among_choices_that_have_a_likelihood_each(tmp_path, what):
+    name, place, value, sentence = ANSWERS[what]
+    path = written.write(tmp_path, "tasks")
+    with changed(path) as file:
+        file[name][place] = value
+    with pytest.raises(files.BrokenRecord, match=sentence):
+        files.load(path)
+
+
 def attribute(file, draw):
     of = file[draw(st.sampled_from(sorted(file)))] if draw(st.booleans()) else file
     names = sorted(of.attrs)
