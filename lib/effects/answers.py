@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from lib.definitions import EDITED, OF_PROMPT
 from lib.judging import Estimate, NoSubject, Proportion, mean, proportion, ratio
 from lib.records import label_of, trained_length
 
@@ -150,6 +151,10 @@ class Answers:
         """
         if edit not in self.records[arm]["condition"].values:
             raise NoSubject("the channels of a prompt cannot be replaced in this architecture")
+        if edit not in OF_PROMPT and not any(self.records[arm][f"{name}_replaced"].values.any() for name in EDITED):
+            raise NoSubject(
+                f"no layer of {self.label(arm)} has a massive query or key channel: no channel was replaced"
+            )
         for kind in knowledge:
             if not self.tasks(kind):
                 raise NoSubject(f"no task that asks for {kind} knowledge was given")
@@ -166,6 +171,6 @@ class Answers:
         if mean(above).by_kind(tasks).if_normal.lower(ABOVE_CHANCE) <= 0:
             accuracy = 100 * (above.mean() + self.weights(arm, among) @ self.chance(arm)[among] / len(above))
             raise NoSubject(
-                f"of {what} the {arm} arm answers {accuracy:.3g} % rightly, which is not above chance: nothing can be "
-                "lost"
+                f"of {len(above)} items of {what} the {arm} arm answers {accuracy:.3g} % rightly, which may be chance: "
+                "nothing can be lost"
             )

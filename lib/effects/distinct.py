@@ -13,8 +13,8 @@ from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption, Specificity
 from lib.effects.trajectory import Trajectory
 
-MEASURED = (*(f"{name}_norm" for name in NAMES), "nll", "likelihood")
-"""What is measured of every text or item: channel norms, losses, and likelihoods of answers."""
+MEASURED = (*(f"{name}_norm" for name in NAMES), "nll")
+"""What is measured of every text: channel norms and losses."""
 
 
 def distinct_measurements(*subjects: object) -> int:
@@ -24,6 +24,11 @@ def distinct_measurements(*subjects: object) -> int:
     never gives that, and the same text measured again does. 1 for subjects without records, of which nothing is known.
     """
     return min((_different(record) for subject in subjects for record in _records(subject)), default=1)
+
+
+def observed(*subjects: object) -> str:
+    """What the numbers of a claim about these subjects are of: "items" of tasks, or "texts"."""
+    return "items" if any(isinstance(subject, Answers) for subject in subjects) else "texts"
 
 
 def kinds_of_texts(*subjects: object) -> tuple[str, ...]:
@@ -41,10 +46,8 @@ def _records(subject: object) -> Iterator[xr.Dataset]:
 
 
 def _different(record: xr.Dataset) -> int:
-    """The number of different texts in the measured quantity that has the fewest."""
-    measured = [
-        record[name].transpose("item" if "item" in record.dims else "text", ...).values
-        for name in MEASURED
-        if name in record
-    ]
+    """The number of different texts in the measured quantity that has the fewest; of items, in the task with fewest."""
+    if "item" in record.dims:
+        return min(len({item.tobytes() for item in of.values}) for _, of in record["likelihood"].groupby("task"))
+    measured = [record[name].transpose("text", ...).values for name in MEASURED if name in record]
     return min((len({of_text.tobytes() for of_text in values}) for values in measured), default=1)

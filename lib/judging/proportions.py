@@ -1,5 +1,6 @@
 """The share of items that have a property, with Wilson's bounds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy import stats
@@ -18,11 +19,18 @@ class Proportion(Estimate):
     hits: int
     n: int
     sample: tuple[float, ...] = ()
-    constant: bool = False
+
+    @property
+    def constant(self) -> bool:
+        return self.hits in (0, self.n)
 
     @property
     def value(self) -> float:
         return 100 * self.hits / self.n
+
+    def exact(self, distinct: int, limits: Sequence[float]) -> "Proportion":
+        """The same share of the items that differ: one that is repeated counts once."""
+        return Proportion(min(self.hits, distinct), min(self.n, distinct))
 
     def lower(self, alpha: float) -> float:
         return 100 * float(self._interval(alpha).low)

@@ -1,6 +1,7 @@
 """A run as one document: everything that the page shows, as plain JSON values. Layout: docs/report.md."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -68,7 +69,8 @@ def assemble(run: Run) -> dict:
     remarks = attempt("notes", lambda: notes(run.settings, run.recorded("norms")), [])
     settings = None if run.stopped else attempt("texts", lambda: settings_of(run.settings))
     settings = settings or settings_of(run.settings, strict=False)
-    entries = [_complete(entry, run, settings, attempt) for entry in _in_order(run)]
+    items = attempt("items of tasks", lambda: _items(run), {})
+    entries = [_complete(entry, run, settings, items, attempt) for entry in _in_order(run)]
     return {
         "schema": SCHEMA,
         "kind": "published" if run.settings.published else "measured",
@@ -148,7 +150,13 @@ def _in_order(run: Run) -> list[dict]:
     )
 
 
-def _complete(entry: dict, run: Run, settings: dict, attempt: Callable) -> dict:
+def _items(run: Run) -> dict[str, int]:
+    """The number of items of each task that the RoPE arm was asked; {} where none was."""
+    record = run.recorded("tasks").get("rope")
+    return {} if record is None else dict(Counter(record["task"].values.tolist()))
+
+
+def _complete(entry: dict, run: Run, settings: dict, items: dict, attempt: Callable) -> dict:
     """An entry with what its verdict speaks of, and the sentences and figures that follow from its judgement."""
     judged, claim, published, counterexample = entry["judgement"], entry["claim"], None, None
     distance = sentences.distance(judged) if judged else None
@@ -158,7 +166,9 @@ def _complete(entry: dict, run: Run, settings: dict, attempt: Callable) -> dict:
         published = attempt(f"published figure of {claim}", lambda: run.published_estimate(entry)) if judged else None
     return {
         **entry,
-        "scope": scope(settings, entry["texts"], training=entry["training"], published=run.settings.published),
+        "scope": scope(
+            settings, entry["texts"], training=entry["training"], published=run.settings.published, items=items
+        ),
         "published_estimate": published,
         "refutation": sentences.refutation(judged) if judged else "",
         "by_how_much": sentences.by_how_much(judged) if judged else "",

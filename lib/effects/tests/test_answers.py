@@ -25,6 +25,8 @@ def record(tasks, likelihood, written=None, conditions=("baseline", "massive")):
             ),
             "answer": ("item", np.zeros(len(tasks), int)),
             "choices": ("item", (~np.isnan(likelihood[:, 0])).sum(1)),
+            "query_replaced": ("dim", [False, True]),
+            "key_replaced": ("dim", [False, False]),
         },
         coords={
             "item": [f"{i}" for i in range(len(tasks))],
@@ -107,7 +109,7 @@ def test_tasks_are_told_by_their_knowledge():
 def test_a_model_above_chance_has_something_to_lose_and_one_at_chance_has_not():
     good, guessing = [1] * 36 + [0] * 4, [1, 0] * 5
     shares({"a": good}, after={"a": good}).need("rope", "massive", "contextual")
-    with pytest.raises(NoSubject, match=r"of contextual tasks the rope arm answers 50 % rightly, .* not above chance"):
+    with pytest.raises(NoSubject, match=r"of contextual tasks the rope arm answers 50 % rightly, which may be chance"):
         shares({"a": guessing}, after={"a": guessing}).need("rope", "massive", "contextual")
 
 
