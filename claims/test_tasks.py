@@ -4,7 +4,7 @@ import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import answers
-from lib.judging import difference, mean
+from lib.judging import item_difference
 
 STUDY = "Jin et al. 2025; Africa 2026, experiment 3"
 EDITS = ("massive", "top")
@@ -52,7 +52,9 @@ def test_half_of_what_contextual_tasks_have_above_chance_is_lost(rope_answers, j
     outside=answers(_after(0.3), _after(0.68)),
 )
 def test_a_quarter_at_most_of_what_parametric_tasks_have_above_chance_is_lost(rope_answers, judge, edit):
-    """The same of tasks whose answers are facts in the weights."""
+    """Accuracy of the RoPE arm on parametric tasks, above chance, that is lost with the channels replaced while the
+    prompt is read, in percent of what is there with nothing replaced. The answers are facts in the weights.
+    """
     rope_answers.need("rope", edit, "parametric")
     judge(rope_answers.share_lost("rope", "parametric", edit), unit="% of accuracy above chance").at_most(25)
 
@@ -71,8 +73,8 @@ def test_contextual_tasks_lose_more_than_parametric_ones(rope_answers, judge, ed
     minus those that items of parametric tasks lose.
     """
     rope_answers.need("rope", edit, "contextual", "parametric")
-    lost = {knowledge: rope_answers.points_lost("rope", knowledge, edit) for knowledge in ("contextual", "parametric")}
-    judge(difference(lost, "contextual", "parametric"), unit="percentage points").above(0)
+    lost = [rope_answers.points_lost("rope", knowledge, edit) for knowledge in ("contextual", "parametric")]
+    judge(item_difference(*lost), unit="percentage points").above(0)
 
 
 @EACH_EDIT
@@ -110,7 +112,7 @@ def test_the_pass_key_is_found_no_more(rope_answers, judge, edit):
 @tried_on(
     supported=answers(_after(0.3), _after(0.8), drope=_after(0.7)),
     refuted=answers(_after(0.7), _after(0.8), drope=_after(0.3)),
-    open=answers(_after(0.5), _after(0.8)),
+    open=answers(_after(0.5), _after(0.8), drope=_after(0.5005)),
     inside=answers(_after(0.5), _after(0.8), drope=_after(0.52)),
     outside=answers(_after(0.5), _after(0.8), drope=_after(0.48)),
 )
@@ -120,9 +122,7 @@ def test_drope_loses_less_contextual_accuracy(answers, judge, edit):
     """
     for arm in ("rope", "drope"):
         answers.need(arm, edit, "contextual")
-    lost = [answers.points_lost(arm, "contextual", edit) for arm in ("rope", "drope")]
-    found = mean(lost[0] - lost[1]).by_kind(answers.kinds("rope", "contextual"))
-    judge(found, unit="percentage points").above(0)
+    judge(answers.points_lost_more("rope", "drope", "contextual", edit), unit="percentage points").above(0)
 
 
 @EACH_CONTROL
@@ -145,8 +145,8 @@ def test_replacing_other_channels_changes_no_accuracy(rope_answers, judge, contr
     random ones of equal energy, or each head's smallest; of contextual and of parametric tasks.
     """
     rope_answers.need("rope", control, "contextual", "parametric")
-    parts = []
-    for knowledge in ("contextual", "parametric"):
-        lost = mean(rope_answers.points_lost("rope", knowledge, control)).by_kind(rope_answers.kinds("rope", knowledge))
-        parts.append(judge.part(lost, of=2, unit="percentage points", label=knowledge).within(-5, 5))
-    judge.all_of(*parts)
+    lost = {
+        knowledge: rope_answers.points_lost("rope", knowledge, control) for knowledge in ("contextual", "parametric")
+    }
+    parts = [judge.part(of, of=2, unit="percentage points", label=knowledge) for knowledge, of in lost.items()]
+    judge.all_of(*(part.within(-5, 5) for part in parts))

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "answers": ["Answers"],
+        "answers": ["POINTS", "Answers"],
         "before_after": ["AFTER", "BEFORE", "describe_pairs", "massive_pairs", "where_it_rotates"],
         "concentration": ["gini", "lorenz"],
         "counts": ["MassiveValues", "Rates", "too_few"],

@@ -7,11 +7,14 @@ import numpy as np
 import xarray as xr
 
 from lib.definitions import EDITED, OF_PROMPT
-from lib.judging import Estimate, NoSubject, Proportion, mean, proportion, ratio
+from lib.judging import Estimate, ItemMean, NoSubject, Proportion, item_mean, item_ratio, mean, proportion
 from lib.records import label_of, trained_length
 
 ABOVE_CHANCE = 0.05
 """A baseline whose accuracy chance would reach with this probability has nothing to lose that could be seen."""
+
+POINTS = (-100.0, 0.0, 100.0)
+"""Percentage points that an item can lose."""
 
 
 @dataclass(frozen=True)
@@ -111,24 +114,36 @@ class Answers:
     def share_lost(self, arm: str, knowledge: str, edit: str) -> Estimate:
         """What replacing takes of the accuracy above chance, in percent: a ratio of means over tasks."""
         among = self.among(arm, knowledge=knowledge)
-        weights = self.weights(arm, among)
-        before, after, chance = self.right(arm, "baseline"), self.right(arm, edit), self.chance(arm)
-        lost = ratio(weights * (before - after)[among], weights * (before - chance)[among])
-        return lost.by_kind(self.kinds(arm, knowledge))
+        before, after = self.right(arm, "baseline")[among], self.right(arm, edit)[among]
+        tasks, chance = self.kinds(arm, knowledge), self._chance_of_tasks(arm, knowledge)
+        possible = {task: [(b - a, b - guessed) for b in (0, 1) for a in (0, 1)] for task, guessed in chance.items()}
+        return item_ratio(before - after, before - [chance[task] for task in tasks], tasks, possible)
 
-    def points_lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
-        """Percentage points of accuracy that replacing takes from each item [item], weighted so that tasks are equal.
+    def points_lost(self, arm: str, knowledge: str, edit: str) -> ItemMean:
+        """Percentage points of accuracy that replacing takes: the mean over tasks, in which each counts the same."""
+        return item_mean(self._lost(arm, knowledge, edit), self.kinds(arm, knowledge), POINTS)
 
-        Where tasks have as many items, each loses -100, 0 or 100.
-        """
-        among = self.among(arm, knowledge=knowledge)
-        lost = 100 * (self.right(arm, "baseline") - self.right(arm, edit))
-        return self.weights(arm, among) * lost[among]
+    def points_lost_more(self, first: str, second: str, knowledge: str, edit: str) -> ItemMean:
+        """Percentage points that items lose in one arm, minus those that the same items lose in another arm."""
+        lost = self._lost(first, knowledge, edit) - self._lost(second, knowledge, edit)
+        return item_mean(lost, self.kinds(first, knowledge), POINTS)
 
     def nats_lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
-        """The same of the log-probability of the right choice among the choices [item], in nats."""
+        """What replacing takes of the log-probability of the right choice among the choices [item], in nats.
+
+        Weighted so that each task counts the same in the mean.
+        """
         among = self.among(arm, knowledge=knowledge)
         return self.weights(arm, among) * (self.odds(arm, "baseline") - self.odds(arm, edit))[among]
+
+    def _lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
+        """Percentage points that an item loses [item]: -100, 0 or 100."""
+        lost = 100 * (self.right(arm, "baseline") - self.right(arm, edit))
+        return lost[self.among(arm, knowledge=knowledge)]
+
+    def _chance_of_tasks(self, arm: str, knowledge: str) -> dict[str, float]:
+        chance = self.chance(arm)
+        return {task: float(chance[self.among(arm, task=task)].mean()) for task in self.tasks(knowledge)}
 
     def accuracy(self, arm: str, condition: str, **which: str | float) -> Proportion:
         """The share of such items (arguments of `among`) that are answered rightly. Raises ValueError for none."""

@@ -12,8 +12,8 @@ from typing import NoReturn
 import numpy as np
 
 from lib.definitions import ARMS, ASKED
-from lib.effects import Answers
-from lib.judging import Estimate, NoSubject, mean, proportion, ratio
+from lib.effects import POINTS, Answers
+from lib.judging import Estimate, ItemMean, NoSubject, item_mean, item_ratio, mean, proportion, ratio
 from lib.published.accuracies import REPLACED, right
 from lib.published.figures import GIVES, Column, Figure, NotPublished, Task, TaskTable, unanswered
 
@@ -46,22 +46,29 @@ class PublishedAnswers:
                     f"{self._gives} accuracies on {name} in which an answer that is no choice counts as wrong: what "
                     "guessing would reach is not known"
                 )
-        lost, kinds = self.points_lost(arm, knowledge, edit), self.kinds(arm, knowledge)
-        chance = [self._guessed(name) for name in tasks]
+        lost, kinds = self._lost(arm, knowledge, edit), self.kinds(arm, knowledge)
+        chance = {name: self._guessed(name) for name in tasks}
         if not self._by_item(knowledge):
-            return ratio(lost, [self._mean(arm, tasks, "baseline") - np.mean(chance)])
-        above = [
-            100 * self._items(arm, name, "baseline") - of_task for name, of_task in zip(tasks, chance, strict=True)
-        ]
-        return ratio(lost, self._weighted(above)).by_kind(kinds)
+            return ratio(lost, [self._mean(arm, tasks, "baseline") - np.mean([*chance.values()])])
+        above = np.concatenate([100 * self._items(arm, name, "baseline") - chance[name] for name in tasks])
+        possible = {name: [(100 * (b - a), 100 * b - chance[name]) for b in (0, 1) for a in (0, 1)] for name in tasks}
+        return item_ratio(lost, above, kinds, possible)
 
-    def points_lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
-        """Percentage points of accuracy that replacing takes [item], weighted so that tasks are equal; or [1]."""
+    def points_lost(self, arm: str, knowledge: str, edit: str) -> ItemMean:
+        """Percentage points of accuracy that replacing takes, mean over tasks: of equivalent items, or one figure."""
+        return item_mean(self._lost(arm, knowledge, edit), self.kinds(arm, knowledge), POINTS)
+
+    def points_lost_more(self, first: str, second: str, knowledge: str, edit: str) -> ItemMean:
+        """Percentage points that are lost in one arm, minus those in another arm."""
+        lost = self._lost(first, knowledge, edit) - self._lost(second, knowledge, edit)
+        return item_mean(lost, self.kinds(first, knowledge), POINTS)
+
+    def _lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
+        """Percentage points of accuracy that replacing takes [item]; or [1]."""
         tasks = self._of(knowledge)
         if not self._by_item(knowledge):
             return np.array([self._mean(arm, tasks, "baseline") - self._mean(arm, tasks, edit)])
-        lost = [100 * (self._items(arm, name, "baseline") - self._items(arm, name, edit)) for name in tasks]
-        return self._weighted(lost)
+        return np.concatenate([100 * (self._items(arm, n, "baseline") - self._items(arm, n, edit)) for n in tasks])
 
     def exact(self, arm: str, condition: str, task: str) -> Estimate:
         """The share of a task's items that are answered rightly."""
@@ -70,7 +77,7 @@ class PublishedAnswers:
         return mean([accuracy.value]) if found is None else proportion(found, self._task(task).n)
 
     def kinds(self, arm: str, knowledge: str) -> list[str]:
-        """The task of each of the numbers that `points_lost` gives."""
+        """The task of each item; or the knowledge of the one figure."""
         if not self._by_item(knowledge):
             return [knowledge]
         return [name for name in self._of(knowledge) for _ in range(self._task(name).n)]
@@ -116,12 +123,6 @@ class PublishedAnswers:
         answers = uncorrelated([right(accuracy, self._task(task)) for accuracy in given], self._task(task).n)
         wanted = self._accuracy(arm, task, condition)
         return answers[[accuracy is wanted for accuracy in given].index(True)]
-
-    @staticmethod
-    def _weighted(of_tasks: Sequence[np.ndarray]) -> np.ndarray:
-        """The numbers of all tasks [item], times factors with which every task counts the same in their mean."""
-        items = sum(map(len, of_tasks))
-        return np.concatenate([of_task * items / len(of_tasks) / len(of_task) for of_task in of_tasks])
 
     @property
     def _table(self) -> TaskTable:

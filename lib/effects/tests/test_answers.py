@@ -68,7 +68,7 @@ def test_the_log_probability_is_among_the_choices():
 
 def test_nats_are_lost_where_no_accuracy_is():
     found = answers([("a", "contextual")] * 2, [[[0, -9], [-1, -1.5]]] * 2)
-    assert found.points_lost("rope", "contextual", "massive").tolist() == [0, 0]
+    assert found.points_lost("rope", "contextual", "massive").sample == (0, 0)
     lost = np.log1p(np.exp(-0.5)) - np.log1p(np.exp(-9))
     assert found.nats_lost("rope", "contextual", "massive") == pytest.approx([lost] * 2)
 
@@ -90,14 +90,16 @@ def test_an_accuracy_is_of_the_items_that_are_meant():
 
 def test_each_task_counts_the_same_whatever_the_number_of_its_items():
     found = shares({"a": [1] * 6, "b": [1, 1]}, after={"a": [0] * 6, "b": [1, 1]})
-    assert found.points_lost("rope", "contextual", "massive").mean() == pytest.approx(50)
+    assert found.points_lost("rope", "contextual", "massive").value == pytest.approx(50)
     # above chance there are 50 points in each task; of one all of it, and as much again, is lost
     assert found.share_lost("rope", "contextual", "massive").value == pytest.approx(100)
 
 
 def test_a_ratio_knows_the_tasks():
     found = shares({"a": [1, 1, 1, 0], "b": [1] * 4}, after={"a": [1, 0, 0, 0], "b": [1, 1, 0, 0]})
-    assert found.share_lost("rope", "contextual", "massive").kinds == ("a",) * 4 + ("b",) * 4
+    # above chance there are 25 and 50 points, of which 50 and 50 are lost
+    assert found.share_lost("rope", "contextual", "massive").value == pytest.approx(100 * 50 / 37.5)
+    assert found.share_lost("rope", "contextual", "massive").outcomes.sizes.tolist() == [4, 4]
     assert found.kinds("rope", "contextual") == ["a"] * 4 + ["b"] * 4
 
 

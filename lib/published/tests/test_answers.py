@@ -29,10 +29,10 @@ BUNDLED = PublishedAnswers(read("africa2026").columns["text"])
 
 def test_items_of_every_task_lose_as_much_as_was_published_and_tasks_count_the_same():
     lost = answers().points_lost("rope", "contextual", "top")
-    assert len(lost) == len(answers().kinds("rope", "contextual")) == 70
-    assert lost.mean() == pytest.approx((50 + 20) / 2)
-    assert set(np.abs(lost[:20])) == {0, 100 * 70 / 40}
-    assert set(np.abs(lost[20:])) == {0, 100 * 70 / 100}
+    assert lost.n == len(answers().kinds("rope", "contextual")) == 70
+    assert lost.value == pytest.approx((50 + 20) / 2)
+    assert set(np.abs(lost.sample[:20])) == {0, 100 * 70 / 40}
+    assert set(np.abs(lost.sample[20:])) == {0, 100 * 70 / 100}
 
 
 def test_what_is_lost_is_a_share_of_what_lies_above_chance():
@@ -52,7 +52,7 @@ def test_the_share_of_right_answers_is_one_of_so_many_items():
 )
 def test_accuracies_of_items_that_are_not_known_are_one_figure(change):
     found = answers(TASKS.replace(*change))
-    assert found.points_lost("rope", "parametric", "top").tolist() == [10]
+    assert found.points_lost("rope", "parametric", "top").sample == (10,)
     assert found.kinds("rope", "parametric") == ["parametric"]
     share = found.share_lost("rope", "parametric", "top")
     assert (share.value, share.n) == (pytest.approx(20), 1)
@@ -69,9 +69,9 @@ def test_equivalent_items_are_uncorrelated_but_for_two_items(n, rights):
 
 
 def test_the_study_s_items_are_its_own():
-    lost = BUNDLED.points_lost("rope", "contextual", "top") - BUNDLED.points_lost("drope", "contextual", "top")
-    assert (len(lost), lost.mean()) == (120, pytest.approx((39 + 100) / 2 - (15 + 0) / 2))
-    assert BUNDLED.points_lost("rope", "parametric", "top").tolist() == pytest.approx([20])
+    lost = BUNDLED.points_lost_more("rope", "drope", "contextual", "top")
+    assert (lost.n, lost.value) == (120, pytest.approx((39 + 100) / 2 - (15 + 0) / 2))
+    assert BUNDLED.points_lost("rope", "parametric", "top").sample == pytest.approx([20])
 
 
 @pytest.mark.parametrize(
