@@ -278,7 +278,7 @@ OPTIONS: tuple[Option, ...] = (
         "measuring",
         "N",
         whole(1),
-        shown="each task's own: 100 pass keys, 40 of each other task, a file's all",
+        shown="each task's own: 100 pass keys and 100 of each parametric task, 60 of each other one, a file's all",
         compared=True,
     ),
     Option(

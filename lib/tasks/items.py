@@ -8,8 +8,10 @@ from fractions import Fraction
 
 KNOWLEDGE = ("contextual", "parametric")
 """Where the answer is: in the prompt, or in the weights."""
-ENOUGH = 40
+ENOUGH = 60
 """Items of each task that are asked unless it is said how many: each costs a pass in every condition."""
+MORE = 100
+"""The same of tasks that a claim speaks of with few others, or alone: so many tell 5 points, or 90 % from 100 %."""
 SLACK = Fraction(1, 10)
 """The most that always giving the same answer may gain over chance, as a share of the items: 60 % of yes-no items."""
 BETWEEN = "\n"
@@ -60,7 +62,7 @@ class Task:
     `knowledge` is one of KNOWLEDGE. An item is shown after the `examples` of its own template. `matches` names the task
     whose items have the same templates and choices alike while their answers lie elsewhere. `source` says which paper
     the task follows, and `note` what was left out of a dataset. `asked` are the items that are asked unless it is said
-    how many: more where a claim speaks of this task alone.
+    how many: MORE where a claim speaks of this task with few others.
     Raises ValueError, one sentence, for items or examples that come twice, an item that is also an example, a template
     that has no example while others have, and unbalanced answers: see `check`.
     """

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from random import Random
 
 from lib.tasks.drawing import dealt, offered, one_of, shuffled
-from lib.tasks.items import Item, Task
+from lib.tasks.items import MORE, Item, Task
 
 LENGTHS = (2, 4, 8, 16)
 """Sentences around the key: prompts of about 60 to 270 tokens."""
@@ -78,7 +78,7 @@ def task() -> Task:
     """100 prompts, five of each length and depth, in every template with keys of every number of digits."""
     rng = Random("passkey")
     return Task(
-        "passkey", "contextual", "a pass key in a text", "after Mohtashami and Jaggi 2023", tuple(made(rng)), asked=100
+        "passkey", "contextual", "a pass key in a text", "after Mohtashami and Jaggi 2023", tuple(made(rng)), asked=MORE
     )
 
 
