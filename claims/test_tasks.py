@@ -26,7 +26,7 @@ def _with_controls(share: float) -> dict[str, float]:
 
 
 @EACH_EDIT
-@claim("T1", source=STUDY, published="passkey, IMDB: to 0 to 9 %", family="tasks", figure="tasks")
+@claim("T1", source=STUDY, published="passkey: 100 to 0 %, IMDB: 44 to 5 %", family="tasks", figure="tasks")
 @tried_on(
     supported=answers(_after(0.3), _after(0.8)),
     refuted=answers(_after(0.75), _after(0.8)),
@@ -39,11 +39,12 @@ def test_half_of_what_contextual_tasks_have_above_chance_is_lost(rope_answers, j
     prompt is read, in percent of what is there with nothing replaced. An answer is right if it is the likeliest choice.
     """
     rope_answers.need("rope", edit, "contextual")
-    judge(rope_answers.share_lost("rope", "contextual", edit), unit="% of accuracy above chance").at_least(50)
+    lost, note = rope_answers.share_lost("rope", "contextual", edit), rope_answers.in_nats("rope", edit, "contextual")
+    judge(lost, unit="% of accuracy above chance", note=note).at_least(50)
 
 
 @EACH_EDIT
-@claim("T2", source=STUDY, published="cities: 99.5 to 76 %", family="tasks", figure="tasks")
+@claim("T2", source=STUDY, published="cities: 89.5 to 57.5 %, sports: 60 to 52 %", family="tasks", figure="tasks")
 @tried_on(
     supported=answers(_after(0.3), _after(0.8)),
     refuted=answers(_after(0.3), _after(0.5)),
@@ -56,7 +57,8 @@ def test_a_quarter_at_most_of_what_parametric_tasks_have_above_chance_is_lost(ro
     prompt is read, in percent of what is there with nothing replaced. The answers are facts in the weights.
     """
     rope_answers.need("rope", edit, "parametric")
-    judge(rope_answers.share_lost("rope", "parametric", edit), unit="% of accuracy above chance").at_most(25)
+    lost, note = rope_answers.share_lost("rope", "parametric", edit), rope_answers.in_nats("rope", edit, "parametric")
+    judge(lost, unit="% of accuracy above chance", note=note).at_most(25)
 
 
 @EACH_EDIT
@@ -74,11 +76,12 @@ def test_contextual_tasks_lose_more_than_parametric_ones(rope_answers, judge, ed
     """
     rope_answers.need("rope", edit, "contextual", "parametric")
     lost = [rope_answers.points_lost("rope", knowledge, edit) for knowledge in ("contextual", "parametric")]
-    judge(item_difference(*lost), unit="percentage points").above(0)
+    note = rope_answers.in_nats("rope", edit, "contextual", "parametric")
+    judge(item_difference(*lost), unit="percentage points", note=note).above(0)
 
 
 @EACH_EDIT
-@claim("T4", source=STUDY, published="100 to 0 %", family="tasks", figure="tasks")
+@claim("T4", source=STUDY, published="100 to 0 %", family="tasks", figure="hidden_facts")
 @tried_on(
     supported=answers({**BEFORE, "baseline": 1.0, **dict.fromkeys(EDITS, 0.0)}, _after(0.8)),
     refuted=answers({"baseline": 1.0, **dict.fromkeys(EDITS, 0.5)}, _after(0.8)),

@@ -128,13 +128,20 @@ class Answers:
         lost = self._lost(first, knowledge, edit) - self._lost(second, knowledge, edit)
         return item_mean(lost, self.kinds(first, knowledge), POINTS)
 
-    def nats_lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
-        """What replacing takes of the log-probability of the right choice among the choices [item], in nats.
-
-        Weighted so that each task counts the same in the mean.
-        """
+    def nats_lost(self, arm: str, knowledge: str, edit: str) -> Estimate:
+        """What replacing takes of the log-probability of the right choice among the choices, in nats, over tasks."""
         among = self.among(arm, knowledge=knowledge)
-        return self.weights(arm, among) * (self.odds(arm, "baseline") - self.odds(arm, edit))[among]
+        lost = self.weights(arm, among) * (self.odds(arm, "baseline") - self.odds(arm, edit))[among]
+        return mean(lost).by_kind(self.kinds(arm, knowledge))
+
+    def in_nats(self, arm: str, edit: str, *knowledge: str) -> str:
+        """The same in words, with 95 % intervals: accuracy saturates at both ends, and this does not."""
+        lost = {kind: self.nats_lost(arm, kind, edit) for kind in knowledge}
+        parts = [
+            f"{of.value:.3g} [{of.lower(0.025):.3g}, {of.upper(0.025):.3g}] of {kind} items"
+            for kind, of in lost.items()
+        ]
+        return f"nats that the right choice loses among the choices (95 %): {'; '.join(parts)}"
 
     def _lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
         """Percentage points that an item loses [item]: -100, 0 or 100."""

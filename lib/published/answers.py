@@ -63,6 +63,10 @@ class PublishedAnswers:
         lost = self._lost(first, knowledge, edit) - self._lost(second, knowledge, edit)
         return item_mean(lost, self.kinds(first, knowledge), POINTS)
 
+    def in_nats(self, arm: str, edit: str, *knowledge: str) -> str:
+        """Nothing: accuracies alone were published."""
+        return ""
+
     def _lost(self, arm: str, knowledge: str, edit: str) -> np.ndarray:
         """Percentage points of accuracy that replacing takes [item]; or [1]."""
         tasks = self._of(knowledge)

@@ -70,7 +70,9 @@ def test_nats_are_lost_where_no_accuracy_is():
     found = answers([("a", "contextual")] * 2, [[[0, -9], [-1, -1.5]]] * 2)
     assert found.points_lost("rope", "contextual", "massive").sample == (0, 0)
     lost = np.log1p(np.exp(-0.5)) - np.log1p(np.exp(-9))
-    assert found.nats_lost("rope", "contextual", "massive") == pytest.approx([lost] * 2)
+    assert found.nats_lost("rope", "contextual", "massive").sample == pytest.approx([lost] * 2)
+    said = found.in_nats("rope", "massive", "contextual")
+    assert said == "nats that the right choice loses among the choices (95 %): 0.474 [0.474, 0.474] of contextual items"
 
 
 def test_what_greedy_decoding_writes_is_right_wrong_or_no_choice():

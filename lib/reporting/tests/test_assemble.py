@@ -102,6 +102,9 @@ def test_a_document_holds_how_tasks_were_asked_and_what_was_answered():
     settings, tasks = document["settings"], document["measured"]["arms"]["rope"]["tasks"]["by_task"]
     assert (settings["apply_chat_template"], settings["replaced"], settings["items"]) == (True, "both", 20)
     assert tasks["recall"]["right"] == [10] * 6
+    entries = assemble(measured(entry(), entry("K1", texts="items"), taken={**TAKEN, "tasks": asked}))["claims"]
+    assert entries[0]["scope"]["sentence"].startswith("Of these weights and texts of these kinds: ")
+    assert entries[1]["scope"]["kinds"] == dict.fromkeys(tasks, 20)
     with pytest.raises(ValueError, match="at settings/replaced"):
         documents.check({**document, "settings": {**settings, "replaced": "nowhere"}}, "the document")
 
