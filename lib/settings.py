@@ -403,6 +403,11 @@ class Settings:
         asked = [name for name in known if name in self.tasks or not self.tasks]
         return tuple(read(name, given[name]) if name in given else load(name) for name in asked)
 
+    @property
+    def most_items(self) -> int | None:
+        """The most items of a task that are asked; None for as many as each task says."""
+        return min(filter(None, (self.limit, self.items)), default=None)
+
     def selected(self) -> Selection:
         """The texts of the run. Raises ValueError, one sentence, if they cannot be read."""
         return select(self.texts, self.max_tokens, each=self.limit, keep=self.records)

@@ -319,18 +319,13 @@ class Recorder:
             site=settings.site,
             where=settings.replaced,
             chat=settings.apply_chat_template,
-            most=self._most,
+            most=self.settings.most_items,
             progress=advance,
         )
 
     @property
-    def _most(self) -> int | None:
-        """Items of each task that are asked, where it is said how many."""
-        return min(filter(None, (self.settings.limit, self.settings.items)), default=None)
-
-    @property
     def _items(self) -> int:
-        return sum(len(task.asked_items(self._most)) for task in self.tasks)
+        return sum(len(task.asked_items(self.settings.most_items)) for task in self.tasks)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
         """The settings that a record must have. In a replay, unknown settings are None, which fits any record."""
@@ -367,7 +362,9 @@ class Recorder:
             "site": site or settings.site,
         }
         if experiment == "tasks":
-            wanted["items"] = [[task.name, task.hash, len(task.asked_items(self._most))] for task in self.tasks]
+            wanted["items"] = [
+                [task.name, task.hash, len(task.asked_items(self.settings.most_items))] for task in self.tasks
+            ]
         elif experiment != "norms":
             wanted["score_texts"] = _hash(self._of_role("score"))
         return wanted

@@ -118,7 +118,22 @@ def settings_of(settings: Settings, *, strict: bool = True) -> dict:
         "tokens_per_step": tokens_per_step(settings.arms["drope"]) if settings.steps else None,
         **settings.shown(),
         "texts": {"source": source, **named},
+        "tasks": _tasks(settings, strict=strict),
     }
+
+
+def _tasks(settings: Settings, *, strict: bool) -> list[dict]:
+    """The tasks whose items a run asks, if it judges a claim of tasks. Raises ValueError for a file that is none."""
+    try:
+        tasks = () if settings.published else settings.asked()
+    except ValueError:
+        if strict:
+            raise
+        tasks = ()
+    number = settings.most_items
+    return [
+        {"name": t.name, "knowledge": t.knowledge, "items": len(t.asked_items(number)), "hash": t.hash} for t in tasks
+    ]
 
 
 def counted(claims: Sequence[str], results: Mapping[str, dict], not_asked: Collection[str] = ()) -> dict[str, int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lib.tasks
 from fixtures.planted import records
 from lib.checkpoints.arguments import ModelArguments
 from lib.checkpoints.provenance import versions
@@ -107,6 +108,20 @@ def test_a_document_holds_how_tasks_were_asked_and_what_was_answered():
     assert entries[1]["scope"]["kinds"] == dict.fromkeys(tasks, 20)
     with pytest.raises(ValueError, match="at settings/replaced"):
         documents.check({**document, "settings": {**settings, "replaced": "nowhere"}}, "the document")
+
+
+def test_a_document_names_the_tasks_that_are_asked_and_their_items():
+    few = replace(SETTINGS, tasks=("recall", "capitals"), items=70)
+    assert [(task["name"], task["knowledge"], task["items"]) for task in settings_of(few)["tasks"]] == [
+        ("capitals", "parametric", 70),
+        ("recall", "contextual", 70),
+    ]
+    assert settings_of(few)["tasks"][1]["hash"] == lib.tasks.load("recall").hash
+    unknown = replace(SETTINGS, tasks=("none",))
+    with pytest.raises(ValueError, match="there is no task 'none'"):
+        settings_of(unknown)
+    assert settings_of(unknown, strict=False)["tasks"] == []
+    assert settings_of(replace(SETTINGS, published=True))["tasks"] == []
 
 
 def test_an_entry_says_how_far_it_is_from_its_threshold():

@@ -195,7 +195,9 @@ def test_every_field_of_the_schema_is_explained():
     schema = json.loads((ROOT / "lib" / "reporting" / "report.schema.json").read_text())
     explained = set(re.findall(r"`(\w[\w ]*)`", (ROOT / "docs" / "report.md").read_text()))
     parts = [schema, schema["properties"]["settings"], schema["properties"]["settings"]["properties"]["texts"]]
-    parts += [schema["$defs"][name] for name in ("text", "claim", "scope", "judgement", "arm", "multiverse", "cells")]
+    parts += [
+        schema["$defs"][name] for name in ("text", "task", "claim", "scope", "judgement", "arm", "multiverse", "cells")
+    ]
     fields = {field for part in parts for field in part["properties"]} | set(
         schema["properties"]["summary"]["required"]
     )

@@ -217,6 +217,13 @@ def test_an_order_is_one_of_points_and_not_of_texts():
     assert "sign-flip" not in words
 
 
+def test_the_page_says_which_tasks_are_asked():
+    task = {"name": EVIL, "knowledge": "contextual", "items": 60, "hash": "a"}
+    asked = text_of("".join(sections.build(document(tasks=[task]), {})))
+    assert "Items that are asked where a claim is one of tasks: 60 of " in asked
+    assert "Items that are asked" not in text_of("".join(sections.build(document(tasks=[]), {})))
+
+
 def test_items_of_tasks_are_dots_without_a_list_of_names():
     for numbers in (item_mean([100] * 9 + [0] * 31, ["recall"] * 40, (-100, 0, 100)), proportion(9, 40)):
         judged = assess(numbers, unit="points", observations="items").above(0).as_dict()
