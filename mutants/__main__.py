@@ -147,14 +147,14 @@ class Trial:
     def _notices_afresh(self, change: Change) -> bool:
         """The same for what is run at import: by the tests that enter any function of the file."""
         tests = [test for test in self.tests if any(file == self.file for file, _ in test.functions)]
-        files = dict.fromkeys(self.collected.names[test.number].partition("::")[0] for test in tests)
+        files = dict.fromkeys(map(self.collected.file_of, tests))
         if not files:  # pytest would run all tests that there are
             return False
         arguments = [*PYTEST, "-x", *CONFIG["slow"]["options"], *files]
         place = self.copy / self.file
         place.write_text(change.changed, encoding="utf-8")
         try:
-            seconds = 60 + sum(test.seconds for test in tests)
+            seconds = 60 + self.collected.seconds(files, self.tests)
             return not runs.fresh(self.copy, self.copy.parent / "output", arguments, seconds)
         finally:
             place.write_text(change.code, encoding="utf-8")

@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -115,6 +115,14 @@ class Collected:
     names: list[str]
     early: set[tuple[str, Function]]
     _process: Connection
+
+    def file_of(self, test: Test) -> str:
+        """The file that a test stands in."""
+        return self.names[test.number].partition("::")[0]
+
+    def seconds(self, files: Collection[str], tests: Sequence[Test]) -> float:
+        """How long all of the tests in these files took: pytest runs whole files."""
+        return sum(test.seconds for test in tests if self.file_of(test) in files)
 
     def traced(self, files: Sequence[str]) -> list[Test]:
         """Each test, run in a process of its own, with the lines of these files that it runs.

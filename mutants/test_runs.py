@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from mutants import runs
 from mutants.survivors import ROOT
 
 pytestmark = pytest.mark.cpu
@@ -105,3 +106,9 @@ def test_a_change_that_ends_the_process_is_noticed(said):
 
 def test_a_change_of_what_is_run_at_import_is_noticed_afresh_and_an_endless_one_in_time(said):
     assert (said[""], said["FIRST = 1 / 0"], said["while True: pass"]) == (True, False, False)
+
+
+def test_a_run_of_whole_files_is_given_the_time_of_all_their_tests():
+    names = ["a.py::test_one", "a.py::test_that_never_enters_what_is_changed", "b.py::test_two"]
+    tests = [runs.Test(i, 10.0**i, frozenset(), frozenset()) for i in range(3)]
+    assert runs.Collected(names, set(), None).seconds({"a.py": None}, tests) == 11

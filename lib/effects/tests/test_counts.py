@@ -103,7 +103,7 @@ def test_noise_that_differs_from_text_to_text_moves_nothing_on_average():
     assert plain.mean() > 10
 
 
-def test_where_the_other_texts_cancel_a_text_moves_nowhere():
+def test_where_the_other_texts_cancel_what_a_text_gains_or_loses_counts_for_nothing():
     # in the first layer the others gain 0.2 and lose 0.2, but for a rounding error
     rope = together(arm(1, 6, 3), arm(5, 2, 3), arm(5, 1, 4))
     drope = together(arm(3, 2, 5), arm(3, 5, 2), arm(2, 2, 6))
