@@ -97,7 +97,8 @@ def test_contextual_tasks_lose_more_than_parametric_ones(rope_answers, judge, ed
 )
 def test_the_pass_key_is_found_no_more(rope_answers, judge, edit):
     """Share of pass keys that the RoPE arm writes by greedy decoding, every digit right: with nothing replaced, and
-    with the channels replaced while the prompt is read. What it writes else counts as wrong.
+    with the channels replaced while the prompt is read. What it writes else counts as wrong; what it writes behind the
+    key does not count.
     """
     rope_answers.need("rope", edit, task="passkey")
     judge.all_of(

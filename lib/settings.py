@@ -6,6 +6,7 @@ From the rows come the parser (`fixtures.plugin.options`), the settings of a run
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -393,8 +394,12 @@ class Settings:
         chosen = {option.name: getattr(self, option.name) for option in OPTIONS if experiment in option.key}
         return {**chosen, "seed": self.seed} if experiment in DRAWN else chosen
 
+    @cached_property
     def asked(self) -> tuple[Task, ...]:
-        """The tasks whose items are asked. Raises ValueError, one sentence, for a name that none has, or a bad file."""
+        """The tasks whose items are asked, read once: they may lie on the hub.
+
+        Raises ValueError, one sentence, for a name that none has, or a bad file.
+        """
         given = dict(self.task_data)
         known = (*names(), *(name for name in given if name not in names()))
         for name in self.tasks:

@@ -172,6 +172,8 @@ class Answers:
         In the mean over tasks, that is; a task at chance among others that are not has nothing to lose, and counts.
         """
         if edit not in self.records[arm]["condition"].values:
+            if self.records[arm].attrs["where"] != "prompt":
+                raise NoSubject("the channels of a prompt are put to their mean over it only while it is read")
             raise NoSubject("the channels of a prompt cannot be replaced in this architecture")
         if edit not in OF_PROMPT and not any(self.records[arm][f"{name}_replaced"].values.any() for name in EDITED):
             raise NoSubject(

@@ -46,8 +46,18 @@ def _records(subject: object) -> Iterator[xr.Dataset]:
 
 
 def _different(record: xr.Dataset) -> int:
-    """The number of different texts in the measured quantity that has the fewest; of items, in the task with fewest."""
+    """The number of different texts in the measured quantity that has the fewest; see `_different_items` for items."""
     if "item" in record.dims:
-        return min(len({item.tobytes() for item in of.values}) for _, of in record["likelihood"].groupby("task"))
+        return _different_items(record)
     measured = [record[name].transpose("text", ...).values for name in MEASURED if name in record]
     return min((len({of_text.tobytes() for of_text in values}) for values in measured), default=1)
+
+
+def _different_items(record: xr.Dataset) -> int:
+    """The number of different items in the task that has the fewest, of those tasks that repeat some.
+
+    A small task without repeated ones says nothing of a large one: then it is the number of items of the largest.
+    """
+    sizes = [(len({item.tobytes() for item in of.values}), len(of)) for _, of in record["likelihood"].groupby("task")]
+    repeating = [different for different, size in sizes if different < size]
+    return min(repeating, default=max(size for _, size in sizes))

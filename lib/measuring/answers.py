@@ -4,7 +4,6 @@ Scores are those of lm-evaluation-harness: the log-likelihood of a choice is the
 and a choice is written if each of its tokens is the most likely one, so that greedy decoding begins with it.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -74,25 +73,32 @@ def score_choices(
     """Log-likelihood in nats of each choice after a context, and whether greedy decoding would write it.
 
     The context is read once in each of the `rows`, which differ in their edits; the choices continue its KV cache.
-    `where` says which tokens are read with channels replaced: those of the context, of the choices, or both.
-    Raises ValueError if the model keeps no cache, or for a likelihood that is not finite.
+    `where` says which tokens are read with channels replaced: those of the context, those that predict the answer (the
+    context's last one and the choices), or both. What an edit puts in place must not depend on other positions of the
+    choices, which are padded.
+    Raises ValueError if the model keeps no cache, for a context too short, or for a likelihood that is not finite.
     """
-    with editing(model, edits if where in ("prompt", "both") else ()):
-        read = model(input_ids=context.expand(rows, -1), use_cache=True, **_last_logits_only(model))
-    if read.past_key_values is None:
+    ids = context.tolist()
+    ids, last = (ids[:-1], ids[-1:]) if where == "answer" else (ids, [])
+    if not ids:
+        raise ValueError("its context is a single token, before which nothing can be read")
+    with editing(model, edits if where != "answer" else ()):
+        tokens = torch.tensor([ids], device=context.device).expand(rows, -1)
+        read = model(input_ids=tokens, use_cache=True, **_last_logits_only(model))
+    cache = read.past_key_values
+    if cache is None:
         raise ValueError(f"{type(model).__name__} keeps no KV cache, so no choice can continue a context")
-    found = read.logits[:, -1:].float().expand(-1, len(choices), -1).unsqueeze(2)  # [row, choice, 1, vocab]
+    found = [] if last else [read.logits[:, -1:].float().expand(-1, len(choices), -1).unsqueeze(2)]
+    # what stands behind the end of a shorter choice is read, and counts for nothing
     longest = max(map(len, choices))
-    if longest > 1:
-        # what stands behind the end of a shorter choice is read, and counts for nothing
-        padded = torch.tensor([[*choice, *[choice[-1]] * (longest - len(choice))] for choice in choices])
-        cache = copy.deepcopy(read.past_key_values)
+    beyond = [[*last, *choice, *[choice[-1]] * (longest - len(choice))][:-1] for choice in choices]
+    if beyond[0]:
         cache.batch_repeat_interleave(len(choices))
-        with editing(model, [edit.repeated(len(choices)) for edit in edits] if where in ("answer", "both") else ()):
-            tokens = padded[:, :-1].repeat(rows, 1).to(context.device)
+        with editing(model, [edit.repeated(len(choices)) for edit in edits] if where != "prompt" else ()):
+            tokens = torch.tensor(beyond, device=context.device).repeat(rows, 1)
             rest = model(input_ids=tokens, past_key_values=cache, use_cache=True)
-        found = torch.cat([found, rest.logits.float().unflatten(0, (rows, len(choices)))], 2)
-    return _likelihoods(found, choices)
+        found.append(rest.logits.float().unflatten(0, (rows, len(choices))))
+    return _likelihoods(torch.cat(found, 2), choices)
 
 
 def _likelihoods(logits: Tensor, choices: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,7 @@ from lib.models import (
 )
 from lib.records import Unusable, profile_of, sites_of
 from lib.settings import Settings
-from lib.tasks import Task
+from lib.tasks import Item, Task
 from lib.texts import Text
 
 RESPONSE = 0.01
@@ -79,7 +79,7 @@ class Recorder:
         self.settings, self.arms, self.experiments, self.progress = settings, arms, experiments, progress
         self.at_sites = tuple(settings.named("norms", site) for site in sites)
         self.texts = settings.selected().texts
-        self.tasks: tuple[Task, ...] = settings.asked() if "tasks" in experiments else ()
+        self.tasks: tuple[Task, ...] = settings.asked if "tasks" in experiments else ()
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
         self.profiles = Profiles(settings, self.texts, self._on_disk, self._fault)
@@ -269,23 +269,31 @@ class Recorder:
     def _keep(self, arm: str, experiment: str, record: xr.Dataset) -> None:
         """Keep a record for the claims. An arm that fails the manipulation check is not measured any further.
 
-        Raises BrokenRecord for a record whose texts are not those of its settings.
+        Raises BrokenRecord for a record whose texts or items are not those of its settings.
         """
-        if experiment == "tasks":
-            self.taken[arm, experiment] = record
-            return
-        texts = self._of_role("count" if experiment.startswith("norms") else "score")
-        for name, told in (("text", [text.name for text in texts]), ("kind", [text.kind for text in texts])):
-            if record[name].values.tolist() != told:
+        what, told = self._told(experiment)
+        for name, of_each in told.items():
+            if record[name].values.tolist() != of_each:
                 path = record.encoding["source"]
                 raise records.BrokenRecord(
-                    f"the record {path} is of other texts than its settings say; delete it and measure again"
+                    f"the record {path} is of other {what} than its settings say; delete it and measure again"
                 )
         if experiment.startswith("norms"):
             check_manipulation(arm, record)
             if ("rope", experiment) in self.taken:
                 self.profiles.check(arm, profile_of(record), profile_of(self.taken["rope", experiment]))
         self.taken[arm, experiment] = record
+
+    def _told(self, experiment: str) -> tuple[str, dict[str, list[str]]]:
+        """What an experiment is about, and what its record must tell of each text or item, by coordinate."""
+        if experiment == "tasks":
+            items = [(task, f"{task.name}/{item.name}") for task in self.tasks for item in self._asked(task)]
+            return "items", {"item": [name for _, name in items], "knowledge": [task.knowledge for task, _ in items]}
+        texts = self._of_role("count" if experiment.startswith("norms") else "score")
+        return "texts", {"text": [text.name for text in texts], "kind": [text.kind for text in texts]}
+
+    def _asked(self, task: Task) -> tuple[Item, ...]:
+        return task.asked_items(self.settings.most_items)
 
     def _take_losses(
         self, experiment: str, loaded: Arm, ids, counting, norms: xr.Dataset, advance: Callable
@@ -325,7 +333,7 @@ class Recorder:
 
     @property
     def _items(self) -> int:
-        return sum(len(task.asked_items(self.settings.most_items)) for task in self.tasks)
+        return sum(len(self._asked(task)) for task in self.tasks)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
         """The settings that a record must have. In a replay, unknown settings are None, which fits any record."""
@@ -362,9 +370,7 @@ class Recorder:
             "site": site or settings.site,
         }
         if experiment == "tasks":
-            wanted["items"] = [
-                [task.name, task.hash, len(task.asked_items(self.settings.most_items))] for task in self.tasks
-            ]
+            wanted["items"] = [[task.name, task.knowledge, task.hash, len(self._asked(task))] for task in self.tasks]
         elif experiment != "norms":
             wanted["score_texts"] = _hash(self._of_role("score"))
         return wanted

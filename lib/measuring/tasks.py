@@ -1,11 +1,13 @@
 """Experiment 3: answers to the items of tasks while channels are replaced. An arm and tasks in, a record out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import chain
 
 import numpy as np
 import torch
 import xarray as xr
+from jinja2 import TemplateError
 from torch import Tensor, nn
 
 from lib.definitions import ASKED, EDITED, OF_PROMPT, Name, Scope, pooled_norms
@@ -21,7 +23,7 @@ from lib.measuring.interventions import (
 )
 from lib.measuring.norms import Progress, channel_norms
 from lib.measuring.scoring import in_batches
-from lib.models import Arm
+from lib.models import Arm, embedding_rows
 from lib.probing import survey, visiting
 from lib.tasks import Item, Task
 
@@ -50,20 +52,22 @@ def measure_tasks(
     counting texts, whose norms [text, layer, head, dim] are `counted`, and zeroed at `site`; the controls are drawn
     anew for every item. `top` and `smallest` are the channels of each head with the largest and the smallest norm over
     an item's own context, put to their mean over it (Jin et al. 2025); they need states as attention receives them, and
-    are left out for a model without. `where` says whether channels are replaced in the context, in the choices, or in
-    both; `chat` asks by the tokenizer's chat template. At most `most` items of each task are asked, by default as many
-    as the task says.
+    are left out for a model without, and unless channels are replaced in the context alone, since a mean over a choice
+    would depend on its length. `where` says whether channels are replaced in the context, where the answer is
+    predicted, or in both; `chat` asks by the tokenizer's chat template. At most `most` items of each task are asked, by
+    default as many as the task says.
     Raises ValueError unless a pass with nothing replaced equals a plain one, and for an item that cannot be asked.
     """
-    of_prompt = OF_PROMPT if ATTENTION in survey(arm.model).sites else ()
+    of_prompt = OF_PROMPT if where == "prompt" and ATTENTION in survey(arm.model).sites else ()
     conditions = [condition for condition in ASKED if condition not in OF_PROMPT or condition in of_prompt]
     drawn = Drawn({name: counted[name] for name in EDITED}, threshold, scope, seed)
     asking = Asking(arm.model, site, where, bool(of_prompt), rows)
-    found = []
+    found, embedding = [], embedding_rows(arm.model)
     for task in tasks:
         for item in task.asked_items(most):
             context, choices = encoded(arm.tokenizer, task, item, chat=chat)
             try:
+                _check_known(chain(context, *choices), embedding)
                 if not found:
                     asking.prove_harmless(context, choices, drawn)
                 likelihood, written = asking(context, choices, drawn.masks(f"{task.name}/{item.name}"))
@@ -88,6 +92,15 @@ def encoded(tokenizer, task: Task, item: Item, *, chat: bool) -> tuple[list[int]
     return pairs[0][0], [choice for _, choice in pairs]
 
 
+def _check_known(ids: Iterable[int], embedding: int) -> None:
+    """Raise ValueError for a token that the model has no row for, such as one that a chat template brings."""
+    if unknown := next((token for token in ids if token >= embedding), None):
+        raise ValueError(
+            f"the tokenizer gives the token {unknown}, and the model's embedding has {embedding} rows: the tokenizer "
+            "belongs to another model"
+        )
+
+
 def chat_context(tokenizer, task: Task, item: Item) -> str:
     """What a model reads before a choice by its chat template. Raises ValueError for a tokenizer without one."""
     if not getattr(tokenizer, "chat_template", None):
@@ -95,9 +108,12 @@ def chat_context(tokenizer, task: Task, item: Item) -> str:
     messages = []
     for asked, said in task.turns(item):
         messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
-    if messages[-1]["content"]:
-        return tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True)
-    return tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+    try:
+        if messages[-1]["content"]:
+            return tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True)
+        return tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise ValueError(f"the tokenizer's chat template refuses the items ({error}): give others") from error
 
 
 class Drawn:
@@ -158,7 +174,7 @@ class Asking:
     def prove_harmless(self, context: Sequence[int], choices: Sequence[Sequence[int]], drawn: Drawn) -> None:
         """Raise ValueError unless a pass with nothing replaced, by either way of replacing, equals a plain one."""
         ids = torch.tensor(context, device=self.model.device)
-        plain, _ = score_choices(self.model, ids, choices)
+        plain, _ = score_choices(self.model, ids, choices, where=self.where)
         nothing = {name: torch.zeros_like(mask[None]) for name, mask in drawn.massive.items()}
         for replacing, site in ((zeroing, self.site), *(((averaging, ATTENTION),) if self.of_prompt else ())):
             empty, _ = score_choices(self.model, ids, choices, 1, [Edit(nothing, replacing, site)], self.where)

@@ -125,7 +125,7 @@ def settings_of(settings: Settings, *, strict: bool = True) -> dict:
 def _tasks(settings: Settings, *, strict: bool) -> list[dict]:
     """The tasks whose items a run asks, if it judges a claim of tasks. Raises ValueError for a file that is none."""
     try:
-        tasks = () if settings.published else settings.asked()
+        tasks = () if settings.published else settings.asked
     except ValueError:
         if strict:
             raise

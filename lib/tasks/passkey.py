@@ -92,7 +92,8 @@ def made(
 ) -> list[Item]:
     """So many items of each number of sentences and depth; templates and numbers of digits are dealt over all of them.
 
-    The depth is the share of the sentences that stand before the key. Texts longer than FILLER repeat its sentences.
+    The depth is the share of the sentences that stand before the key, which few sentences round. Texts longer than
+    FILLER repeat its sentences.
     The choices are the key and three numbers that differ from it in one digit each, at different places but the first.
     """
     cells = [(length, depth) for length in lengths for depth in depths for _ in range(each)]
@@ -109,9 +110,10 @@ def _item(rng: Random, name: str, template: str, digits: int, length: int, depth
     key = "".join([one_of(rng, "123456789"), *(one_of(rng, "0123456789") for _ in range(digits - 1))])
     near = [_changed(rng, key, at) for at in shuffled(rng, range(1, digits))[: CHOICES - 1]]
     sentences = dealt(rng, shuffled(rng, FILLER), length)
-    sentences.insert(round(depth * length), hidden.format(key=key))
+    before_it = round(depth * length)
+    sentences.insert(before_it, hidden.format(key=key))
     prompt = "\n".join((before, " ".join(sentences), question))
-    return Item(name, prompt, offered(key, near, place), place, opening, template, length, depth)
+    return Item(name, prompt, offered(key, near, place), place, opening, template, length, before_it / length)
 
 
 def _changed(rng: Random, key: str, at: int) -> str:

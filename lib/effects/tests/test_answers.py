@@ -34,6 +34,7 @@ def record(tasks, likelihood, written=None, conditions=("baseline", "massive")):
             "knowledge": ("item", list(knowledge)),
             "condition": list(conditions),
         },
+        attrs={"where": "prompt"},
     )
 
 
@@ -148,3 +149,11 @@ def test_an_edit_that_the_architecture_does_not_allow_is_no_subject():
     assert "top" in ASKED
     with pytest.raises(NoSubject, match="channels of a prompt cannot be replaced"):
         shares({"a": [1] * 9}, after={"a": [1] * 9}).need("rope", "top", "contextual")
+
+
+@pytest.mark.parametrize("where", ["answer", "both"])
+def test_channels_of_a_prompt_are_no_subject_where_others_are_replaced_in_the_answer(where):
+    found = shares({"a": [1] * 9}, after={"a": [1] * 9})
+    found.records["rope"].attrs["where"] = where
+    with pytest.raises(NoSubject, match="put to their mean over it only while it is read"):
+        found.need("rope", "top", "contextual")

@@ -38,7 +38,7 @@ def edits(chosen):
 def by_hand(model, context, choice, masks=None, where="prompt"):
     """The likelihood of one choice in one pass over everything, and whether it is the most likely text."""
     until, end = len(context), len(context) + len(choice) - 1
-    edited = {"prompt": range(until), "answer": range(until, end), "both": range(end)}[where]
+    edited = {"prompt": range(until), "answer": range(until - 1, end), "both": range(end)}[where]
 
     def visit(name, layer, states):
         if masks is None or name not in masks:
@@ -71,9 +71,7 @@ def test_channels_are_replaced_where_it_is_said_and_in_their_row_alone(lively, i
     edited = [by_hand(lively, ids[0], choice, chosen, where)[0] for choice in CHOICES]
     expected = torch.tensor([plain, edited], dtype=torch.float64)
     torch.testing.assert_close(likelihood, expected, rtol=0, atol=1e-4)
-    changed = (expected[0] - expected[1]).abs()
-    assert changed[[0, 2, 3]].min() > 1e-3
-    assert (changed[1] > 1e-3) == (where != "answer")  # one token is predicted by the context alone
+    assert (expected[0] - expected[1]).abs().min() > 1e-3
 
 
 def test_edits_of_several_sites_are_made_together(lively, ids, chosen, edits):
@@ -88,9 +86,23 @@ def test_edits_of_several_sites_are_made_together(lively, ids, chosen, edits):
 def test_nothing_replaced_changes_no_bit(tiny, ids):
     heads = {"query": 4, "key": tiny.config.num_key_value_heads}
     nothing = {name: torch.zeros(1, 3, heads[name], 16, dtype=torch.bool) for name in EDITED}
-    plain, _ = score_choices(tiny, ids[0], CHOICES)
-    empty = [Edit(nothing, zeroing, "projection"), Edit(nothing, averaging, "attention")]
-    assert torch.equal(score_choices(tiny, ids[0], CHOICES, 1, empty, "both")[0], plain)
+    for where in ("prompt", "answer", "both"):
+        plain, _ = score_choices(tiny, ids[0], CHOICES, where=where)
+        empty = [Edit(nothing, zeroing, "projection"), Edit(nothing, averaging, "attention")]
+        assert torch.equal(score_choices(tiny, ids[0], CHOICES, 1, empty, where)[0], plain)
+
+
+@pytest.mark.parametrize("where", ["prompt", "answer", "both"])
+def test_a_choice_scores_the_same_beside_longer_ones(lively, ids, edits, where):
+    beside, _ = score_choices(lively, ids[0], CHOICES, 2, edits, where)
+    alone = [score_choices(lively, ids[0], [choice], 2, edits, where)[0] for choice in CHOICES]
+    torch.testing.assert_close(beside, torch.cat(alone, 1), rtol=0, atol=1e-4)
+
+
+def test_a_context_of_one_token_cannot_be_read_before_the_answer(tiny, ids):
+    score_choices(tiny, ids[0, :1], CHOICES)
+    with pytest.raises(ValueError, match="its context is a single token"):
+        score_choices(tiny, ids[0, :1], CHOICES, where="answer")
 
 
 def test_a_choice_is_written_that_greedy_decoding_begins_with(ids):

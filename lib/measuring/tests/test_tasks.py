@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from jinja2 import TemplateError
 
 from fixtures.models.tiny import DIM, as_arm, tiny_llama
 from lib.definitions import ASKED, EDITED
@@ -169,12 +170,30 @@ def test_what_belongs_to_an_item_is_in_the_record(record):
     assert (record.attrs["chat"], record.attrs["where"]) == (0, "prompt")
 
 
-def test_channels_may_be_replaced_in_the_answer(arm, counted):
-    found = measure_tasks(arm, [TASK], counted, **CHOSEN, where="answer")
+@pytest.mark.parametrize("where", ["answer", "both"])
+def test_channels_may_be_replaced_in_the_answer_but_not_those_of_a_prompt(arm, counted, where):
+    found = measure_tasks(arm, [TASK], counted, **CHOSEN, where=where)
     masks = {name: torch.from_numpy(found[f"{name}_replaced"].values) for name in EDITED}
-    expected = scored(arm, 0, masks, zeroing, "projection", "answer")
+    expected = scored(arm, 0, masks, zeroing, "projection", where)
     np.testing.assert_allclose(asked(found, 0, "massive"), expected, atol=1e-4)
-    assert found.attrs["where"] == "answer"
+    assert found.attrs["where"] == where
+    assert found["condition"].values.tolist() == ["baseline", "massive", "random", "energy"]
+
+
+def test_a_token_that_the_model_does_not_have_is_refused(arm, counted, monkeypatch):
+    monkeypatch.setattr(Letters, "__call__", lambda self, text, add_special_tokens: {"input_ids": [5] * len(text)})
+    monkeypatch.setattr(measured_tasks, "embedding_rows", lambda model: 5)
+    with pytest.raises(ValueError, match=r"item 'sky': the tokenizer gives the token 5, and .* embedding has 5 rows"):
+        measure_tasks(arm, [TASK], counted, **CHOSEN)
+
+
+def test_a_chat_template_that_refuses_the_items_gets_a_sentence(arm, monkeypatch):
+    def refuse(*given, **more):
+        raise TemplateError("roles must alternate")
+
+    monkeypatch.setattr(Letters, "apply_chat_template", refuse)
+    with pytest.raises(ValueError, match=r"chat template refuses the items \(roles must alternate\)"):
+        encoded(arm.tokenizer, TASK, TASK.items[0], chat=True)
 
 
 @pytest.mark.parametrize("rows", [1, 3])
