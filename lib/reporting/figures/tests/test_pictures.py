@@ -79,7 +79,7 @@ EVERY = {claim.figure for claim in built_in().values()}
         (("bands",), {"bands"}),
         (("specificity",), {"specificity"}),
         (("answers",), set()),
-        (("answers", "rope_answers"), {"tasks"}),
+        (("answers", "rope_answers"), {"tasks", "hidden_facts"}),
         (("both_sites",), {"sites"}),
     ],
 )
