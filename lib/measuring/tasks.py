@@ -1,7 +1,6 @@
 """Experiment 3: answers to the items of tasks while channels are replaced. An arm and tasks in, a record out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from itertools import chain
 
 import numpy as np
@@ -24,7 +23,7 @@ from lib.measuring.interventions import (
 from lib.measuring.norms import Progress, channel_norms
 from lib.measuring.scoring import in_batches
 from lib.models import Arm, embedding_rows
-from lib.probing import survey, visiting
+from lib.probing import Visit, survey
 from lib.tasks import Item, Task
 
 ATTENTION = "attention"
@@ -151,23 +150,21 @@ class Asking:
     ) -> tuple[Tensor, Tensor]:
         """Log-likelihoods in nats, and whether they are written, [condition, choice] each.
 
-        The first row of `masks` replaces nothing. The channels of its heads are those that the conditions OF_PROMPT
-        take, which come last.
+        The first row of `masks` replaces nothing. The conditions OF_PROMPT, if there are any, come after all rows.
         """
-        norms: dict[Name, list[Tensor]] = {name: [] for name in masks}
+        ids = torch.tensor(context, device=self.model.device)
+        given = len(next(iter(masks.values())))
+        of_prompt = OfPrompt(range(given, given + len(OF_PROMPT))) if self.of_prompt else None
+        count = given + len(OF_PROMPT) if of_prompt else given
 
-        def look(name: Name, layer: int, states: Tensor) -> None:
-            if name in norms and len(norms[name]) == layer:  # the first pass is that over the context, its row 0 plain
-                norms[name].append(channel_norms(states[:1])[0].cpu())
+        def run(start: int, stop: int) -> Tensor:
+            rows = {name: _rows(mask, start, stop) for name, mask in masks.items()}
+            edits = [Edit(rows, zeroing, self.site)]
+            if of_prompt:
+                edits.append(Edit({}, lambda _: of_prompt.visit(start, stop), ATTENTION))
+            return torch.stack(score_choices(self.model, ids, choices, stop - start, edits, self.where), -1)
 
-        with visiting(self.model, look, ATTENTION) if self.of_prompt else nullcontext():
-            found = self._scores(context, choices, masks, zeroing, self.site)
-        if self.of_prompt:
-            pick = {"top": top_of_heads, "smallest": smallest_of_heads}
-            picked = {
-                n: torch.stack([pick[c](torch.stack(of_layers)) for c in OF_PROMPT]) for n, of_layers in norms.items()
-            }
-            found = torch.cat([found, self._scores(context, choices, picked, averaging, ATTENTION)])
+        found, self.rows = in_batches(run, count, min(self.rows or count, count))
         return found[..., 0], found[..., 1].bool()
 
     @torch.inference_mode()
@@ -184,19 +181,40 @@ class Asking:
                     f"{plain[0].tolist()} in a plain pass"
                 )
 
-    def _scores(self, context, choices, masks: Mapping[Name, Tensor], replacing, site) -> Tensor:
-        """Scores [condition, choice, (likelihood, written)] with these masks [condition, ..]."""
-        ids = torch.tensor(context, device=self.model.device)
 
-        def run(start: int, stop: int) -> Tensor:
-            edit = Edit({name: mask[start:stop] for name, mask in masks.items()}, replacing, site)
-            return torch.stack(score_choices(self.model, ids, choices, stop - start, [edit], self.where), -1)
+class OfPrompt:
+    """Puts channels of a prompt's heads to their mean over it, in the rows of the conditions OF_PROMPT.
 
-        count = len(next(iter(masks.values())))
-        found, fitted = in_batches(run, count, min(self.rows or count, count))
-        # a shorter second pass that fits says nothing of more rows
-        self.rows = fitted if fitted < count else self.rows
-        return found
+    They are chosen by the norms of the states that attention receives in row 0 of the same pass, which is plain. Where
+    memory holds fewer rows than there are, the first pass notes the norms for the later ones.
+    """
+
+    def __init__(self, rows: Sequence[int]):
+        self._rows = dict(zip(rows, (top_of_heads, smallest_of_heads), strict=True))
+        self._norms: dict[tuple[Name, int], Tensor] = {}
+
+    def visit(self, start: int, stop: int) -> Visit:
+        """A visit of the rows from `start` to `stop`."""
+
+        def put(name: Name, layer: int, states: Tensor) -> Tensor | None:
+            if name not in EDITED:
+                return None
+            if start == 0:
+                self._norms[name, layer] = channel_norms(states[:1])[0].cpu()
+            norms = self._norms[name, layer]
+            chosen = torch.zeros(stop - start, *norms.shape, dtype=torch.bool)
+            for row, pick in self._rows.items():
+                if start <= row < stop:
+                    chosen[row - start] = pick(norms)
+            return averaging({name: chosen[:, None]})(name, 0, states)  # masks of this layer alone
+
+        return put
+
+
+def _rows(mask: Tensor, start: int, stop: int) -> Tensor:
+    """Rows of a mask [row, ..]; beyond its last one nothing is chosen."""
+    found = mask[start:stop]
+    return torch.cat([found, found.new_zeros(stop - start - len(found), *mask.shape[1:])])
 
 
 def _record(found, conditions, massive, chat, where) -> xr.Dataset:

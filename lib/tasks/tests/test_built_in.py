@@ -139,7 +139,7 @@ def test_every_length_and_depth_has_as_many_pass_keys_as_are_dealt_to_depths_tha
     cells = Counter((item.length, item.depth) for item in registry.load("passkey").items)
     assert {length: sorted(depth for at, depth in cells if at == length) for length in passkey.LENGTHS} == {
         2: [0, 0.5, 1],
-        **dict.fromkeys((4, 8, 16), [0, 0.25, 0.5, 0.75, 1]),
+        **{length: [0, 0.25, 0.5, 0.75, 1] for length in (4, 8, 16)},
     }
     assert {number for (length, _), number in cells.items() if length > 2} == {5}
     assert sorted(number for (length, _), number in cells.items() if length == 2) == [5, 10, 10]
