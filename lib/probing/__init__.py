@@ -6,8 +6,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "anatomy": ["survey"],
+        "places": ["PARTS", "Place", "find_places", "looking"],
         "probe": ["Visit", "geometry", "visiting"],
         "rotation": ["frequencies", "position_response", "positions_held"],
         "taps": ["Geometry", "Tap"],
+        "weights": ["prove_weights", "weighing"],
     },
 )

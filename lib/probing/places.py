@@ -47,7 +47,7 @@ class Places:
 _KNOWN: WeakKeyDictionary[nn.Module, Places] = WeakKeyDictionary()
 
 
-def places(model: nn.Module) -> Places:
+def find_places(model: nn.Module) -> Places:
     """Examine a model once, in a pass over a dozen tokens. Raises ValueError if its stream cannot be read.
 
     Layers are the members of the list of modules of which each holds the attention of one layer. In a layer, two
@@ -67,7 +67,7 @@ def looking(model: nn.Module, look: Look) -> Iterator[None]:
     What is not replaced stays bit-identical. What replaces a stream is what all later layers get.
     Raises ValueError if the model has no such places, RuntimeError if the block ran no pass through every layer.
     """
-    found = places(model)
+    found = find_places(model)
     calls = dict.fromkeys([("stream", i) for i in range(len(found) + 1)], 0)
     calls |= {(part, layer): 0 for part in PARTS for layer in range(len(found))}
 

@@ -30,13 +30,9 @@ def weighing(model: nn.Module, weigh: Weigh, block: int = BLOCK) -> Iterator[Non
     """While the block runs, call `weigh` with the attention weights of every layer, in blocks of positions.
 
     Weights are float32 whatever the model's dtype. Where a sink logit takes a share, those of a row sum to less than 1.
-    Before the first use of a model they are proven, in a short pass: weights times values must be what attention gives.
-    Raises ValueError, one sentence, for a model whose weights cannot be told.
+    Raises ValueError, one sentence, for a model whose weights cannot be told (see `prove_weights`).
     """
-    survey(model).need("attention")
-    if model not in _PROVEN:
-        _prove(model)
-        _PROVEN.add(model)
+    prove_weights(model)
     layers = {module: layer for layer, module in enumerate(survey(model).modules)}
 
     def hear(module: nn.Module, states: tuple[Tensor, Tensor, Tensor], given: dict, found: Tensor) -> None:
@@ -46,6 +42,14 @@ def weighing(model: nn.Module, weigh: Weigh, block: int = BLOCK) -> Iterator[Non
 
     with overhearing(model, hear):
         yield
+
+
+def prove_weights(model: nn.Module) -> None:
+    """Raise ValueError unless weights times values are what attention gives, in one short pass over a model."""
+    survey(model).need("attention")
+    if model not in _PROVEN:
+        _prove(model)
+        _PROVEN.add(model)
 
 
 def weights_of(
@@ -87,7 +91,6 @@ def _allowed(module: nn.Module, given: Mapping, length: int, keys: int) -> Bool[
 
 @torch.inference_mode()
 def _prove(model: nn.Module) -> None:
-    """Raise ValueError unless weights times values are what attention gives, in every layer of a short pass."""
     kind, seen = type(model).__name__, set()
 
     def hear(module: nn.Module, states: tuple[Tensor, Tensor, Tensor], given: dict, found: Tensor) -> None:

@@ -6,7 +6,7 @@ from torch import nn
 
 from fixtures.models.architectures import ARCHITECTURES, build
 from fixtures.models.tiny import tiny_llama
-from lib.probing.places import PARTS, adds_up, looking, places
+from lib.probing.places import PARTS, adds_up, find_places, looking
 
 pytestmark = pytest.mark.cpu
 IDS = torch.arange(1, 11)[None]
@@ -29,8 +29,8 @@ def seen(model, ids=IDS):
 def test_what_attention_and_the_mlp_add_is_what_the_stream_gains(name):
     model = build(name)
     found, _ = seen(model)
-    assert len(found) == 3 * len(places(model)) + 1
-    for layer in range(len(places(model))):
+    assert len(found) == 3 * len(find_places(model)) + 1
+    for layer in range(len(find_places(model))):
         gained = found["stream", layer + 1] - found["stream", layer]
         parts = [found[part, layer] for part in PARTS]
         torch.testing.assert_close(gained, sum(parts), rtol=1e-4, atol=1e-5)
@@ -67,7 +67,7 @@ def test_without_what_is_added_the_stream_stays_as_it_was(name):
 @pytest.mark.parametrize("index", [0, 1, -1])
 def test_what_replaces_a_stream_is_what_comes_after_it(name, index):
     model = build(name)
-    index %= len(places(model)) + 1
+    index %= len(find_places(model)) + 1
     plain, logits = seen(model)
     moved = {}
 
@@ -79,7 +79,7 @@ def test_what_replaces_a_stream_is_what_comes_after_it(name, index):
 
     with torch.inference_mode(), looking(model, move):
         other = model(input_ids=IDS, use_cache=False).logits
-    for at in range(len(places(model)) + 1):
+    for at in range(len(find_places(model)) + 1):
         # experts compute the tokens that they get together, whose rounding depends on which these are
         changed = (moved["stream", at] - plain["stream", at]).abs().amax(-1)[0] > 1e-4
         assert not changed[:3].any()
@@ -90,7 +90,7 @@ def test_what_replaces_a_stream_is_what_comes_after_it(name, index):
 
 def test_a_part_is_found_by_what_it_adds_and_not_by_its_name():
     model = build("gemma3_text")
-    assert places(model).names == {"attention": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"}
+    assert find_places(model).names == {"attention": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"}
     llama = build("llama")
     assert places(llama).names == {"attention": "self_attn", "mlp": "mlp"}
 
@@ -100,7 +100,7 @@ def test_a_layer_that_adds_something_else_is_refused(monkeypatch):
     plain = type(model.model.layers[0]).forward
     monkeypatch.setattr(model.model.layers[1], "forward", lambda *a, **k: 1.01 * plain(model.model.layers[1], *a, **k))
     with pytest.raises(ValueError, match="LlamaForCausalLM: its stream cannot be read, since no two modules"):
-        places(model)
+        find_places(model)
 
 
 @pytest.mark.parametrize("part", ["mlp.down_proj", "self_attn.o_proj"])
@@ -108,7 +108,7 @@ def test_a_part_that_adds_nothing_proves_nothing(part):
     model = tiny_llama()
     nn.init.zeros_(model.model.layers[2].get_submodule(part).weight)
     with pytest.raises(ValueError, match="its stream cannot be read"):
-        places(model)
+        find_places(model)
 
 
 def test_a_pass_that_was_not_made_is_no_look():
