@@ -1,0 +1,105 @@
+"""The residual stream: an arm and texts in, a record out. Norms, the largest values, and what each layer adds.
+
+Sources: Sun et al. 2024, "Massive Activations in Large Language Models", for the largest values and their median; the
+shares of attention and MLP are those of Africa 2026, experiments 8 and 9.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.measuring.norms import Progress, rows_that_fit, text_coordinates
+from lib.measuring.scoring import in_batches, nll_per_text
+from lib.models import Arm, check_ids, embedding_rows
+from lib.probing import PARTS, Place, find_places, looking
+from lib.texts import Text
+
+RANKS = 8
+"""So many of the largest values of a stream are noted: twice as many as a model is said to have."""
+DELIMITERS = frozenset(".,;:!?-–—()[]\"'\n\t ")
+"""A token of nothing but these is a delimiter."""
+WHERE = ("first", "rest")
+"""The first position, which is unlike all others in many models, and the mean over the others."""
+
+
+def measure_stream(
+    arm: Arm, ids: Tensor, texts: Sequence[Text], *, rows: int | None = None, progress: Progress = lambda n: None
+) -> xr.Dataset:
+    """What the stream of an arm holds over texts, `ids` [text, pos], in one plain pass over each.
+
+    `stream_norm` [text, stream, where] is the L2 norm of the stream at the first position, and its mean over the
+    others; `added_norm` [text, layer, part, where] the same of what attention and the MLP add to it. `median` [text,
+    stream] is that of all magnitudes, `largest` [text, stream, rank] the largest of them, which lie at `position`,
+    `channel`, and at a delimiter or not (`at_delimiter`). The stream has an index for the embeddings and one behind
+    each layer.
+    Raises ValueError for a model whose stream cannot be read (see `lib.probing.places`), a token that it does not know,
+    and states that are not finite.
+    """
+    check_ids(ids, texts, embedding_rows(arm.model))
+    layers, ids = len(find_places(arm.model)), ids.to(arm.model.device)
+    found = {
+        "stream_norm": torch.empty(len(texts), layers + 1, len(WHERE)),
+        "added_norm": torch.empty(len(texts), layers, len(PARTS), len(WHERE)),
+        "median": torch.empty(len(texts), layers + 1),
+        "largest": torch.empty(len(texts), layers + 1, RANKS),
+        **{name: torch.empty(len(texts), layers + 1, RANKS, dtype=torch.int64) for name in ("position", "channel")},
+    }
+
+    def run(start: int, stop: int) -> Tensor:
+        def look(place: Place, index: int, states: Tensor) -> None:
+            norm = first_and_rest(states)
+            if place != "stream":
+                found["added_norm"][start:stop, index, PARTS.index(place)] = norm
+                return
+            found["stream_norm"][start:stop, index] = norm
+            magnitudes = states.float().abs()
+            found["median"][start:stop, index] = magnitudes.flatten(1).median(1).values.cpu()
+            largest, at = magnitudes.flatten(1).topk(RANKS)
+            found["largest"][start:stop, index] = largest.cpu()
+            found["position"][start:stop, index] = (at // states.shape[-1]).cpu()
+            found["channel"][start:stop, index] = (at % states.shape[-1]).cpu()
+
+        with torch.inference_mode(), looking(arm.model, look):
+            logits = arm.model(input_ids=ids[start:stop], use_cache=False).logits
+        progress(stop - start)
+        return nll_per_text(logits, ids[start:stop])
+
+    nll, _ = in_batches(run, len(texts), rows or rows_that_fit(arm, ids.shape[1]))
+    delimits = torch.tensor([[is_delimiter(arm.tokenizer.decode([token])) for token in of] for of in ids.tolist()])
+    at_delimiter = delimits[torch.arange(len(texts))[:, None, None], found["position"]]
+    dims = {
+        "stream_norm": ("text", "stream", "where"),
+        "added_norm": ("text", "layer", "part", "where"),
+        "median": ("text", "stream"),
+        **dict.fromkeys(("largest", "position", "channel"), ("text", "stream", "rank")),
+    }
+    return xr.Dataset(
+        {
+            **{name: (dims[name], values.numpy()) for name, values in found.items()},
+            "at_delimiter": (("text", "stream", "rank"), at_delimiter.numpy()),
+            "nll": ("text", nll.numpy(), {"units": "nats per token"}),
+        },
+        coords={**text_coordinates(texts), "part": list(PARTS), "where": list(WHERE)},
+        attrs={"width": int(arm.model.get_input_embeddings().weight.shape[1]), "tokens": int(ids.shape[1])},
+    )
+
+
+def first_and_rest(states: Float[Tensor, "batch pos width"]) -> Float[Tensor, "batch where"]:
+    """L2 norm of the states at the first position, and its mean over the others, in float32.
+
+    Raises ValueError for states of one position, or that are not finite.
+    """
+    if states.shape[1] < 2:
+        raise ValueError("a text needs at least two tokens: its first position is told apart from the others")
+    norms = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
+    if not torch.isfinite(norms).all():
+        raise ValueError("the stream is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
+    return torch.stack([norms[:, 0], norms[:, 1:].mean(1)], 1).cpu()
+
+
+def is_delimiter(token: str) -> bool:
+    """Is a token, as text, nothing but punctuation and blanks? An empty one, such as a special token, is none."""
+    return bool(token) and set(token) <= DELIMITERS
