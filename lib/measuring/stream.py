@@ -32,9 +32,9 @@ def measure_stream(
 
     `stream_norm` [text, stream, where] is the L2 norm of the stream at the first position, and its mean over the
     others; `added_norm` [text, layer, part, where] the same of what attention and the MLP add to it. `median` [text,
-    stream] is that of all magnitudes, `largest` [text, stream, rank] the largest of them, which lie at `position`,
-    `channel`, and at a delimiter or not (`at_delimiter`). The stream has an index for the embeddings and one behind
-    each layer.
+    stream] is that of all magnitudes, `largest` [text, stream, rank] the values of the largest ones with their signs,
+    which lie at `position`, `channel`, and at a delimiter or not (`at_delimiter`). The stream has an index for the
+    embeddings and one behind each layer.
     Raises ValueError for a model whose stream cannot be read (see `lib.probing.places`), a token that it does not know,
     and states that are not finite.
     """
@@ -57,8 +57,8 @@ def measure_stream(
             found["stream_norm"][start:stop, index] = norm
             magnitudes = states.float().abs()
             found["median"][start:stop, index] = magnitudes.flatten(1).median(1).values.cpu()
-            largest, at = magnitudes.flatten(1).topk(RANKS)
-            found["largest"][start:stop, index] = largest.cpu()
+            at = magnitudes.flatten(1).topk(RANKS).indices
+            found["largest"][start:stop, index] = states.flatten(1).gather(1, at).float().cpu()
             found["position"][start:stop, index] = (at // states.shape[-1]).cpu()
             found["channel"][start:stop, index] = (at % states.shape[-1]).cpu()
 

@@ -1,0 +1,219 @@
+"""What the modules of a layer and the largest values of the stream are worth: an arm and texts in, a record out.
+
+Every condition is a row of one batch, with its own edit. Sources: Sun et al. 2024 for the massive activations, which
+are replaced behind the layer at which they appear; Africa 2026, experiments 4 to 6, for what is zeroed in layer 1 and
+at the first position.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lib.definitions import Name
+from lib.measuring.norms import Progress, text_coordinates
+from lib.measuring.scoring import in_batches, score
+from lib.models import Arm
+from lib.probing import Place, find_places, looking, visiting
+from lib.texts import Text
+
+ABOVE, TIMES = 100.0, 1000.0
+"""A value of the stream is a massive activation if its magnitude is this large, and so many times the median one."""
+EVERYWHERE = 0.9
+"""A layer has massive activations if this share of the texts has some behind it."""
+LAYER = 1
+"""The layer that the study speaks of."""
+ROWS = 8
+"""Conditions that are tried at once."""
+CONDITIONS = (
+    "baseline",
+    "attention",
+    "mlp",
+    "both",
+    "mlp at first",
+    "value at first",
+    "massive zeroed",
+    "massive at mean",
+    "random zeroed",
+)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Massive activations of an arm: the index of the stream where they appear, and the mean value of each channel."""
+
+    index: int
+    means: Mapping[int, float]
+
+
+def is_massive(magnitudes: np.ndarray | Tensor, median: np.ndarray | Tensor) -> np.ndarray | Tensor:
+    """Which values are massive activations, from magnitudes and the median one of their text."""
+    return (magnitudes >= ABOVE) & (magnitudes >= TIMES * median)
+
+
+def activations(stream: xr.Dataset) -> Activations | None:
+    """The massive activations in a record of `lib.measuring.stream`; None if no layer has them in nearly all texts."""
+    values = stream["largest"].values
+    massive = is_massive(np.abs(values), stream["median"].values[..., None])
+    with_some = massive.any(-1).mean(0) >= EVERYWHERE
+    if not with_some.any():
+        return None
+    index = int(with_some.argmax())
+    at, channels = massive[:, index], stream["channel"].values[:, index]
+    found = np.unique(channels[at])
+    return Activations(index, {int(c): float(values[:, index][at & (channels == c)].mean()) for c in found})
+
+
+def spike_layer(stream: xr.Dataset) -> int:
+    """The layer behind which the first position's norm grows most, in proportion to that of the others."""
+    norms = stream["stream_norm"].mean("text")
+    ratio = (norms.sel(where="first") / norms.sel(where="rest")).values
+    return int((ratio[1:] / ratio[:-1]).argmax())
+
+
+def measure_modules(
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    stream: xr.Dataset,
+    *,
+    seed: int,
+    rows: int = ROWS,
+    progress: Progress = lambda n: None,
+) -> xr.Dataset:
+    """The loss of every text, `ids` [text, pos], in every one of CONDITIONS.
+
+    Zeroed are what attention, the MLP or `both` add to the stream in layer 1; what the MLP of the spike layer adds at
+    the first position; the values of the first position in all layers; and the massive activations of the text, behind
+    the layer at which they appear. These are also put to their mean over the counting texts, of which `stream` is the
+    record, and as many other channels, drawn by `seed` for every text, are zeroed at their positions. Without massive
+    activations these three are left out. `replaced` [text] is the number of massive activations that were replaced.
+    Raises ValueError unless a pass with empty edits equals a plain one to the last bit.
+    """
+    model, ids = arm.model, ids.to(arm.model.device)
+    massive = activations(stream)
+    conditions = [c for c in CONDITIONS if massive or c not in ("massive zeroed", "massive at mean", "random zeroed")]
+    spike, number = spike_layer(stream), min(LAYER, len(find_places(model)) - 1)
+    losses, replaced = (
+        torch.empty(len(texts), len(conditions), dtype=torch.float64),
+        np.zeros(len(texts), dtype=np.int64),
+    )
+    for i, text in enumerate(texts):
+        editing = Editing(number, spike, massive, f"{seed}/{text.name}")
+        if i == 0:
+            prove_harmless(model, ids[:1], editing)
+        run = partial(scored, model, ids[i], conditions, editing)
+        losses[i], rows = in_batches(run, len(conditions), min(rows, len(conditions)))
+        replaced[i] = editing.replaced
+        progress(1)
+    return xr.Dataset(
+        {
+            "nll": (("text", "condition"), losses.numpy(), {"units": "nats per token"}),
+            "replaced": ("text", replaced),
+        },
+        coords={**text_coordinates(texts), "condition": conditions},
+        attrs={"layer": number, "spike": spike, "massive_at": massive.index if massive else -1},
+    )
+
+
+class Editing:
+    """The edits of one text: which states each condition replaces."""
+
+    def __init__(self, layer: int, spike: int, massive: Activations | None, seed: str):
+        self.layer, self.spike, self.massive, self.seed, self.replaced = layer, spike, massive, seed, 0
+
+    def looks(self, conditions: Sequence[str]) -> Callable[[Place, int, Tensor], Tensor | None]:
+        """A look that edits the row of each of these conditions."""
+
+        def look(place: Place, index: int, states: Tensor) -> Tensor | None:
+            edits = {row: self._edited(c, place, index, states[row]) for row, c in enumerate(conditions)}
+            return _put(states, {row: edited for row, edited in edits.items() if edited is not None})
+
+        return look
+
+    def visits(self, conditions: Sequence[str]) -> Callable[[Name, int, Tensor], Tensor | None]:
+        """A visit that zeroes the first value in the row of the condition that says so."""
+
+        def visit(name: Name, layer: int, states: Tensor) -> Tensor | None:
+            if name != "value" or "value at first" not in conditions:
+                return None
+            row = conditions.index("value at first")
+            return _put(states, {row: _first_zeroed(states[row])})
+
+        return visit
+
+    def _edited(self, condition: str, place: Place, index: int, states: Tensor) -> Tensor | None:
+        """The states [pos, width] of a row after its condition's edit; None where it makes none."""
+        if place != "stream":
+            if index == self.layer and condition in (place, "both"):
+                return torch.zeros_like(states)
+            if (condition, place, index) == ("mlp at first", "mlp", self.spike):
+                return _first_zeroed(states)
+        elif self.massive and index == self.massive.index and condition.endswith(("zeroed", "at mean")):
+            return self._without_massive(condition, states, self.massive.means)
+        return None
+
+    def _without_massive(self, condition: str, states: Tensor, means: Mapping[int, float]) -> Tensor:
+        chosen = massive_of(states, means)
+        self.replaced = int(chosen.sum())
+        if condition == "random zeroed":
+            return states.masked_fill(others(chosen, self.seed), 0)
+        values = torch.zeros(states.shape[-1], device=states.device, dtype=states.dtype)
+        if condition == "massive at mean":
+            values[list(means)] = torch.tensor(list(means.values())).to(values)
+        return torch.where(chosen, values, states)
+
+
+def massive_of(states: Float[Tensor, "pos width"], channels: Mapping[int, float]) -> Bool[Tensor, "pos width"]:
+    """The massive activations of a text in channels where the counting texts had some."""
+    magnitudes = states.float().abs()
+    known = torch.zeros(states.shape[-1], dtype=torch.bool, device=states.device)
+    known[list(channels)] = True
+    return is_massive(magnitudes, magnitudes.median()) & known
+
+
+def others(chosen: Bool[Tensor, "pos width"], seed: str) -> Bool[Tensor, "pos width"]:
+    """As many other channels at each position, drawn by the seed."""
+    rng = np.random.default_rng(list(seed.encode()))
+    found = torch.zeros_like(chosen)
+    for position in chosen.any(-1).nonzero()[:, 0].tolist():
+        free = (~chosen[position]).nonzero()[:, 0].tolist()
+        found[position, rng.choice(free, int(chosen[position].sum()), replace=False)] = True
+    return found
+
+
+@torch.inference_mode()
+def scored(model: nn.Module, ids: Tensor, conditions: Sequence[str], editing: Editing, start: int, stop: int) -> Tensor:
+    """Losses [condition] of one text, `ids` [pos], in the conditions from `start` to `stop`."""
+    rows = conditions[start:stop]
+    with ExitStack() as stack:
+        stack.enter_context(looking(model, editing.looks(rows)))
+        stack.enter_context(visiting(model, editing.visits(rows)))
+        return score(model, ids.expand(len(rows), -1))
+
+
+def prove_harmless(model: nn.Module, ids: Tensor, editing: Editing) -> None:
+    """Raise ValueError unless the loss of a text with empty edits equals that of a plain pass to the last bit."""
+    empty = scored(model, ids[0], ["baseline"], editing, 0, 1)
+    if not torch.equal(empty, plain := score(model, ids)):
+        raise ValueError(f"with nothing replaced the loss is {empty.item()}, and {plain.item()} in a plain pass")
+
+
+def _put(states: Tensor, rows: Mapping[int, Tensor]) -> Tensor | None:
+    if not rows:
+        return None
+    states = states.clone()
+    for row, edited in rows.items():
+        states[row] = edited
+    return states
+
+
+def _first_zeroed(states: Tensor) -> Tensor:
+    """The same with zeros at the first position."""
+    return torch.cat([torch.zeros_like(states[:1]), states[1:]])
