@@ -6,18 +6,20 @@ From the rows come the parser (`fixtures.plugin.options`), the settings of a run
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from lib.checkpoints import ModelArguments
-from lib.definitions import DEFAULT, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold
+from lib.definitions import DEFAULT, PLACES, PROTOCOLS, RESCALED, SCOPES, SITES, check_threshold, meant
+from lib.tasks import Task, load, names, read
 from lib.texts import Selection, Source, parse, select
 
 PREFIX = "CLAIMS_"
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 START, END = "<!-- made by python -m lib.settings -->\n", "<!-- end -->\n"
-LOSSES, EXPERIMENT_2 = ("disruption", "bands", "specificity"), ("disruption",)
-DRAWN = ("disruption", "specificity")
+LOSSES, EXPERIMENT_2, EXPERIMENT_3 = ("disruption", "bands", "specificity", "tasks"), ("disruption",), ("tasks",)
+DRAWN = ("disruption", "specificity", "tasks")
 """Experiments with random channels."""
 EVERY = ("norms", *LOSSES)
 """Experiments whose records a setting belongs to."""
@@ -109,6 +111,27 @@ def truth(text: str, flag: str) -> bool:
     if text.lower() not in TRUTHS:
         raise ValueError(f"{flag} must be yes or no, not {text!r}")
     return TRUTHS[text.lower()]
+
+
+def names_of_tasks(text: str, flag: str) -> tuple[str, ...]:
+    """Reads names with commas between them; which are known depends on `--task-data`."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"{flag} must be names of tasks with commas between them, each once, not {text!r}")
+    return names
+
+
+def specs_of_tasks(text: str, flag: str) -> tuple[tuple[str, str], ...]:
+    """Reads NAME=FILE and NAME=hf:DATASET, with semicolons between them, into names and what is to be read."""
+    specs: dict[str, str] = {}
+    for part in text.split(";"):
+        name, _, spec = (piece.strip() for piece in part.partition("="))
+        if not name or not spec:
+            raise ValueError(f"{flag} must be NAME=FILE or NAME=hf:DATASET, not {part!r}")
+        if name in specs:
+            raise ValueError(f"{flag} gives the task {name} twice")
+        specs[name] = spec
+    return tuple(specs.items())
 
 
 TRUTHS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -211,7 +234,61 @@ OPTIONS: tuple[Option, ...] = (
         key=EXPERIMENT_2,
         compared=True,
     ),
-    Option("--limit", "smoke run: only N texts of each kind; nothing can be supported", "measuring", "N", whole(1)),
+    Option(
+        "--replaced",
+        f"where channels are replaced when tasks are asked: {', '.join(PLACES)}",
+        "measuring",
+        "PLACE",
+        one_of(*PLACES),
+        PLACES[0],
+        key=EXPERIMENT_3,
+        compared=True,
+        before=PLACES[0],
+    ),
+    Option(
+        "--apply-chat-template",
+        "ask tasks by the tokenizer's chat template, not as plain text",
+        "measuring",
+        read=truth,
+        default=False,
+        key=EXPERIMENT_3,
+        compared=True,
+        before=False,
+        switch=True,
+    ),
+    Option(
+        "--tasks",
+        "tasks that are asked, by name: passkey,capitals,..",
+        "measuring",
+        "NAME,..",
+        names_of_tasks,
+        shown="the pair's, else all that come with the harness and those of --task-data",
+    ),
+    Option(
+        "--task-data",
+        "tasks of your own, or other items for one that comes with the harness: NAME=FILE.jsonl or "
+        "NAME=hf:DATASET[:CONFIG],split=..,items=N, with a semicolon between two; see docs/tasks.md",
+        "measuring",
+        "NAME=FILE",
+        specs_of_tasks,
+        shown="the pair's",
+    ),
+    Option(
+        "--items",
+        "items that are asked of each task, fewer if it has fewer",
+        "measuring",
+        "N",
+        whole(1),
+        shown="each task's own: 100 pass keys and 100 of each parametric task, 60 of each other one, a file's all",
+        compared=True,
+    ),
+    Option(
+        "--limit",
+        "smoke run: only N texts of each kind, and N items of each task; nothing can be supported",
+        "measuring",
+        "N",
+        whole(1),
+    ),
     Option(
         "--threads",
         "threads of torch on the CPU",
@@ -271,11 +348,16 @@ class Settings:
     controls: int
     records: Path
     protocol: str = DEFAULT
+    replaced: str = PLACES[0]
+    apply_chat_template: bool = False
     steps: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     own: bool = False
     texts: Source | None = None
+    tasks: tuple[str, ...] = ()
+    task_data: tuple[tuple[str, str], ...] = ()
+    items: int | None = None
     limit: int | None = None
     replay: bool = False
     threads: int | None = None
@@ -311,6 +393,25 @@ class Settings:
         """The settings that a record of an experiment must have been made with."""
         chosen = {option.name: getattr(self, option.name) for option in OPTIONS if experiment in option.key}
         return {**chosen, "seed": self.seed} if experiment in DRAWN else chosen
+
+    @cached_property
+    def asked(self) -> tuple[Task, ...]:
+        """The tasks whose items are asked, read once: they may lie on the hub.
+
+        Raises ValueError, one sentence, for a name that none has, or a bad file.
+        """
+        given = dict(self.task_data)
+        known = (*names(), *(name for name in given if name not in names()))
+        for name in self.tasks:
+            if name not in known:
+                raise ValueError(f"--tasks: there is no task {name!r}, {meant(name, known)}; --task-data brings others")
+        asked = [name for name in known if name in self.tasks or not self.tasks]
+        return tuple(read(name, given[name]) if name in given else load(name) for name in asked)
+
+    @property
+    def most_items(self) -> int | None:
+        """The most items of a task that are asked; None for as many as each task says."""
+        return min(filter(None, (self.limit, self.items)), default=None)
 
     def selected(self) -> Selection:
         """The texts of the run. Raises ValueError, one sentence, if they cannot be read."""

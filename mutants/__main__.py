@@ -98,7 +98,7 @@ def tried(files: list[str], copy: Path, sample: int | None) -> Iterator[tuple[st
             found = changes(ROOT / file, file, CONFIG["operators"]["excluded"], CONFIG["outside"]["decorators"], sample)
             print(f"{file}: {len(found)} changes", flush=True)
             started = time.monotonic()
-            trial = Trial(file, copy, collected, of_file(file, tests, collected.names))
+            trial = Trial(file, copy, collected, of_file(file, tests, collected))
             survivors = []
             for number, change in enumerate(found, 1):
                 if not trial.notices(change):
@@ -110,10 +110,10 @@ def tried(files: list[str], copy: Path, sample: int | None) -> Iterator[tuple[st
             yield file, [mutant for change in survivors for mutant in change.mutants]
 
 
-def of_file(file: str, tests: list[runs.Test], names: list[str]) -> list[runs.Test]:
+def of_file(file: str, tests: list[runs.Test], collected: runs.Collected) -> list[runs.Test]:
     """The tests that must notice a change: those of the file itself, where most changes fail, before all others."""
     own, all_of_them = f"{Path(file).parent}/tests/test_{Path(file).name}", set(tests_of(file))
-    places = {test: names[test.number].partition("::")[0] for test in tests}
+    places = {test: collected.file_of(test) for test in tests}
     found = [test for test in tests if places[test] in all_of_them]
     return sorted(found, key=lambda test: (places[test] != own, test.seconds))
 

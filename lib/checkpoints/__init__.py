@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "read_config",
             "sizes",
             "tokenizer_folder",
+            "trained_length",
             "versions",
         ],
         "tokenizers": ["has_tokenizer", "tokenizer_identity"],

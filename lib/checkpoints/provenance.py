@@ -26,6 +26,8 @@ SIZES: dict[str, tuple[str, ...]] = {
     "head_dim": (),
 }
 """Sizes by transformers' common names, with the other names that some architectures use in their configs."""
+LENGTH = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length")
+"""Names of the number of tokens that a model was made to read at most."""
 COUNTS = {*SIZES, *(name for names in SIZES.values() for name in names), "vocab_size", "intermediate_size"}
 """What must be a whole number in a config."""
 OF_MODEL = {"num_hidden_layers", "hidden_size", "vocab_size"}
@@ -191,6 +193,11 @@ def sizes(config: Mapping) -> dict[str, int | None]:
         if config.get("head_dim") is None and hidden:
             known["head_dim"] = hidden // heads
     return known
+
+
+def trained_length(config: Mapping) -> int | None:
+    """The number of tokens that a model was trained to read at most, as its config.json tells; None if it does not."""
+    return _one_number(_of_text(config), LENGTH)
 
 
 def _one_number(config: Mapping, names: Iterable[str]) -> int | None:

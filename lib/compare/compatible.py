@@ -42,7 +42,7 @@ def other_settings(old: Mapping, new: Mapping, names: tuple[str, str] = ("the ba
     if old["limit"] != new["limit"]:
         smoke, limit = (one, old["limit"]) if old["limit"] is not None else (other, new["limit"])
         return f"{smoke} is a smoke run (--limit {limit})"
-    return _other_texts(old["texts"], new["texts"], one, other)
+    return _other_texts(old["texts"], new["texts"], one, other) or _other_tasks(old, new, one, other)
 
 
 def _other_texts(old: Mapping, new: Mapping, one: str, other: str) -> str:
@@ -57,6 +57,19 @@ def _other_texts(old: Mapping, new: Mapping, one: str, other: str) -> str:
                 return f"{one if a is None else other} lacks the {role} text {(a or b)['name']!r}{sources}"
             if (a["hash"], a["kind"]) != (b["hash"], b["kind"]):
                 return f"the {role} text {b['name']!r} is another one in {one} and in {other}{sources}"
+    return ""
+
+
+def _other_tasks(old: Mapping, new: Mapping, one: str, other: str) -> str:
+    """The first task that differs, as a clause. Documents that were made before there were tasks name none."""
+    if not old.get("tasks") or not new.get("tasks"):
+        return ""
+    before, after = ({task["name"]: task for task in of["tasks"]} for of in (old, new))
+    for name in dict.fromkeys((*before, *after)):
+        if name not in before or name not in after:
+            return f"{one if name not in before else other} was not asked the task {name!r}"
+        if before[name] != after[name]:
+            return f"the items of the task {name!r} are others in {one} and in {other}"
     return ""
 
 

@@ -13,6 +13,8 @@ from lib.reporting import documents
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "evidence"
+TASKS = FOLDER / "tasks"
+"""Runs that judge the claims of tasks alone, of models of which the other claims were judged before."""
 RECALIBRATION = FOLDER / "recalibration" / "smollm2-135m.json"
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "evidence.md"
 LIBRARIES = ("python", "torch", "transformers", "gguf")
@@ -20,14 +22,16 @@ LIBRARIES = ("python", "torch", "transformers", "gguf")
 
 
 def runs(folder: Path = FOLDER) -> dict[str, dict]:
-    """The documents of the runs on real models, by the name of their pair, in the order of their files."""
-    found = [documents.read(file) for file in sorted(folder.glob("*.json"))]
-    return {document["settings"]["pair"]: document for document in found}
+    """The documents of the runs on real models, by the names of their files, which are those of their pairs."""
+    return {file.stem: documents.read(file) for file in sorted(folder.glob("*.json"))}
 
 
-def short(found: Mapping[str, dict]) -> str:
+def short(found: Mapping[str, dict], tasks: Mapping[str, dict]) -> str:
     """The README's table: a row for each claim, in its cells the verdict and estimate for each of its parameters."""
-    entries = {name: [e for e in document["claims"] if e["label"] is None] for name, document in found.items()}
+    entries = {}
+    for name, document in found.items():
+        judged = [*document["claims"], *(tasks[name]["claims"] if name in tasks else ())]
+        entries[name] = [entry for entry in judged if entry["label"] is None]
     claims: dict[str, list[dict]] = {}
     for entry in (entry for of_run in entries.values() for entry in of_run):
         claims.setdefault(entry["id"].partition("[")[0], []).append(entry)
@@ -89,9 +93,11 @@ def recalibrated(document: dict) -> str:
 
 def written() -> dict[Path, str]:
     """The pages as the documents in evidence/ make them."""
-    found, pages = runs(), {path: path.read_text(encoding="utf-8") for path in (README, PAGE)}
-    pages[README] = between(pages[README], "models", short(found))
+    found, tasks = runs(), runs(TASKS)
+    pages = {path: path.read_text(encoding="utf-8") for path in (README, PAGE)}
+    pages[README] = between(pages[README], "models", short(found, tasks))
     pages[PAGE] = between(pages[PAGE], "models", page(found))
+    pages[PAGE] = between(pages[PAGE], "tasks", page(tasks))
     pages[PAGE] = between(pages[PAGE], "recalibration", recalibrated(documents.read(RECALIBRATION)))
     return pages
 

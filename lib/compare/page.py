@@ -137,6 +137,10 @@ def described(document: dict, arms: Collection[str]) -> dict[str, str]:
     for role in ("count", "score"):
         texts = [text["kind"] + text["hash"] for text in settings["texts"][role]]
         how[f"texts ({role})"] = f"{len(texts)}, hash {sha256(''.join(texts).encode()).hexdigest()[:8]}"
+    if tasks := settings.get("tasks"):
+        of_tasks = "".join(f"{task['name']}{task['items']}{task['hash']}" for task in tasks)
+        asked = ", ".join(f"{task['items']} {task['name']}" for task in tasks)
+        how["tasks"] = f"{asked}, hash {sha256(of_tasks.encode()).hexdigest()[:8]}"
     how["texts from"] = settings["texts"]["source"]
     for arm, arguments in settings["arms"].items():
         if "@" in arm:

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "words": [
             "ABSENT",
             "ARMS",
+            "ASKED",
             "BANDS",
             "DRAWS",
             "EDITED",
@@ -26,7 +27,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "MADE",
             "NAMES",
             "Name",
+            "OF_PROMPT",
             "OUTCOMES",
+            "PLACES",
             "REPLACED_BY",
             "RESCALED",
             "ROLES",

@@ -70,3 +70,13 @@ energy as the massive ones of their layer."""
 def compared_conditions() -> list[str]:
     """The conditions of the experiment on specificity in the order of their rows: baseline, "massive, zero", .."""
     return ["baseline", *(f"{selected}, {value}" for value in REPLACED_BY for selected in SELECTED)]
+
+
+OF_PROMPT = ("top", "smallest")
+"""Channels that are chosen on a prompt itself: those of each head with the largest and the smallest norm."""
+ASKED = ("baseline", "massive", "random", "energy", *OF_PROMPT)
+"""The conditions in which items are asked, in the order of their rows. `random` are as many channels as are massive,
+and `energy` channels of as much energy, layer by layer: both are drawn anew for every item."""
+
+PLACES = ("prompt", "answer", "both")
+"""The tokens of an item that are read with channels replaced."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import xarray as xr
 
 from lib.definitions import NAMES
+from lib.effects.answers import Answers
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption, Specificity
 from lib.effects.trajectory import Trajectory
@@ -25,6 +26,11 @@ def distinct_measurements(*subjects: object) -> int:
     return min((_different(record) for subject in subjects for record in _records(subject)), default=1)
 
 
+def observed(*subjects: object) -> str:
+    """What the numbers of a claim about these subjects are of: "items" of tasks, or "texts"."""
+    return "items" if any(isinstance(subject, Answers) for subject in subjects) else "texts"
+
+
 def kinds_of_texts(*subjects: object) -> tuple[str, ...]:
     """The kind of each text behind subjects, in order; () if no record tells."""
     record = next((record for subject in subjects for record in _records(subject) if "kind" in record), None)
@@ -35,11 +41,23 @@ def _records(subject: object) -> Iterator[xr.Dataset]:
     if isinstance(subject, Trajectory):
         for part in filter(None, (subject.start, *subject.values, *subject.disruptions)):
             yield from part.records.values()
-    elif isinstance(subject, (MassiveValues, Disruption, Bands, Specificity)):
+    elif isinstance(subject, (Answers, MassiveValues, Disruption, Bands, Specificity)):
         yield from subject.records.values()
 
 
 def _different(record: xr.Dataset) -> int:
-    """The number of different texts in the measured quantity that has the fewest."""
+    """The number of different texts in the measured quantity that has the fewest; see `_different_items` for items."""
+    if "item" in record.dims:
+        return _different_items(record)
     measured = [record[name].transpose("text", ...).values for name in MEASURED if name in record]
     return min((len({of_text.tobytes() for of_text in values}) for values in measured), default=1)
+
+
+def _different_items(record: xr.Dataset) -> int:
+    """The number of different items in the task that has the fewest, of those tasks that repeat some.
+
+    A small task without repeated ones says nothing of a large one: then it is the number of items of the largest.
+    """
+    sizes = [(len({item.tobytes() for item in of.values}), len(of)) for _, of in record["likelihood"].groupby("task")]
+    repeating = [different for different, size in sizes if different < size]
+    return min(repeating, default=max(size for _, size in sizes))

@@ -11,6 +11,7 @@ import xarray as xr
 
 from lib.checkpoints import step_of, tokens_per_step
 from lib.definitions import RESCALED
+from lib.effects.answers import Answers
 from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption, Specificity
@@ -87,6 +88,15 @@ def _disruption(reader: Reader) -> Disruption:
 def _specificity(reader: Reader) -> Specificity:
     arms = {"rope": "rope", **_treated(reader)}
     return Specificity({name: reader.get("specificity", arm) for name, arm in arms.items()})
+
+
+def _answers(reader: Reader) -> Answers:
+    arms = {"rope": "rope", **_treated(reader)}
+    return Answers({name: reader.get("tasks", arm) for name, arm in arms.items()})
+
+
+def _rope_answers(reader: Reader) -> Answers:
+    return Answers({"rope": reader.get("tasks", "rope")})
 
 
 def _bands(reader: Reader) -> Bands:
@@ -210,6 +220,19 @@ SUBJECTS: Mapping[str, Subject] = {
             losses="specificity",
             treatment=True,
             unpublished="nothing about replacing the next-largest channels or random ones of equal energy",
+        ),
+        Subject(
+            "rope_answers",
+            "Answers of the RoPE arm alone to the items of tasks, with massive channels and others replaced.",
+            _rope_answers,
+            losses="tasks",
+        ),
+        Subject(
+            "answers",
+            "Answers of both arms to the items of tasks, with massive channels and others replaced.",
+            _answers,
+            losses="tasks",
+            treatment=True,
         ),
         Subject(
             "with_dropped",

@@ -15,7 +15,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "mean",
             "ratio",
         ],
+        "items": ["ItemMean", "ItemRatio", "item_difference", "item_mean", "item_ratio"],
         "order": ["order"],
+        "proportions": ["Proportion", "proportion"],
         "spread": ["TypicalVariation", "Variation", "typical_variation", "variation"],
         "verdicts": [
             "HELD",
@@ -28,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Rule",
             "all_of",
             "assess",
+            "one",
             "undecided",
         ],
     },

@@ -4,7 +4,7 @@ A bound is the wider one of Student's t and of the bootstrap-t: on skewed data S
 of the long tail. How often they are wrong on which data stands in docs/verdicts.md.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
@@ -264,17 +264,9 @@ class Ratio(Estimate):
         return self._bound(alpha, 1)
 
     def _bound(self, alpha: float, side: int) -> float:
-        """The ratio on one side at which the difference is just clear of 0; infinite if none is."""
         if self.constant:
             return self.value
-        clear = lambda ratio: -side * self._clearance(ratio, alpha, side)  # noqa: E731
-        start, step = self.value, max(abs(self.value), 1.0) / 16
-        for _ in range(DOUBLINGS):
-            end = self.value + side * step
-            if clear(end) > 0:
-                return float(optimize.brentq(clear, start, end, xtol=1e-9, rtol=1e-9))
-            start, step = end, 2 * step
-        return side * inf
+        return fieller(self.value, lambda ratio: self._clearance(ratio, alpha, side), side)
 
     def _clearance(self, ratio: float, alpha: float, side: int) -> float:
         """The end nearest to 0 of the interval of `above - ratio x below`, for a ratio above (1) or below (-1)."""
@@ -301,6 +293,21 @@ class Ratio(Estimate):
     @cached_property
     def _data(self) -> np.ndarray:
         return np.stack([self.above, self.below], 1)
+
+
+def fieller(value: float, clearance: Callable[[float], float], side: int) -> float:
+    """The ratio above (`side` 1) or below (-1) a value at which a difference is just clear of 0; infinite if none is.
+
+    `clearance` gives the end that is nearest to 0 of the interval of `above - ratio x below`.
+    """
+    clear = lambda ratio: -side * clearance(ratio)  # noqa: E731
+    start, step = value, max(abs(value), 1.0) / 16
+    for _ in range(DOUBLINGS):
+        end = value + side * step
+        if clear(end) > 0:
+            return float(optimize.brentq(clear, start, end, xtol=1e-9, rtol=1e-9))
+        start, step = end, 2 * step
+    return side * inf
 
 
 def mean(values: Sequence[float]) -> Mean:

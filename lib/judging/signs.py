@@ -25,10 +25,9 @@ class Signs:
         """The one-sided p of the test, 2^-signs."""
         return 0.5**self.signs
 
-    @property
-    def how(self) -> str:
-        """The test in words."""
-        return f"{self.signs} of {self.signs} texts, sign test p = {self.p:.2g}"
+    def how(self, observations: str) -> str:
+        """The test in words, of "texts" or whatever the observations are."""
+        return f"{self.signs} of {self.signs} {observations}, sign test p = {self.p:.2g}"
 
     def lower(self, alpha: float) -> float:
         return self.value if self.p <= alpha else -inf

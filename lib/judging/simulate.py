@@ -17,7 +17,9 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from lib.judging.estimates import Estimate, crossed, difference, difference_of_ratios, mean, ratio
+from lib.judging.items import ItemMean, item_difference, item_mean, item_ratio
 from lib.judging.order import order
+from lib.judging.proportions import proportion
 from lib.judging.spread import typical_variation
 from lib.judging.verdicts import Judgement, assess
 
@@ -25,7 +27,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "verdicts.md"
 START, END = "<!-- made by python -m lib.judging.simulate -->\n", "<!-- end -->\n"
 LEVEL = 0.01
 """About that of one claim: 0.05 divided by the claims of its family."""
-TEXTS, KINDS, STEPS, DRAWN = 20, 4, 8, 10
+TEXTS, KINDS, STEPS, DRAWN, CHANCE = 20, 4, 8, 10, 0.25
 DRAWS, SEED = 4_000, 20_261
 TWICE = 2
 """A rate of up to twice its level is called near it: so much a small sample of odd data may cost."""
@@ -37,6 +39,7 @@ CAREFUL = "what varies with text and draw alike counts twice"
 WIDE = "the wide kind raises the variance that all share"
 NARROW = "the narrow kind lowers the variance that all share"
 ODD = "the odd text takes the place of the normal one that would have been left out"
+AGREED = "bounds that hold where all items agree are wide where few differ"
 LASTING = "noise that lasts from checkpoint to checkpoint looks like a course"
 
 
@@ -166,7 +169,39 @@ def _orders() -> Iterator[Cell]:
     yield Cell(rule, "no order, shared noise that lasts", 0.0, lambda rng: course(rng, 1, 0.7), LASTING)
 
 
-CELLS = (*_means(), *_differences(), *_ratios(), *_crossed(), *_variations(), *_orders())
+def _tasks() -> Iterator[Cell]:
+    """Items of tasks that are right or wrong, before and after a change."""
+
+    def points(rng: Generator, lost: float, gained: float, tasks: int = 6, items: int = 60) -> ItemMean:
+        numbers = rng.choice([100, -100, 0], tasks * items, p=[lost, gained, 1 - lost - gained])
+        return item_mean(numbers, np.repeat(np.arange(tasks), items).tolist(), (-100, 0, 100))
+
+    def share(rng: Generator, before: float, kept: float, tasks: int = 2, items: int = 100) -> Estimate:
+        right = (rng.random(tasks * items) < before).astype(float)
+        lost = right * (rng.random(tasks * items) >= kept)
+        names = np.repeat(np.arange(tasks), items).tolist()
+        possible = [(b - a, b - CHANCE) for b in (0, 1) for a in (0, 1)]
+        return item_ratio(lost, right - CHANCE, names, dict.fromkeys(names, possible))
+
+    rule = "mean over tasks"
+    for data, lost, gained, reason in (
+        ("1 of 20 items is lost", 0.05, 0.0, AGREED),
+        ("3 of 10 are lost, 1 of 50 is gained", 0.3, 0.02, ""),
+        ("9 of 10 are lost, 1 of 50 is gained", 0.9, 0.02, AGREED),
+    ):
+        change = lambda rng, lost=lost, gained=gained: points(rng, lost, gained)  # noqa: E731
+        yield Cell(rule, data, 100 * (lost - gained), change, reason)
+    apart = lambda rng: item_difference(points(rng, 0.3, 0.02), points(rng, 0.3, 0.02, 2, 100))  # noqa: E731
+    yield Cell("difference between tasks", "3 of 10 items are lost, 1 of 50 is gained", 0.0, apart)
+    for data, kept, reason in (("1 of 2 right answers is lost", 0.5, ""), ("1 of 10 is lost", 0.9, AGREED)):
+        truth = 100 * 0.8 * (1 - kept) / (0.8 - CHANCE)
+        yield Cell("ratio over tasks", data, truth, lambda rng, kept=kept: share(rng, 0.8, kept), reason)
+    for hits in (0.1, 0.5):
+        found = lambda rng, hits=hits: proportion(rng.binomial(100, hits), 100)  # noqa: E731
+        yield Cell("share of items", f"{100 * hits:g} of 100", 100 * hits, found)
+
+
+CELLS = (*_means(), *_differences(), *_ratios(), *_crossed(), *_variations(), *_orders(), *_tasks())
 
 
 def rates(cell: Cell, draws: int = DRAWS, seed: int = SEED) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from lib.judging.strata import largest_share
 Verdict = Literal["supported", "refuted", "inconclusive"]
 MINIMUM_TEXTS = 3
 """Fewer texts than this decide nothing: two numbers hardly tell a variance."""
-REPEATED = "every text gives the same number, and one measurement that is repeated counts as n = 1"
+REPEATED = "every {} gives the same number, and one measurement that is repeated counts as n = 1"
 HELD = "the interval holds the threshold"
 Interval = tuple[float, float]
 Meets = Callable[[float, float], bool]
@@ -45,7 +45,7 @@ class Judgement:
 
     `limits` are the numbers in `rule`: one threshold, or the two ends of a range. `largest` is the share, in percent,
     that the largest text has in the sum of all. `over_kinds` judges the same with the kinds of text as observations;
-    None where kinds are not known, or where they are none.
+    None where kinds are not known, or where they are none. `observations` are what `n` counts: "texts", or "items".
     """
 
     verdict: Verdict
@@ -63,6 +63,7 @@ class Judgement:
     note: str = ""
     values: tuple[float, ...] = ()
     largest: float | None = None
+    observations: str = "texts"
     over_kinds: "Judgement | None" = None
     parts: tuple["Judgement", ...] = ()
 
@@ -192,7 +193,8 @@ class Assessment:
         found = self.estimate
         base = Judgement("inconclusive", rule.text, rule.limits, n=found.n, unit=self.unit, label=self.label)
         largest = largest_share(found.sample) if found.sample else None
-        return replace(base, values=found.sample, estimate=found.value, note=self.note, largest=largest)
+        found_out = {"values": found.sample, "estimate": found.value, "largest": largest}
+        return replace(base, **found_out, note=self.note, observations=self.observations)
 
     def _decided(self, base: Judgement, rule: Rule) -> Judgement:
         estimate = self.estimate
@@ -201,7 +203,7 @@ class Assessment:
             return replace(base, reason=few)
         if estimate.constant:
             if (distinct := self.distinct()) < 2:
-                return replace(base, n=1, reason=REPEATED)
+                return replace(base, n=1, reason=REPEATED.format(one(self.observations)))
             estimate = estimate.exact(distinct, base.limits)
         levels: dict[Verdict, float] = {"supported": self.alpha, "refuted": self.alpha / self.parts}
         at_level = {level: _bounds(estimate, level) for level in set(levels.values())}
@@ -213,7 +215,7 @@ class Assessment:
             verdict = "supported"
         low, _ = rule.ends(verdict, {name: ends[0] for name, ends in found.items()})
         _, high = rule.ends(verdict, {name: ends[1] for name, ends in found.items()})
-        how = estimate.how if isinstance(estimate, Signs) else ""
+        how = estimate.how(self.observations) if isinstance(estimate, Signs) else ""
         bounded = replace(base, low=low, high=high, alpha=self.alpha, levels=rule.ends(verdict, levels), reason=how)
         if verdict == "inconclusive":
             return replace(bounded, reason=self._not_reached(estimate, rule) if how else HELD)
@@ -224,7 +226,7 @@ class Assessment:
     def _not_reached(self, estimate: Signs, rule: Rule) -> str:
         """Why a sign test decides nothing: all texts lie on one side of the threshold, and they are too few."""
         level = self.alpha if rule.supported(estimate.value, estimate.value) else self.alpha / self.parts
-        return f"{estimate.how}, and the level is {level:.2g}"
+        return f"{estimate.how(self.observations)}, and the level is {level:.2g}"
 
 
 UPPER, LOWER = ("refuted", "supported"), ("supported", "refuted")
@@ -266,7 +268,7 @@ class Judge:
     ClaimInconclusive unless the claim is supported. A smoke run supports nothing. `distinct` counts the different
     measurements that the claim's numbers come from; unless it is given, equal numbers are one measurement repeated.
     `kinds` gives the kinds of the texts behind them, () if they are not known; without `over_kinds`, nothing is judged
-    with these as observations.
+    with these as observations. `observations` says what the numbers are of: "texts", or "items" of tasks.
     """
 
     def __init__(
@@ -277,14 +279,16 @@ class Judge:
         distinct: Callable[[], int] = lambda: 1,
         kinds: Callable[[], Kinds] = lambda: (),
         over_kinds: bool = True,
+        observations: Callable[[], str] = lambda: "texts",
     ):
         self.alpha, self.smoke, self.distinct, self.kinds, self.over_kinds = alpha, smoke, distinct, kinds, over_kinds
+        self.observations = observations
         self.judgement: Judgement | None = None
 
     def part(self, values: Sequence[float] | Estimate, *, of: int = 1, **options) -> Assessment:
         """One of the claim's rules, `of` their number: it returns its judgement and never raises a verdict."""
         how = {"alpha": self.alpha, "smoke": self.smoke, "distinct": self.distinct, "over_kinds": self.over_kinds}
-        return assess(values, **how, kinds=self.kinds(), parts=of, **options)
+        return assess(values, **how, kinds=self.kinds(), observations=self.observations(), parts=of, **options)
 
     def __call__(self, values: Sequence[float] | Estimate, **options) -> Assessment:
         """The claim's only rule."""
@@ -315,6 +319,11 @@ def all_of(judgements: Sequence[Judgement]) -> Judgement:
         verdict = "inconclusive"
     telling = judgements[verdicts.index(verdict)]
     return replace(telling, verdict=verdict, parts=tuple(judgements))
+
+
+def one(observations: str) -> str:
+    """`text` of "texts"."""
+    return observations.removesuffix("s")
 
 
 def undecided(reason: str, rule: str = "") -> Judgement:

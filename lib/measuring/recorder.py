@@ -21,6 +21,7 @@ from lib.measuring.norms import measure_norms
 from lib.measuring.numerics import numerics
 from lib.measuring.scoring import gain_of_bos
 from lib.measuring.specificity import measure_specificity
+from lib.measuring.tasks import measure_tasks
 from lib.models import (
     Arm,
     CannotChange,
@@ -34,12 +35,13 @@ from lib.models import (
 )
 from lib.records import Unusable, profile_of, sites_of
 from lib.settings import Settings
+from lib.tasks import Item, Task
 from lib.texts import Text
 
 RESPONSE = 0.01
 """A rotating arm's logits must change by at least 1 % of their standard deviation when positions are stretched."""
 BOS = {None: "as it is", True: "added", False: "left out"}
-ONLY_ON = {"bands": ("rope",), "specificity": ARMS}
+ONLY_ON = {"bands": ("rope",), "specificity": ARMS, "tasks": ARMS}
 """Experiments that are not made on every arm that is compared."""
 UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
 
@@ -77,6 +79,7 @@ class Recorder:
         self.settings, self.arms, self.experiments, self.progress = settings, arms, experiments, progress
         self.at_sites = tuple(settings.named("norms", site) for site in sites)
         self.texts = settings.selected().texts
+        self.tasks: tuple[Task, ...] = settings.asked if "tasks" in experiments else ()
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
         self.profiles = Profiles(settings, self.texts, self._on_disk, self._fault)
@@ -230,13 +233,15 @@ class Recorder:
         loaded = self.arms.held.get(arm)
         if loaded is None:
             loaded = self.progress.loading(arm, self.settings.arms[arm].name, lambda: self.arms.get(arm))
-        of_norms = experiment.startswith("norms")
+        of_norms, of_tasks = experiment.startswith("norms"), experiment == "tasks"
         texts = self._of_role("count" if of_norms else "score")
         rows = embedding_rows(loaded.model)
         ids = tokenize(texts, loaded.tokenizer, self.settings.max_tokens, rows)
-        with self.progress.measuring(arm, experiment, len(texts)) as advance:
+        with self.progress.measuring(arm, experiment, self._items if of_tasks else len(texts)) as advance:
             if of_norms:
                 record = measure_norms(loaded, ids, texts, site=wanted["site"], progress=advance)
+            elif of_tasks:
+                record = self._take_tasks(loaded, self.taken[arm, "norms"], advance)
             else:
                 counting = tokenize(self._of_role("count"), loaded.tokenizer, self.settings.max_tokens, rows)
                 record = self._take_losses(experiment, loaded, ids, counting, self.taken[arm, "norms"], advance)
@@ -264,20 +269,31 @@ class Recorder:
     def _keep(self, arm: str, experiment: str, record: xr.Dataset) -> None:
         """Keep a record for the claims. An arm that fails the manipulation check is not measured any further.
 
-        Raises BrokenRecord for a record whose texts are not those of its settings.
+        Raises BrokenRecord for a record whose texts or items are not those of its settings.
         """
-        texts = self._of_role("count" if experiment.startswith("norms") else "score")
-        for name, told in (("text", [text.name for text in texts]), ("kind", [text.kind for text in texts])):
-            if record[name].values.tolist() != told:
+        what, told = self._told(experiment)
+        for name, of_each in told.items():
+            if record[name].values.tolist() != of_each:
                 path = record.encoding["source"]
                 raise records.BrokenRecord(
-                    f"the record {path} is of other texts than its settings say; delete it and measure again"
+                    f"the record {path} is of other {what} than its settings say; delete it and measure again"
                 )
         if experiment.startswith("norms"):
             check_manipulation(arm, record)
             if ("rope", experiment) in self.taken:
                 self.profiles.check(arm, profile_of(record), profile_of(self.taken["rope", experiment]))
         self.taken[arm, experiment] = record
+
+    def _told(self, experiment: str) -> tuple[str, dict[str, list[str]]]:
+        """What an experiment is about, and what its record must tell of each text or item, by coordinate."""
+        if experiment == "tasks":
+            items = [(task, f"{task.name}/{item.name}") for task in self.tasks for item in self._asked(task)]
+            return "items", {"item": [name for _, name in items], "knowledge": [task.knowledge for task, _ in items]}
+        texts = self._of_role("count" if experiment.startswith("norms") else "score")
+        return "texts", {"text": [text.name for text in texts], "kind": [text.kind for text in texts]}
+
+    def _asked(self, task: Task) -> tuple[Item, ...]:
+        return task.asked_items(self.settings.most_items)
 
     def _take_losses(
         self, experiment: str, loaded: Arm, ids, counting, norms: xr.Dataset, advance: Callable
@@ -297,6 +313,27 @@ class Recorder:
             return measure_specificity(loaded, ids, texts, counted, counting, **how)
         how["controls"] = settings.controls
         return measure_protocol(loaded, ids, texts, PROTOCOLS[settings.protocol], counted, **how)
+
+    def _take_tasks(self, loaded: Arm, norms: xr.Dataset, advance: Callable) -> xr.Dataset:
+        """Ask the items of all tasks."""
+        settings = self.settings
+        return measure_tasks(
+            loaded,
+            self.tasks,
+            {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in EDITED},
+            threshold=settings.threshold,
+            scope=settings.scope,
+            seed=settings.seed,
+            site=settings.site,
+            where=settings.replaced,
+            chat=settings.apply_chat_template,
+            most=self.settings.most_items,
+            progress=advance,
+        )
+
+    @property
+    def _items(self) -> int:
+        return sum(len(self._asked(task)) for task in self.tasks)
 
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
         """The settings that a record must have. In a replay, unknown settings are None, which fits any record."""
@@ -332,7 +369,9 @@ class Recorder:
             **settings.key(experiment),
             "site": site or settings.site,
         }
-        if experiment != "norms":
+        if experiment == "tasks":
+            wanted["items"] = [[task.name, task.knowledge, task.hash, len(self._asked(task))] for task in self.tasks]
+        elif experiment != "norms":
             wanted["score_texts"] = _hash(self._of_role("score"))
         return wanted
 

@@ -5,12 +5,16 @@ difference: the root of the sum of both sides' squared standard deviation, each 
 A standard deviation is published or follows from published ones; a side without one has that of the other side, and a
 side that does not say how many texts it is of counts as one text. A published bound agrees with whatever keeps it. A
 figure agrees with the one that follows from other figures of the same source when the two are equal within the
-rounding of all of them.
+rounding of all of them. Two tables of accuracies of one source agree within 2 percent, or within two standard errors of
+their difference, which are those of so many items: see `lib.published.accuracies`.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from lib.definitions import ARMS
+from lib.published import accuracies
+from lib.published.accuracies import Twice
 from lib.published.figures import Column, Measurement, Published, Quantity
 from lib.published.implied import follow, quantity
 
@@ -19,16 +23,19 @@ ERRORS = 2
 SEEDS = ("perplexity", "increase")
 """Figures whose standard deviations are over seeds of the control, not over texts."""
 ZEROED = {"baseline": "with nothing zeroed", "massive": "with massive zeroed", "random": "with random zeroed"}
+SOURCES = {"text": "the text", "stored": "the store"}
 Compared = dict[str, str | float | bool | None]
 
 
 def compared(published: Published) -> list[Compared]:
-    """One row for each figure that both columns hold, then one for each figure that others of its column imply.
+    """One row for each figure that both columns hold, then one for each figure that others of its column imply, and
+    one for each accuracy that a column gives in two tables.
 
-    A row: `what` names the figure; `how` is `text and store`, `arithmetic of the text` or `arithmetic of the store`;
-    `said` and `held` are the two numbers (in arithmetic, `held` is the one that follows); `error` is the standard error
-    of their difference (None if no standard deviation is known, and in arithmetic); `ratio` is held / said (None if
-    `said` is 0); and `agrees`.
+    A row: `what` names the figure; `how` is `text and store`, `arithmetic of the text`, `arithmetic of the store`,
+    `tables of the text` or `tables of the store`; `said` and `held` are the two numbers (in arithmetic, `held` is the
+    one that follows; of two tables, that of the first is `said`); `error` is the standard error of their difference
+    (None if no standard deviation is known, and in arithmetic); `ratio` is held / said (None if `said` is 0); and
+    `agrees`.
     """
     given = {name: _given(column) for name, column in published.columns.items()}
     follows = {name: _follows(column, published) for name, column in published.columns.items()}
@@ -40,11 +47,50 @@ def compared(published: Published) -> list[Compared]:
             for name, one in text.items()
             if name in stored
         ]
-    for column, how in (("text", "arithmetic of the text"), ("stored", "arithmetic of the store")):
+        rows += _same_tables(published.columns["text"], published.columns["stored"])
+    for column, source in SOURCES.items():
         for name, one in given.get(column, {}).items():
             if other := follows[column].get(name):
-                rows.append(_row(name, how, one, other, _within_rounding(one, other)))
+                rows.append(_row(name, f"arithmetic of {source}", one, other, _within_rounding(one, other)))
+        if column in published.columns:
+            rows += _tables(published.columns[column], source)
     return rows
+
+
+def _same_tables(text: Column, stored: Column) -> Iterator[Compared]:
+    """Text and store of the same table of accuracies: a row for each figure that one gives and the other has too.
+
+    Both are of the same answers, so that the errors of so many items excuse nothing.
+    """
+    for said in text.tasks:
+        for held in stored.tasks:
+            if said.name != held.name:
+                continue
+            of_both = [accuracies.follow(table) | accuracies.given(table) for table in (said, held)]
+            for meaning in {**accuracies.given(said), **accuracies.given(held)}:
+                if all(meaning in known for known in of_both):
+                    one, other = (replace(known[meaning], spread=None) for known in of_both)
+                    yield _row(accuracies.name_of(said, meaning), "text and store", one, other, _close(one, other))
+
+
+def _tables(column: Column, source: str) -> Iterator[Compared]:
+    """The accuracies of a column: each with what follows from the others of its table, and with another table's."""
+    for table in column.tasks:
+        follows = accuracies.follow(table)
+        for meaning, one in accuracies.given(table).items():
+            if other := follows.get(meaning):
+                name = accuracies.name_of(table, meaning)
+                yield _row(name, f"arithmetic of {source}", one, other, _within_rounding(one, other))
+    for pair in accuracies.twice(column):
+        name = accuracies.name_of(pair.first, pair.meaning).removesuffix(")")
+        name = f"{name} and {pair.other.name})" if pair.first.name else f"{name} (and {pair.other.name})"
+        yield _row(name, f"tables of {source}", pair.one, pair.two, tables_agree(pair), pair.error)
+
+
+def tables_agree(pair: Twice) -> bool:
+    """Whether two tables agree about a figure: within 2 percent, or within two standard errors of the difference."""
+    apart, largest = abs(pair.one.value - pair.two.value), max(abs(pair.one.value), abs(pair.two.value))
+    return apart <= max(TOLERANCE * largest, ERRORS * (pair.error or 0))
 
 
 def _with_spreads(given: dict[str, Quantity], follows: dict[str, Quantity]) -> dict[str, Quantity]:

@@ -20,10 +20,10 @@ import numpy as np
 from lib.definitions import ARMS, NAMES
 from lib.effects import SUBJECTS, Disruption, MassiveValues, Rates, too_few
 from lib.judging import NoSubject
-from lib.published.figures import Column, Figure, NotPublished, Published
+from lib.published.answers import PublishedAnswers
+from lib.published.figures import GIVES, Column, Figure, NotPublished, Published, unanswered
 
 SERIES = [(arm, name) for arm in ARMS for name in NAMES]
-GIVES = {"text": "the write-up's text gives", "stored": "the stored results give"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class PublishedValues(Rates):
         return wave / wave.std(ddof=1)
 
     def __getattr__(self, name: str) -> NoReturn:
-        _unpublished(self, MassiveValues, name)
+        unanswered(self, MassiveValues, name)
 
     @property
     def _gives(self) -> str:
@@ -213,7 +213,7 @@ class PublishedDisruption:
                 raise NoSubject(f"the {arm} arm has no massive query or key channel to zero: there is nothing to judge")
 
     def __getattr__(self, name: str) -> NoReturn:
-        _unpublished(self, Disruption, name)
+        unanswered(self, Disruption, name)
 
     def _nats(self, arm: str, condition: str) -> np.ndarray:
         """Increase of the loss [trial], from published perplexities, or else from the published percentage."""
@@ -242,26 +242,19 @@ def nats_of_kind(column: Column, arm: str, kind: str) -> float | None:
     return float(np.log1p(percent / 100)) if percent > -100 else None
 
 
-COUNTERPARTS: Mapping[str, Callable[[Published, Column], PublishedValues | PublishedDisruption]] = {
+Counterpart = PublishedValues | PublishedDisruption | PublishedAnswers
+COUNTERPARTS: Mapping[str, Callable[[Published, Column], Counterpart]] = {
     "massive_values": PublishedValues,
     "rope_values": PublishedValues,
     "disruption": lambda figures, column: PublishedDisruption(column),
+    "rope_answers": lambda figures, column: PublishedAnswers(column),
+    "answers": lambda figures, column: PublishedAnswers(column),
 }
 """By the name of a subject, its maker from published figures. Every other subject says what studies lack for it."""
 
 
-def subject_of(name: str, figures: Published, column: Column) -> PublishedValues | PublishedDisruption:
+def subject_of(name: str, figures: Published, column: Column) -> Counterpart:
     """A study's figures in the place of a subject that claims ask for. Raises NotPublished if it has no counterpart."""
     if name not in COUNTERPARTS:
         raise NotPublished(f"{GIVES[column.name]} {SUBJECTS[name].unpublished}")
     return COUNTERPARTS[name](figures, column)
-
-
-def _unpublished(figures: PublishedValues | PublishedDisruption, measured: type, name: str) -> NoReturn:
-    """Raise NotPublished for an attribute of the `measured` counterpart, which no figure answers, else AttributeError.
-
-    So a claim that asks for one is not decidable, without a stub for each.
-    """
-    if name.startswith("_") or name not in {*dir(measured), *measured.__dataclass_fields__}:
-        raise AttributeError(f"{type(figures).__name__} has no attribute {name!r}")
-    raise NotPublished(f"{GIVES[figures.column.name]} nothing that answers {name.replace('_', ' ')!r}")

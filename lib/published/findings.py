@@ -9,15 +9,21 @@ from dataclasses import asdict
 from math import log
 
 from lib.definitions import ARMS, NAMES
-from lib.published.agreement import TOLERANCE, compared
-from lib.published.effects import GIVES, nats, nats_of_kind
-from lib.published.figures import CONDITIONS, Column, Measurement, Published, Quantity
+from lib.judging import Proportion, proportion
+from lib.published import accuracies
+from lib.published.accuracies import REPLACED, Twice
+from lib.published.agreement import TOLERANCE, compared, tables_agree
+from lib.published.effects import nats, nats_of_kind
+from lib.published.figures import CONDITIONS, GIVES, Column, Measurement, Published, Quantity, TaskTable
 from lib.published.implied import increase, layers_with_more, quantity
 from lib.published.trials import p_of_arm, p_of_arms, that_gives
+from lib.tasks import KNOWLEDGE
 
 UNNATURAL = 2.0
 """Perplexity per token below which there is no natural text that a model has not seen: one bit per token. Shannon
 (1951) puts printed English at 0.6 to 1.3 bits per letter, and a token of a language model has several letters."""
+LEVEL = 0.05
+"""Both ends of an interval together are wrong so often, and an accuracy is above that of guessing at this level."""
 TABLES = {"massive_values": "counts of massive values", "disruption": "losses with channels zeroed"}
 Finding = dict[str, object]
 STARTS = {name: gives[0].upper() + gives[1:] for name, gives in GIVES.items()}
@@ -41,7 +47,10 @@ def findings(published: Published, rows: list[dict]) -> list[Finding]:
     faults += _kinds(published.columns)
     faults += _reliance_by_kind(published.columns)
     faults += [finding for column in columns for finding in _other_tensors(column)]
-    return faults + [_disagreement(row) for row in rows if not row["agrees"]]
+    for of_tables in (_left_out, _guessing, _few_items):
+        faults += [f for column in columns for table in column.tasks for f in of_tables(column, table)]
+    faults += [finding for column in columns for finding in _two_tables(column)]
+    return faults + [_disagreement(row) for row in rows if not (row["agrees"] or row["how"].startswith("tables"))]
 
 
 def _finding(kind: str, what: str, sentence: str, *, said=None, held=None, ratio=None) -> Finding:
@@ -113,6 +122,26 @@ def _measurements(columns: dict[str, Column]) -> Iterator[Finding]:
             )
             said, held = ({key: made[key] for key in differ} for made in (said, held))
             yield _finding("measurement", what, sentence, said=said, held=held)
+    yield from _precisions(columns)
+
+
+def _precisions(columns: dict[str, Column]) -> Iterator[Finding]:
+    """The tables of accuracies of which text and store say other precisions."""
+    said, held = (
+        {table.name: table.measured.precision for table in columns[name].tasks} for name in ("text", "stored")
+    )
+    for name, precision in said.items():
+        if None not in (precision, held.get(name)) and precision != held[name]:
+            what = f"accuracies on tasks{_named(name)}"
+            sentence = (
+                f"The text's {what} are said to be of weights in {precision}, the stored ones are of weights in "
+                f"{held[name]}."
+            )
+            yield _finding("measurement", what, sentence, said={"precision": precision}, held={"precision": held[name]})
+
+
+def _named(table: str) -> str:
+    return f" ({table})" if table else ""
 
 
 def _described(made: Mapping[str, int | str | None]) -> str:
@@ -273,6 +302,128 @@ def _other_tensors(column: Column) -> Iterator[Finding]:
                 f"{others[most]:.3g}): that no layer but layer 1 has more is true of query, not of {name}."
             )
             yield _finding("other tensors", f"layers of {name} with more", sentence, said=1, held=len(more[name]))
+
+
+def _left_out(column: Column, table: TaskTable) -> Iterator[Finding]:
+    """Accuracies that no number of right answers among so many items gives."""
+    found = {}
+    for arm, what, condition, figure, n in table.of_items():
+        if not accuracies.fits(figure, n):
+            found[f"{what} under {arm} {REPLACED[condition]}"] = (figure, n, accuracies.most_answers(figure, n))
+    if found:
+        parts = (f"{a.value:.6g} % ({what}) of {n}, {_at_most(most)}" for what, (a, n, most) in found.items())
+        sentence = (
+            f"{STARTS[column.name]} accuracies that no whole number of right answers gives{_named(table.name)}: "
+            f"{'; '.join(parts)}. Answers were left out, and accuracies are shares of other items."
+        )
+        said, held = ({what: values[i] for what, values in found.items()} for i in (1, 2))
+        yield _finding("items", f"items behind accuracies{_named(table.name)}", sentence, said=said, held=held)
+
+
+def _at_most(answers: int | None) -> str:
+    return f"so of {answers} at most" if answers else "and no smaller number of answers gives it"
+
+
+def _guessing(column: Column, table: TaskTable) -> Iterator[Finding]:
+    """Accuracies with nothing replaced that guessing between the choices reaches as well."""
+    accuracy, chance = {}, {}
+    for arm, what, condition, figure, n in table.of_items():
+        choices, numbers = table.tasks[what].choices, accuracies.fits(figure, n)
+        if condition != "baseline" or not choices or len(numbers) != 1:
+            continue
+        if proportion(numbers[0], n).lower(LEVEL) <= 100 / choices:
+            name = f"{what} under {arm}"
+            accuracy[name], chance[name] = figure.value, 100 / choices
+    if accuracy:
+        parts = (f"{value:.3g} % ({name}; guessing {chance[name]:.3g} %)" for name, value in accuracy.items())
+        sentence = (
+            f"{STARTS[column.name]} accuracies with nothing replaced that are not above guessing{_named(table.name)}: "
+            f"{', '.join(parts)}. What falls from there tells nothing of what was known."
+        )
+        what = f"accuracies at chance{_named(table.name)}"
+        yield _finding("guessing", what, sentence, said=accuracy, held=chance)
+
+
+def _few_items(column: Column, table: TaskTable) -> Iterator[Finding]:
+    """Changes of accuracy that so few items cannot tell from none: Newcombe's interval of the change holds 0.
+
+    Source: Newcombe 1998, Statistics in Medicine 17(8), method 10. Items before and after are taken for uncorrelated.
+    """
+    lost, ends = {}, {}
+    for arm, what, edit, after, n in table.of_items():
+        before = table.figures.get(("accuracy", arm, what, "baseline"))
+        if edit == "baseline" or not before:
+            continue
+        numbers = [accuracies.fits(figure, n) for figure in (before, after)]
+        if all(len(found) == 1 for found in numbers):
+            low, high = _change_in_points(*(proportion(found[0], n) for found in numbers))
+            if low <= 0 <= high:
+                name = f"{what} under {arm} {REPLACED[edit]}"
+                lost[name], ends[name] = before.value - after.value, [low, high]
+    if lost:
+        parts = (f"{points:.3g} ({name}; {ends[name][0]:.3g} to {ends[name][1]:.3g})" for name, points in lost.items())
+        sentence = (
+            f"{STARTS[column.name]} losses of accuracy that so few items cannot tell from none{_named(table.name)}, in "
+            f"percentage points with {100 * (1 - LEVEL):g} % intervals: {', '.join(parts)}."
+        )
+        yield _finding("few items", f"losses of accuracy{_named(table.name)}", sentence, said=lost, held=ends)
+
+
+def _change_in_points(before: Proportion, after: Proportion) -> tuple[float, float]:
+    (low, high), (after_low, after_high) = ((p.lower(LEVEL / 2), p.upper(LEVEL / 2)) for p in (before, after))
+    lost = before.value - after.value
+    below = ((before.value - low) ** 2 + (after_high - after.value) ** 2) ** 0.5
+    above = ((high - before.value) ** 2 + (after.value - after_low) ** 2) ** 0.5
+    return lost - below, lost + above
+
+
+def _two_tables(column: Column) -> Iterator[Finding]:
+    """What two tables of accuracies contradict each other about, one finding for each task and arm."""
+    found: dict[tuple[str, str, str], list[Twice]] = {}
+    for pair in accuracies.twice(column):
+        found.setdefault((pair.other.name, pair.meaning[2], pair.meaning[1]), []).append(pair)
+    for (_, what, arm), pairs in found.items():
+        if not (apart := [pair for pair in pairs if not tables_agree(pair)]):
+            continue
+        subject = f"{what}{' tasks' * (what in KNOWLEDGE)} under {arm}"
+        first, other = pairs[0].first, pairs[0].other
+        sentence = (
+            f"{STARTS[column.name]} accuracies on {subject} twice: {_told(first, pairs, 'one')}; "
+            f"{_told(other, pairs, 'two')}. The two do not agree about {' and '.join(map(_apart_by, apart))}."
+        )
+        said, held = ({_short(p): getattr(p, side).value for p in pairs} for side in ("one", "two"))
+        yield _finding("two tables", subject, sentence, said=said, held=held)
+
+
+def _short(pair: Twice) -> str:
+    kind, _, _, condition = pair.meaning
+    return condition if kind == "accuracy" else f"lost, {condition}"
+
+
+def _told(table: TaskTable, pairs: list[Twice], side: str) -> str:
+    """What one of the two tables gives, with its precision and its items if they are known."""
+    values = {(p.meaning[0], p.meaning[3]): getattr(p, side).value for p in pairs}
+    parts = []
+    for (kind, condition), value in values.items():
+        lost = values.get(("lost", condition))
+        if kind == "accuracy":
+            loss = "" if lost is None else f" (a loss of {lost:.3g} %)"
+            parts.append(f"{value:.3g} % {REPLACED[condition]}{loss}")
+        elif ("accuracy", condition) not in values:
+            parts.append(f"a loss of {value:.3g} % {REPLACED[condition]}")
+    task = table.tasks.get(pairs[0].meaning[2])
+    about = [f"in {table.measured.precision}"] if table.measured.precision else []
+    about += [f"n = {task.n}"] if task and task.n else []
+    about += [task.items] if task and task.items else []
+    described = f" ({', '.join(about)})" if about else ""
+    return f"{table.name or 'one table'}{described} {', '.join(parts)}"
+
+
+def _apart_by(pair: Twice) -> str:
+    kind, unit = ("the accuracy", "points") if pair.meaning[0] == "accuracy" else ("what is lost", "%")
+    error = f", standard error {pair.error:.2g}" if pair.error is not None else ""
+    by = f"{abs(pair.one.value - pair.two.value):.3g} {unit} apart"
+    return f"{kind} {REPLACED[pair.meaning[3]]} ({by}{error})"
 
 
 def _disagreement(row: dict) -> Finding:

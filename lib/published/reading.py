@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from lib.definitions import ARMS, NAMES, from_toml
-from lib.published.figures import COLUMNS, CONDITIONS, Column, Figure, Measurement, Published
+from lib.definitions import ARMS, ASKED, NAMES, from_toml
+from lib.published.figures import COLUMNS, CONDITIONS, Column, Figure, Measurement, Published, Task, TaskTable
+from lib.tasks import KNOWLEDGE
 
 FOLDER = Path(__file__).parent
 NEEDED = {"title": str, "rope": str, "drope": str, "layers": int}
@@ -52,7 +53,7 @@ def published(content: Mapping) -> Published:
     study = _study(table_of(content, "study", "study"))
     tables = {name: table_of(content, name, name) for name in COLUMNS if name in content}
     columns = {name: column(name, table, layers=study["layers"]) for name, table in tables.items()}
-    columns = {name: filled for name, filled in columns.items() if filled.figures}
+    columns = {name: filled for name, filled in columns.items() if filled.figures or filled.tasks}
     if not columns:
         raise ValueError("there is no figure: give [text.*] (what the write-up says) or [stored.*] tables")
     return Published(study, columns)
@@ -145,7 +146,7 @@ def column(name: str, table: Mapping, *, layers: int) -> Column:
         **_losses(losses, f"[{name}.disruption]"),
         **_kinds(table_of(table, "disruption_by_text_type", f"{name}.disruption_by_text_type"), name),
     }
-    _check_numbers(table.get("tasks", {}), f"[{name}.tasks]")
+    tasks = _task_tables(table.get("tasks", []), f"[{name}.tasks]")
     spreads = [f.spread is not None for meaning, f in figures.items() if meaning[0] == "total"]
     if any(spreads) and not all(spreads):
         raise ValueError(f"{where}: give every total a standard deviation or none, they are compared with each other")
@@ -154,7 +155,7 @@ def column(name: str, table: Mapping, *, layers: int) -> Column:
     if any(spreads) and texts < FEWEST_WITH_SPREAD:
         few = f"must be {FEWEST_WITH_SPREAD} or more"
         raise ValueError(f"{where} n_texts {few} where standard deviations are given: leave them out")
-    return Column(name, texts if any(spreads) else 1, figures, measured)
+    return Column(name, texts if any(spreads) else 1, figures, measured, tasks)
 
 
 def _measured(table: Mapping, where: str) -> Measurement:
@@ -282,11 +283,73 @@ def _series(value: object, where: str, *, least: float) -> tuple[Figure, ...]:
     return tuple(figure(number, f"{where}, number {i + 1}", least=least) for i, number in enumerate(numbers))
 
 
-def _check_numbers(value: object, where: str) -> None:
-    """Figures that no claim is about: numbers and words are taken as they are."""
-    if isinstance(value, (Mapping, list)):
-        items = value.items() if isinstance(value, Mapping) else enumerate(value, start=1)
-        for key, entry in items:
-            _check_numbers(entry, f"{where} {key}")
-    elif not isinstance(value, str):
-        figure(value, where)
+UNPARSED = ("wrong", "left out")
+MOST_CHOICES = 1_000_000
+OF_TASK = ("knowledge", "n", "choices", "unparsed", "items")
+
+
+def _task_tables(value: object, where: str) -> tuple[TaskTable, ...]:
+    """One table of accuracies, or a list of them with a name each."""
+    tables = value if isinstance(value, list) else [value]
+    read = tuple(_task_table(table, where) for table in tables)
+    names = [table.name for table in read]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{where} has tables of the same name: give each a name of its own")
+    return read
+
+
+def _task_table(table: object, where: str) -> TaskTable:
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{where} must be a table or a list of tables, not {_plain(table)}")
+    edits = ASKED[1:]
+    ratios = {f"{edit}_contextual_over_parametric": edit for edit in edits}
+    less = {f"{edit}_contextual_less_percent": edit for edit in edits}
+    about = ("name", "precision", *ratios, *less)
+    tasks: dict[str, Task] = {}
+    figures: dict[tuple[str, ...], Figure] = {}
+    for name in table:
+        if name not in about:
+            entry, of_entry = table_of(table, name, f"{where} {name}"), f"{where} {name}"
+            check_keys(entry, ARMS if name in KNOWLEDGE else (*OF_TASK, *ARMS), of_entry)
+            if name not in KNOWLEDGE:
+                tasks[name] = _task(entry, of_entry)
+            for arm in ARMS:
+                figures |= _accuracies(table_of(entry, arm, f"{of_entry} {arm}"), f"{of_entry} {arm}", arm, name)
+    if not tasks:
+        raise ValueError(f"{where} has no task")
+    for key, edit in ratios.items():
+        of_arms = table_of(table, key, f"{where} {key}")
+        check_keys(of_arms, ARMS, f"{where} {key}")
+        for arm, ratio in of_arms.items():
+            figures["contextual over parametric", arm, edit] = figure(ratio, f"{where} {key} {arm}")
+    for key, edit in less.items():
+        if key in table:
+            figures["contextual less", edit] = figure(table[key], f"{where} {key}")
+    name = words(table["name"], f"{where} name") if "name" in table else ""
+    precision = words(table["precision"], f"{where} precision") if "precision" in table else None
+    return TaskTable(name, tasks, figures, Measurement(precision=precision))
+
+
+def _task(entry: Mapping, where: str) -> Task:
+    if (knowledge := entry.get("knowledge")) not in KNOWLEDGE:
+        raise ValueError(f"{where} knowledge must be {' or '.join(KNOWLEDGE)}, not {_plain(knowledge)}")
+    if (unparsed := entry.get("unparsed")) not in (None, *UNPARSED):
+        raise ValueError(f"{where} unparsed must be {' or '.join(UNPARSED)}, not {_plain(unparsed)}")
+    most = {"n": MOST_TEXTS, "choices": MOST_CHOICES}
+    numbers = {k: int(positive(entry[k], f"{where} {k}", most=m, whole=True)) for k, m in most.items() if k in entry}
+    if numbers.get("choices") == 1:
+        raise ValueError(f"{where} choices must be 2 or more, not 1")
+    items = words(entry["items"], f"{where} items") if "items" in entry else None
+    return Task(knowledge, **numbers, unparsed=unparsed, items=items)
+
+
+def _accuracies(table: Mapping, where: str, arm: str, what: str) -> dict[tuple[str, ...], Figure]:
+    lost = {f"{edit}_lost_percent": edit for edit in ASKED[1:]}
+    check_keys(table, (*ASKED, *lost), where)
+    figures: dict[tuple[str, ...], Figure] = {}
+    for key in table:
+        if key in ASKED:
+            figures["accuracy", arm, what, key] = figure(table[key], f"{where} {key}", least=0, most=100)
+        else:
+            figures["lost", arm, what, lost[key]] = figure(table[key], f"{where} {key}", most=100)
+    return figures

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lib.definitions import BANDS, EDITED, SITES, compared_conditions, conditions, from_json
+from lib.definitions import ASKED, BANDS, EDITED, OF_PROMPT, SITES, compared_conditions, conditions, from_json
 from lib.records.opening import Misfit
 
 FLOAT32 = float(np.finfo(np.float32).max)
@@ -70,10 +70,24 @@ LAYOUT: Mapping[str, Mapping[str, Array]] = {
         **{f"{name}_replaced": Array("bool", (_of(name, "condition"),), most=1) for name in EDITED},
         **{f"{name}_share": Array("float64", (("condition", "layer"),), most=1 + ROUNDING) for name in EDITED},
     },
+    "tasks": {
+        "likelihood": Array("float64", (("item", "condition", "choice"),), -LOSS, 0.0, unknown=True),
+        "written": Array("bool", (("item", "condition", "choice"),), most=1),
+        **{name: Array("int64", (("item",),)) for name in ("answer", "choices", "tokens")},
+        **{name: Array("float64", (("item",),), unknown=True) for name in ("length", "depth")},
+        **{f"{name}_replaced": Array("bool", (_of(name),), most=1) for name in EDITED},
+    },
 }
 """The arrays of each experiment's record."""
-TEXT = {name: ("text", "kind") if name == "norms" else ("text", "kind", "condition") for name in LAYOUT}
-"""The names along its dims."""
+NAMED: Mapping[str, Mapping[str, str]] = {
+    **{name: {"text": "text", "kind": "text", "condition": "condition"} for name in LAYOUT},
+    "norms": {"text": "text", "kind": "text"},
+    "tasks": {
+        **dict.fromkeys(("item", "task", "knowledge", "template"), "item"),
+        "condition": "condition",
+    },
+}
+"""The names that each experiment's record gives, and the dim along which each lies."""
 PROVENANCE: Mapping[str, type | tuple] = {
     **dict.fromkeys(("pretrained", "identity", "class", "dtype", "quantization", "device", "tokenizer"), str),
     "attn_implementation": (str, type(None)),
@@ -133,27 +147,45 @@ def _are_sites(told: object) -> bool:
 
 def check_arrays(record: xr.Dataset, experiment: str) -> None:
     """Raise Misfit, a phrase, unless the arrays of a record are those of an experiment, with numbers within bounds."""
-    layout, text = LAYOUT[experiment], TEXT[experiment]
+    layout, named = LAYOUT[experiment], NAMED[experiment]
     needed = {name for name, array in layout.items() if not array.optional}
-    if missing := sorted((needed | set(text)) - set(record.variables)):
+    if missing := sorted((needed | set(named)) - set(record.variables)):
         raise Misfit(f"it has no {missing[0]}")
-    if added := sorted(set(record.variables) - set(layout) - set(text)):
+    if added := sorted(set(record.variables) - set(layout) - set(named)):
         raise Misfit(f"it has an array {added[0]}, which no run writes")
     if empty := [dim for dim, size in record.sizes.items() if not size]:
         raise Misfit(f"it is empty along {empty[0]}")
-    for name in text:
-        dims = ("condition" if name == "condition" else "text",)
-        if record[name].dims != dims or not all(isinstance(value, str) for value in record[name].values.tolist()):
+    for name, dim in named.items():
+        if record[name].dims != (dim,) or not all(isinstance(value, str) for value in record[name].values.tolist()):
             raise Misfit(f"{name} is no list of words")
     for name, array in layout.items():
         if name in record.variables:
             _check_array(name, record[name], array)
     if experiment != "norms":
         found = record["condition"].values.tolist()
-        fixed = {"bands": ["baseline", *BANDS], "specificity": compared_conditions()}
-        expected = fixed.get(experiment) or conditions(max(1, len(found) - 2))
+        expected = _expected(experiment, found)
         if found != expected:
             raise Misfit(f"its conditions are {found}, and not {expected}")
+    if experiment == "tasks":
+        _check_answers(record)
+
+
+def _expected(experiment: str, found: list[str]) -> list[str]:
+    """The conditions that a record should have, one that has these."""
+    if experiment == "tasks":
+        return [condition for condition in ASKED if condition in found or condition not in OF_PROMPT]
+    fixed = {"bands": ["baseline", *BANDS], "specificity": compared_conditions()}
+    return fixed.get(experiment) or conditions(max(1, len(found) - 2))
+
+
+def _check_answers(record: xr.Dataset) -> None:
+    """Raise Misfit unless each item's answer is one of its choices, each of which has a likelihood, and no other."""
+    answer, choices = record["answer"].values, record["choices"].values
+    if not ((answer >= 0) & (answer < choices) & (choices >= 2) & (choices <= record.sizes["choice"])).all():
+        raise Misfit("the answer of an item is none of its choices")
+    offered = np.arange(record.sizes["choice"]) < choices[:, None]
+    if not (np.isfinite(record["likelihood"].values) == offered[:, None]).all():
+        raise Misfit("its likelihoods are not those of each item's choices")
 
 
 def _check_array(name: str, found: xr.DataArray, array: Array) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from lib.checkpoints import sizes
+from lib import checkpoints
 from lib.definitions import label
 from lib.records.files import provenance_of
 
@@ -24,7 +24,7 @@ def profile_of(record: xr.Dataset) -> Profile:
     _, layers, heads, dim = record["query_norm"].shape
     states = {"num_hidden_layers": layers, "num_attention_heads": heads, "head_dim": dim}
     states["num_key_value_heads"] = record["key_norm"].shape[2]
-    return Profile({**sizes(origin["config"]), **states}, origin["tokenizer"])
+    return Profile({**checkpoints.sizes(origin["config"]), **states}, origin["tokenizer"])
 
 
 def tokenizers(records: Iterable[xr.Dataset]) -> set[str]:
@@ -47,3 +47,9 @@ def label_of(record: xr.Dataset, arm: str) -> str:
     """The name of an arm for readers, as its record tells what it is."""
     origin = provenance_of(record) if "provenance" in record.attrs else {}
     return label(arm, origin.get("arguments", {}).get("rope"))
+
+
+def trained_length(record: xr.Dataset) -> int | None:
+    """The number of tokens that a record's model was trained to read at most; None if the record does not tell."""
+    origin = provenance_of(record) if "provenance" in record.attrs else {}
+    return checkpoints.trained_length(origin.get("config", {}))

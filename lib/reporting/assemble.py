@@ -1,6 +1,7 @@
 """A run as one document: everything that the page shows, as plain JSON values. Layout: docs/report.md."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -68,7 +69,8 @@ def assemble(run: Run) -> dict:
     remarks = attempt("notes", lambda: notes(run.settings, run.recorded("norms")), [])
     settings = None if run.stopped else attempt("texts", lambda: settings_of(run.settings))
     settings = settings or settings_of(run.settings, strict=False)
-    entries = [_complete(entry, run, settings, attempt) for entry in _in_order(run)]
+    items = attempt("items of tasks", lambda: _items(run), {})
+    entries = [_complete(entry, run, settings, items, attempt) for entry in _in_order(run)]
     return {
         "schema": SCHEMA,
         "kind": "published" if run.settings.published else "measured",
@@ -116,7 +118,22 @@ def settings_of(settings: Settings, *, strict: bool = True) -> dict:
         "tokens_per_step": tokens_per_step(settings.arms["drope"]) if settings.steps else None,
         **settings.shown(),
         "texts": {"source": source, **named},
+        "tasks": _tasks(settings, strict=strict),
     }
+
+
+def _tasks(settings: Settings, *, strict: bool) -> list[dict]:
+    """The tasks whose items a run asks, if it judges a claim of tasks. Raises ValueError for a file that is none."""
+    try:
+        tasks = () if settings.published else settings.asked
+    except ValueError:
+        if strict:
+            raise
+        tasks = ()
+    number = settings.most_items
+    return [
+        {"name": t.name, "knowledge": t.knowledge, "items": len(t.asked_items(number)), "hash": t.hash} for t in tasks
+    ]
 
 
 def counted(claims: Sequence[str], results: Mapping[str, dict], not_asked: Collection[str] = ()) -> dict[str, int]:
@@ -148,7 +165,13 @@ def _in_order(run: Run) -> list[dict]:
     )
 
 
-def _complete(entry: dict, run: Run, settings: dict, attempt: Callable) -> dict:
+def _items(run: Run) -> dict[str, int]:
+    """The number of items of each task that the RoPE arm was asked; {} where none was."""
+    record = run.recorded("tasks").get("rope")
+    return {} if record is None else dict(Counter(record["task"].values.tolist()))
+
+
+def _complete(entry: dict, run: Run, settings: dict, items: dict, attempt: Callable) -> dict:
     """An entry with what its verdict speaks of, and the sentences and figures that follow from its judgement."""
     judged, claim, published, counterexample = entry["judgement"], entry["claim"], None, None
     distance = sentences.distance(judged) if judged else None
@@ -158,7 +181,9 @@ def _complete(entry: dict, run: Run, settings: dict, attempt: Callable) -> dict:
         published = attempt(f"published figure of {claim}", lambda: run.published_estimate(entry)) if judged else None
     return {
         **entry,
-        "scope": scope(settings, entry["texts"], training=entry["training"], published=run.settings.published),
+        "scope": scope(
+            settings, entry["texts"], training=entry["training"], published=run.settings.published, items=items
+        ),
         "published_estimate": published,
         "refutation": sentences.refutation(judged) if judged else "",
         "by_how_much": sentences.by_how_much(judged) if judged else "",
@@ -170,8 +195,8 @@ def _complete(entry: dict, run: Run, settings: dict, attempt: Callable) -> dict:
 def _measured(run: Run, attempt: Callable) -> dict:
     """The parts made of records: the origin of each arm, the numbers behind the figures, thresholds, and heat maps."""
     settings = run.settings
-    names = ("norms", "disruption", "bands", "specificity", settings.named("norms", "projection"))
-    norms, losses, bands, specific, projected = (
+    names = ("norms", "disruption", "bands", "specificity", "tasks", settings.named("norms", "projection"))
+    norms, losses, bands, specific, asked, projected = (
         attempt(f"records of {name}", partial(_arms_in_order, run.recorded, name, settings), {}) for name in names
     )
     parts = {"arms": {}, "measured": None, "threshold_curve": None, "heat_maps": None}
@@ -180,7 +205,7 @@ def _measured(run: Run, attempt: Callable) -> dict:
     how = {"threshold": settings.threshold, "scope": settings.scope}
     arms = {arm: {**projected, **norms}[arm] for arm in settings.arms if arm in projected or arm in norms}
     parts["arms"] = attempt("provenance", lambda: {arm: _origin(record) for arm, record in arms.items()}, {})
-    parts["measured"] = attempt("measured numbers", lambda: numbers(norms, losses, bands, specific, **how))
+    parts["measured"] = attempt("measured numbers", lambda: numbers(norms, losses, bands, specific, asked, **how))
     main = {arm: norms[arm] for arm in ARMS if arm in norms}
     if len(main) == len(ARMS) or not settings.treated:
         judged_at = run.judged_at if settings.treated else lambda values: {}

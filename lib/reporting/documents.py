@@ -5,6 +5,7 @@ The schema is `lib/reporting/report.schema.json`, explained in docs/report.md.
 
 import json
 import math
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import jsonschema
 
 from lib.definitions import from_json, write_whole
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the documents. It goes up with every change of their fields; older ones are brought up to date."""
 OLDEST = 2
 """The oldest version that can be read."""
+JUDGED = ("judgement", "counterexample")
+"""Fields of a claim that hold judgements."""
 
 
 def write(path: Path, document: dict) -> None:
@@ -51,7 +54,8 @@ def _of_today(document: dict) -> dict:
     """A document of an older version with the fields of this one.
 
     Before version 3 every claim was asked, and none came out as smoke. Before version 4 both bounds were those of the
-    claim's level, texts had no kinds, nobody said what a verdict speaks of, and there was no multiverse.
+    claim's level, texts had no kinds, nobody said what a verdict speaks of, and there was no multiverse. Before version
+    5 all numbers were of texts.
     """
     if document["schema"] < 3:
         summary = document["summary"] if isinstance(document.get("summary"), dict) else {}
@@ -59,26 +63,49 @@ def _of_today(document: dict) -> dict:
         document = {**document, "schema": 3, "command": "", "not_asked": {}, "summary": summary}
     if document["schema"] < 4:
         document = {**document, "schema": 4, "multiverse": None}
-        if isinstance(document.get("claims"), list):
-            document["claims"] = [_claim_of_version_3(claim) for claim in document["claims"]]
+        document = _claims(document, {"training": False, "scope": None}, _judgement_of_version_3)
+    if document["schema"] < 5:
+        document = _claims({**document, "schema": 5}, {}, _judgement_of_version_4)
     return document
 
 
-def _claim_of_version_3(claim: object) -> object:
-    if not isinstance(claim, dict):
-        return claim
-    judged = {name: _judgement_of_version_3(claim[name]) for name in ("judgement", "counterexample") if name in claim}
-    return {**claim, "training": False, "scope": None, **judged}
+def _claims(document: dict, added: dict, change: Callable[[dict], dict]) -> dict:
+    """A document with these fields added to every claim, and all judgements changed; what has no such form is left."""
+    if not isinstance(document.get("claims"), list):
+        return document
+    claims = [
+        {**claim, **added, **{name: _changed(claim[name], change) for name in JUDGED if name in claim}}
+        if isinstance(claim, dict)
+        else claim
+        for claim in document["claims"]
+    ]
+    return {**document, "claims": claims}
 
 
-def _judgement_of_version_3(judgement: object) -> object:
+def _changed(judgement: object, change: Callable[[dict], dict]) -> object:
+    """A judgement that is changed, and with it all those inside it."""
     if not isinstance(judgement, dict):
         return judgement
-    level = judgement.get("alpha")
-    added = {"levels": None if level is None else [level, level], "largest": None, "over_kinds": None}
+    inside = {"over_kinds": _changed(judgement["over_kinds"], change)} if "over_kinds" in judgement else {}
     if isinstance(judgement.get("parts"), list):
-        added["parts"] = [_judgement_of_version_3(part) for part in judgement["parts"]]
-    return {**judgement, **added}
+        inside["parts"] = [_changed(part, change) for part in judgement["parts"]]
+    return change({**judgement, **inside})
+
+
+def _judgement_of_version_4(judgement: dict) -> dict:
+    over = judgement.get("over_kinds")
+    over = {**over, "observations": "kinds"} if isinstance(over, dict) else over
+    return {**judgement, "over_kinds": over, "observations": "texts"}
+
+
+def _judgement_of_version_3(judgement: dict) -> dict:
+    level = judgement.get("alpha")
+    return {
+        **judgement,
+        "levels": None if level is None else [level, level],
+        "largest": None,
+        "over_kinds": None,
+    }
 
 
 def check(document: dict, name: str) -> None:

@@ -19,7 +19,8 @@ COMPUTING = ("torch", "transformers")
 def notes(settings: Settings, norms: Mapping[str, xr.Dataset]) -> list[str]:
     """All of them, as sentences, from the records of norms by arm."""
     texts = _of_texts(settings) if norms and not settings.published else ""
-    return [*differences(norms), *tokenizers(norms), *libraries(norms), *([texts] if texts else [])]
+    tasks = _of_tasks(settings) if norms and not settings.published else []
+    return [*differences(norms), *tokenizers(norms), *libraries(norms), *([texts] if texts else []), *tasks]
 
 
 def _of_texts(settings: Settings) -> str:
@@ -27,6 +28,13 @@ def _of_texts(settings: Settings) -> str:
         return settings.selected().note
     except ValueError:
         return ""  # the texts are listed elsewhere in the report, and the fault is said there
+
+
+def _of_tasks(settings: Settings) -> list[str]:
+    try:
+        return [f"Task {task.name}: {task.note}" for task in settings.asked if task.note]
+    except ValueError:
+        return []  # as with the texts
 
 
 def tokenizers(norms: Mapping[str, xr.Dataset]) -> list[str]:

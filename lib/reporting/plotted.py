@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from lib.definitions import ARMS, BANDS, EDITED, NAMES, SELECTED, Scope
-from lib.effects import Bands, Disruption, MassiveValues, Specificity, lorenz
+from lib.effects import Answers, Bands, Disruption, MassiveValues, Specificity, lorenz
 from lib.judging import NoSubject
 
 POINTS = 101
@@ -18,6 +18,7 @@ def numbers(
     losses: Mapping[str, xr.Dataset],
     bands: Mapping[str, xr.Dataset] | None = None,
     specific: Mapping[str, xr.Dataset] | None = None,
+    asked: Mapping[str, xr.Dataset] | None = None,
     *,
     threshold: float,
     scope: Scope,
@@ -27,7 +28,8 @@ def numbers(
     Of an arm: `counts[tensor]` [text, layer], `channels[tensor]` of one layer, `loss` [text] (nats per token), and if
     experiment 2 was made, its `conditions`, `nll` [text, condition] and the number of channels `zeroed`; under `bands`
     the same of slow and of fast channels; under `specificity` losses in each of its `conditions`, and the number of
-    `channels` and percent of the `energy` of each selection. If tensors or arms have different numbers of channels,
+    `channels` and percent of the `energy` of each selection; under `tasks` the answers to every task's items in each of
+    its `conditions`, see `_answers`. If tensors or arms have different numbers of channels,
     also `rates[tensor]` [text, layer], percent of them. Of `rope` and `drope` also `gini` [text] and `lorenz` [point]
     of query and key norms, `rotary_pairs` (massive channels of each rotary pair, fastest first, mean over texts; None
     for an arm that does not rotate) and `rank_agreement` [text, layer] of weights and norms.
@@ -45,6 +47,7 @@ def numbers(
             **(_disruption(losses, arm) if arm in losses else {}),
             **(_bands(bands[arm]) if bands and arm in bands else {}),
             **(_specificity(specific, arm) if specific and arm in specific else {}),
+            **({"tasks": _answers(Answers({arm: asked[arm]}), arm)} if asked and arm in asked else {}),
         }
     between = {}
     if all(arm in norms for arm in ARMS):
@@ -99,6 +102,42 @@ def _specificity(records: Mapping[str, xr.Dataset], arm: str) -> dict:
             "nll": nll.values.tolist(),
             **{name: {selected: of(arm, selected) for selected in SELECTED} for name, of in chosen.items()},
         }
+    }
+
+
+def _answers(answers: Answers, arm: str) -> dict:
+    """Of each task its number of `items` and the accuracy of guessing (`chance`, in percent).
+
+    And by condition the number of items that are answered rightly (`right`), whose right choice greedy decoding writes
+    (`written`), of which it writes none of the choices (`unparsed`), and the mean log-probability of the right choice
+    among the choices (`odds`, in nats). Of a task that hides facts, also `right` at every length (sentences) and depth.
+    """
+    names = answers.conditions(arm)
+
+    def of_task(task: str) -> dict:
+        among = answers.among(arm, task=task)
+        each = {"right": answers.right, "written": answers.written, "unparsed": answers.unparsed}
+        return {
+            "knowledge": "contextual" if task in answers.tasks("contextual") else "parametric",
+            "items": int(among.sum()),
+            "chance": 100 * float(answers.chance(arm)[among].mean()),
+            **{what: [int(of(arm, name)[among].sum()) for name in names] for what, of in each.items()},
+            "odds": plain(np.array([answers.odds(arm, name)[among].mean() for name in names])),
+            **({"hidden": hidden} if (hidden := [at(task, *place) for place in answers.places(arm, task)]) else {}),
+        }
+
+    def at(task: str, length: float, depth: float) -> dict:
+        which = {"task": task, "length": length, "depth": depth}
+        found = [answers.accuracy(arm, name, **which) for name in names]
+        return {
+            **{"length": length, "depth": depth, "tokens": answers.tokens(arm, **which), "items": found[0].n},
+            "right": [share.hits for share in found],
+        }
+
+    return {
+        "conditions": names,
+        "trained_length": answers.trained_length(arm),
+        "by_task": {task: of_task(task) for task in answers.tasks()},
     }
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from lib import records
 from lib.checkpoints import different_size
 from lib.definitions import ARMS
-from lib.judging import HELD
+from lib.judging import HELD, one
 
 SAME_TEXTS = (
     "The arms have different tokenizers: counts are of the same texts, cut after as many tokens each, and losses per "
@@ -115,7 +115,7 @@ def over_kinds(judgement: dict) -> str:
     if found is None:
         return ""
     if found["low"] is None and found["high"] is None:
-        return _sentence(f"beyond these kinds of text: {why_open(found, 'kinds')}")
+        return _sentence(f"beyond these kinds of text: {why_open(found)}")
     return f"With {found['n']} kinds of text as the unit: {measured(found)} {judgement['unit']}, {found['verdict']}."
 
 
@@ -124,14 +124,15 @@ def largest(judgement: dict) -> str:
     share = judgement["largest"]
     if share is None or share < CARRIES or judgement["n"] < ENOUGH:
         return ""
-    return f"The largest text holds {share:.0f} % of the sum of all: where so few carry an effect, others may lack it."
+    of = one(judgement["observations"])
+    return f"The largest {of} holds {share:.0f} % of the sum of all: where so few carry an effect, others may lack it."
 
 
-def why_open(judgement: dict, what: str = "texts") -> str:
+def why_open(judgement: dict) -> str:
     """Why a judgement is open; an interval that ends nowhere decides nothing, for it holds every threshold."""
     endless = judgement["estimate"] is not None and judgement["low"] is None and judgement["high"] is None
     if endless and judgement["reason"] == HELD:
-        return f"{judgement['n']} {what} are too few, or too unlike, for an interval at this level"
+        return f"{judgement['n']} {judgement['observations']} are too few, or too unlike, for an interval at this level"
     return judgement["reason"]
 
 
@@ -148,7 +149,8 @@ def by_how_much(judgement: dict) -> str:
         return f"{start}: the estimate {short}, but has no interval ({why_open(judgement)})."
     if judgement["verdict"] in ("supported", "refuted") and judgement["low"] == judgement["high"]:
         short = "clear of the threshold" if judgement["verdict"] == "supported" else "misses it"
-        return f"{start}: {short} by {abs(to_limit.away):.3g} in every text ({judgement['reason']})."
+        each = f"in every {one(judgement['observations'])} ({judgement['reason']})"
+        return f"{start}: {short} by {abs(to_limit.away):.3g} {each}."
     if judgement["verdict"] == "supported":
         spare = "" if to_limit.bound is None else f", and the interval ends {_gap(to_limit):.3g} short of it"
         return f"{start}: clear of the threshold by {to_limit.away:.3g}{spare}."
@@ -167,8 +169,10 @@ def _open(judgement: dict, to_limit: Distance) -> str:
     sentence = f"the estimate {where}, and the interval holds the threshold"
     needed = texts_to_decide(judgement)
     if needed is None:
-        return f"{sentence}; an estimate so near to it is not decided by more texts."
-    more = "texts of the same spread" if judgement["values"] else "points in the same order"
+        return f"{sentence}; an estimate so near to it is not decided by more {judgement['observations']}."
+    of = judgement["observations"]
+    ordered = not judgement["values"] and of == "texts"
+    more = "points in the same order" if ordered else f"{of} of the same spread"
     return f"{sentence}; about {needed} {more} would decide it (n = {judgement['n']} now)."
 
 

@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "drawing": ["dealt", "offered", "one_of", "shuffled"],
         "files": ["FIELDS", "Fields", "read"],
         "items": ["Item", "KNOWLEDGE", "Task"],
         "registry": ["load", "names"],

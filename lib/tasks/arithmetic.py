@@ -12,16 +12,10 @@ RESULTS = {"sum": range(4, 10), "difference": range(2, 8)}
 """Results of which each is asked for equally often; the choices are others of them. All numbers are from 2 to 9."""
 WHO = ("Anna", "Boris", "Clara", "David", "Emma", "Felix", "Grace", "Henry")
 WHAT = ("apples", "books", "coins", "pens", "shells", "stamps", "cards", "eggs")
-EXAMPLES = {
-    # template: numbers, results, and choices that are no items since other people have other things
-    "sum": (("Ivan", "hats", 2, 3), ("Olga", "cups", 6, 2)),
-    "difference": (("Ivan", "hats", 9, 3), ("Olga", "cups", 7, 3)),
-    "larger": (("Ivan", "hats", 31, 64), ("Olga", "cups", 85, 27)),
-}
 
 
 def task() -> Task:
-    """108 questions, 36 of a template, with two worked examples before each."""
+    """108 questions, 36 of a template. No example stands before them: SmolLM2-135M is right more often without."""
     rng = Random("arithmetic")
     items = [*_calculated(rng, "sum"), *_calculated(rng, "difference"), *_compared(rng)]
     items = [_item(f"arithmetic-{number:03d}", *parts) for number, parts in enumerate(shuffled(rng, items))]
@@ -31,7 +25,6 @@ def task() -> Task:
         "small sums and comparisons",
         "after Jin et al. 2025, who take word problems of GSM8K and AQuA",
         tuple(items),
-        tuple(_examples()),
     )
 
 
@@ -65,17 +58,6 @@ def _compared(rng: Random) -> list[tuple]:
 
 def _askers(rng: Random) -> list[tuple[str, str]]:
     return shuffled(rng, [(who, what) for who in WHO for what in WHAT])[:EACH]
-
-
-def _examples() -> list[Item]:
-    examples = []
-    for template, shown in EXAMPLES.items():
-        for number, (who, what, first, second) in enumerate(shown):
-            result = {"sum": first + second, "difference": first - second, "larger": max(first, second)}[template]
-            wrong = [other for other in RESULTS.get(template, (first, second)) if other != result]
-            name = f"arithmetic-example-{template}-{number}"
-            examples.append(_item(name, template, who, what, first, second, result, wrong[: CHOICES - 1], number))
-    return examples
 
 
 def _item(

@@ -3,7 +3,7 @@
 from random import Random
 
 from lib.tasks.drawing import dealt, offered, shuffled
-from lib.tasks.items import Item, Task
+from lib.tasks.items import MORE, Item, Task
 from lib.tasks.made_up import cities_in_countries
 
 FACTS = 2
@@ -116,7 +116,14 @@ def task() -> Task:
     asked = [(template, about, answer) for template, (_, _, facts) in KINDS.items() for about, answer in facts.items()]
     places = dealt(rng, range(CHOICES), len(asked))
     items = [_item(rng, f"atlas-{n:03d}", *fact, places[n]) for n, fact in enumerate(shuffled(rng, asked))]
-    return Task("atlas", "parametric", "facts about countries", "after Jin et al. 2025, with other facts", tuple(items))
+    return Task(
+        "atlas",
+        "parametric",
+        "facts about countries",
+        "after Jin et al. 2025, with other facts",
+        tuple(items),
+        asked=MORE,
+    )
 
 
 def _item(rng: Random, name: str, template: str, about: str, answer: str, place: int) -> Item:

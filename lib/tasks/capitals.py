@@ -4,7 +4,7 @@ from random import Random
 
 from lib.tasks import which
 from lib.tasks.drawing import dealt, shuffled
-from lib.tasks.items import Task
+from lib.tasks.items import MORE, Task
 from lib.tasks.made_up import cities_in_countries
 from lib.tasks.places import CAPITALS
 
@@ -35,4 +35,5 @@ def task() -> Task:
         "after Jin et al. 2025, who ask for facts about cities",
         tuple(items),
         matches="invented_capitals",
+        asked=MORE,
     )

@@ -4,7 +4,7 @@ from random import Random
 
 from lib.tasks import where
 from lib.tasks.drawing import one_of, shuffled
-from lib.tasks.items import Item, Task
+from lib.tasks.items import MORE, Item, Task
 from lib.tasks.places import CITIES, COUNTRIES
 
 EXAMPLES = {
@@ -37,6 +37,7 @@ def task() -> Task:
         tuple(items),
         _examples(rng),
         matches="invented_cities",
+        asked=MORE,
     )
 
 

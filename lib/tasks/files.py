@@ -4,6 +4,7 @@ import csv
 import gzip
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -27,12 +28,13 @@ ARGUMENTS = ("fields", "knowledge", "split", "items")
 OURS = ("prompt", "question", "choices", "answer", "opening", "template", "name", "length", "depth", "example")
 """The fields of a line of our own; `question` is another name of `prompt`."""
 PLAIN = {
-    "example": ((bool,), "true or false"),
-    "length": ((int,), "a whole number"),
-    "depth": ((int, float), "a number"),
+    "example": ((bool,), 1, "true or false"),
+    "length": ((int,), 10**9, "a whole number from 0 to a billion"),
+    "depth": ((int, float), 1, "a number from 0 to 1"),
 }
-"""The types of those of them that are no texts, and what they are called."""
+"""The types of those of them that are no texts, the largest value, and what they are called."""
 SURROGATES = re.compile("[\ud800-\udfff]")
+HALF = "half of a character (a surrogate alone, such as \\ud83d)"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def read(name: str, spec: str) -> Task:
         check(items, examples, lambda item: lines[id(item)])
     except ValueError as error:
         raise ValueError(f"{origin.where}: {error}") from error
-    return Task(name, knowledge, name, origin.written, tuple(items), tuple(examples), note=note)
+    return Task(name, knowledge, name, origin.written, tuple(items), tuple(examples), note=note, asked=len(items))
 
 
 def parse(spec: str) -> Origin:
@@ -156,6 +158,7 @@ def _items(origin: Origin, mapping: Fields | None) -> tuple[list[Item], list[Ite
     """Items, examples, what each is called by its `id`, and the sentence on rows that were left out."""
     items, examples, lines, left_out, texts = [], [], {}, [], set()
     wanted = origin.items or (ITEMS if mapping or origin.on_hub else None)
+    right_at: Counter[int] = Counter()
     for place, row in _rows(origin, mapping):
         try:
             item = _mapped(row, mapping, place) if mapping else _own(row, place)
@@ -169,22 +172,20 @@ def _items(origin: Origin, mapping: Fields | None) -> tuple[list[Item], list[Ite
             continue
         texts.add(item.text)
         lines[id(item)] = place
-        (examples if not mapping and row.get("example") is True else items).append(item)
-        if wanted and _enough(items, wanted):
-            break
+        if not mapping and row.get("example") is True:
+            examples.append(item)
+            continue
+        items.append(item)
+        right_at[item.answer] += 1
+        right_at.update(dict.fromkeys(range(len(item.choices)), 0))
+        if wanted and len(items) >= wanted and min(right_at.values()) >= -(-wanted // len(right_at)):
+            break  # each place of the right choice can have its share
     if left_out and not items:
         raise ValueError(f"no row of {origin.written} makes an item: {left_out[0]}")
     chosen = _in_turn(items, wanted) if wanted else items
     number, rows = len(left_out), f"rows of {origin.written} that make no item, or repeat one, are left out"
     note = f"{number} {rows}: {left_out[0]}." if left_out else ""
     return chosen, examples, lines, note
-
-
-def _enough(items: list[Item], wanted: int) -> bool:
-    """Are there so many items that each place of the right choice can have its share?"""
-    places = max(len(item.choices) for item in items) if items else 1
-    counts = [sum(item.answer == place for item in items) for place in range(places)]
-    return len(items) >= wanted and min(counts) >= -(-wanted // places)
 
 
 def _in_turn(items: list[Item], wanted: int) -> list[Item]:
@@ -207,9 +208,10 @@ def _own(row: Mapping[str, Any], place: str) -> Item:
     choices = row.get("choices")
     if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
         raise BadRow("'choices' must be a list of texts")
-    for key, (types, what) in PLAIN.items():
-        if row.get(key) is not None and type(row[key]) not in types:
-            raise BadRow(f"{key!r} must be {what}, not {row[key]!r}")
+    for key, (types, most, what) in PLAIN.items():
+        value = row.get(key)
+        if value is not None and not (type(value) in types and 0 <= value <= most):
+            raise BadRow(f"{key!r} must be {what}, not {value!r:.40}")
     optional = {key: _text(row, key) for key in ("opening", "template") if row.get(key)}
     if "answer" not in row:
         raise BadRow("'answer' is missing or empty")
@@ -234,26 +236,31 @@ def _mapped(row: Mapping[str, Any], mapping: Fields, place: str) -> Item:
             raise BadRow(f"{mapping.choices!r} must be a list of texts")
         choices = [_group(mapping.choice_pattern, str(choice), mapping.choices) for choice in found]
     else:
-        choices = _near(str(answer))
+        answer = str(answer).replace(",", "").rstrip(".")
+        choices = _near(answer)
     return _item(place, _text(row, mapping.prompt), choices, answer, opening=mapping.opening)
 
 
 def _near(number: str) -> list[str]:
-    """A whole number among three others that are near, the same ones for the same number; it stands at any place."""
-    plain = number.replace(",", "").rstrip(".")
-    if not re.fullmatch(r"-?\d+", plain):
-        raise BadRow(f"the answer {number!r} is no whole number")
-    rng, right = Random(plain), int(plain)
+    """A whole number among three others that are near, the same ones for the same number; it stands at any place.
+
+    All are written alike, without the commas that only the right one has in a dataset.
+    """
+    if not re.fullmatch(r"-?[0-9]{1,15}", number):
+        raise BadRow(f"the answer {number!r} is no whole number of 15 digits at most")
+    rng, right = Random(number), int(number)
     reach = max(5, abs(right) // 5)
     steps = shuffled(rng, [step for step in range(-reach, reach + 1) if step and (right + step >= 0 or right < 0)])
     wrong = [str(right + step) for step in steps[:NEAR]]
     place = one_of(rng, range(NEAR + 1))
-    return [*wrong[:place], number, *wrong[place:]]
+    return [*wrong[:place], str(right), *wrong[place:]]
 
 
 def _item(name: str, prompt: str, choices: list[str], answer: Any, **more: Any) -> Item:
     """An item of texts that somebody wrote: blanks are put where they belong. Raises BadRow."""
     parted = tuple(choice if choice[:1] == "\n" else f" {choice.strip()}" for choice in choices)
+    if half := next((choice for choice in choices if SURROGATES.search(choice)), None):
+        raise BadRow(f"the choice {half!r} holds {HALF}")
     try:
         return Item(printable(name), prompt.rstrip(), parted, _index(answer, parted), **more)
     except ValueError as error:
@@ -275,7 +282,7 @@ def _text(row: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise BadRow(f"{key!r} is missing or empty")
     if SURROGATES.search(value):
-        raise BadRow(f"{key!r} holds half of a character (a surrogate alone, such as \\ud83d)")
+        raise BadRow(f"{key!r} holds {HALF}")
     return value
 
 
@@ -312,8 +319,11 @@ def _json_rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _csv_rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     reader = csv.DictReader(_content(path).splitlines(keepends=True))
-    for row in reader:
-        yield f"line {reader.line_num}", row
+    try:
+        for row in reader:
+            yield f"line {reader.line_num}", row
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: no table ({error}); a quote may be left open") from error
 
 
 def _content(path: str) -> str:

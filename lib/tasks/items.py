@@ -8,6 +8,10 @@ from fractions import Fraction
 
 KNOWLEDGE = ("contextual", "parametric")
 """Where the answer is: in the prompt, or in the weights."""
+ENOUGH = 60
+"""Items of each task that are asked unless it is said how many: each costs a pass in every condition."""
+MORE = 100
+"""The same of tasks that a claim speaks of with few others, or alone: so many tell 5 points, or 90 % from 100 %."""
 SLACK = Fraction(1, 10)
 """The most that always giving the same answer may gain over chance, as a share of the items: 60 % of yes-no items."""
 BETWEEN = "\n"
@@ -57,7 +61,8 @@ class Task:
 
     `knowledge` is one of KNOWLEDGE. An item is shown after the `examples` of its own template. `matches` names the task
     whose items have the same templates and choices alike while their answers lie elsewhere. `source` says which paper
-    the task follows, and `note` what was left out of a dataset.
+    the task follows, and `note` what was left out of a dataset. `asked` are the items that are asked unless it is said
+    how many: MORE where a claim speaks of this task with few others.
     Raises ValueError, one sentence, for items or examples that come twice, an item that is also an example, a template
     that has no example while others have, and unbalanced answers: see `check`.
     """
@@ -70,6 +75,7 @@ class Task:
     examples: tuple[Item, ...] = ()
     matches: str = ""
     note: str = ""
+    asked: int = ENOUGH
 
     def __post_init__(self) -> None:
         if self.knowledge not in KNOWLEDGE:
@@ -89,6 +95,11 @@ class Task:
         """SHA-256 of all that a model reads: the items and the examples, in their order."""
         content = [[asdict(item) for item in group] for group in (self.examples, self.items)]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def asked_items(self, number: int | None = None) -> tuple[Item, ...]:
+        """So many items, `asked` by default, at equal distances in their order; all if there are no more."""
+        count = min(number or self.asked, len(self.items))
+        return tuple(self.items[index * len(self.items) // count] for index in range(count))
 
     def shown(self, item: Item) -> tuple[Item, ...]:
         """The examples that are shown before an item: those of its template."""

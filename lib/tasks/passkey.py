@@ -1,13 +1,21 @@
-"""Pass key: a number is hidden among sentences that do not matter, and is asked for."""
+"""Pass key: a number is hidden among sentences that do not matter, and is asked for.
 
+    python -m lib.tasks.passkey --lengths 100,200,400 > keys.jsonl
+
+writes pass keys in longer texts, to be given to `--task-data passkey=keys.jsonl`.
+"""
+
+import argparse
+import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from random import Random
 
 from lib.tasks.drawing import dealt, offered, one_of, shuffled
-from lib.tasks.items import Item, Task
+from lib.tasks.items import MORE, Item, Task
 
-LENGTHS = (4, 6, 10, 20)
-"""Sentences around the key: prompts of about 80 to 330 tokens."""
+LENGTHS = (2, 4, 8, 16)
+"""Sentences around the key: prompts of about 60 to 270 tokens."""
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DIGITS = (4, 6)
 CHOICES = 4
@@ -69,7 +77,9 @@ WORDINGS = {
 def task() -> Task:
     """100 prompts, five of each length and depth, in every template with keys of every number of digits."""
     rng = Random("passkey")
-    return Task("passkey", "contextual", "a pass key in a text", "after Mohtashami and Jaggi 2023", tuple(made(rng)))
+    return Task(
+        "passkey", "contextual", "a pass key in a text", "after Mohtashami and Jaggi 2023", tuple(made(rng)), asked=MORE
+    )
 
 
 def made(
@@ -82,7 +92,8 @@ def made(
 ) -> list[Item]:
     """So many items of each number of sentences and depth; templates and numbers of digits are dealt over all of them.
 
-    The depth is the share of the sentences that stand before the key. Texts longer than FILLER repeat its sentences.
+    The depth is the share of the sentences that stand before the key, which few sentences round. Texts longer than
+    FILLER repeat its sentences.
     The choices are the key and three numbers that differ from it in one digit each, at different places but the first.
     """
     cells = [(length, depth) for length in lengths for depth in depths for _ in range(each)]
@@ -99,11 +110,29 @@ def _item(rng: Random, name: str, template: str, digits: int, length: int, depth
     key = "".join([one_of(rng, "123456789"), *(one_of(rng, "0123456789") for _ in range(digits - 1))])
     near = [_changed(rng, key, at) for at in shuffled(rng, range(1, digits))[: CHOICES - 1]]
     sentences = dealt(rng, shuffled(rng, FILLER), length)
-    sentences.insert(round(depth * length), hidden.format(key=key))
+    before_it = round(depth * length)
+    sentences.insert(before_it, hidden.format(key=key))
     prompt = "\n".join((before, " ".join(sentences), question))
-    return Item(name, prompt, offered(key, near, place), place, opening, template, length, depth)
+    return Item(name, prompt, offered(key, near, place), place, opening, template, length, before_it / length)
 
 
 def _changed(rng: Random, key: str, at: int) -> str:
     """The key with another digit at one place."""
     return key[:at] + one_of(rng, [digit for digit in "0123456789" if digit != key[at]]) + key[at + 1 :]
+
+
+def main() -> None:
+    """Write pass keys as a task file, five for each length and depth unless `--each` says otherwise."""
+    parser = argparse.ArgumentParser(prog="python -m lib.tasks.passkey", description="Write pass keys as a task file.")
+    parser.add_argument("--lengths", required=True, metavar="N,..", help="sentences around the key")
+    parser.add_argument("--each", type=int, default=5, metavar="N", help="items of each length and depth")
+    given = parser.parse_args()
+    lengths = [int(length) if length.isdecimal() else 0 for length in given.lengths.split(",")]
+    if min(lengths) < 1 or given.each < 1:
+        parser.error("--lengths are whole numbers of 1 or more with commas between them, and --each is one")
+    for item in made(Random("passkey"), lengths, each=given.each):
+        print(json.dumps({**asdict(item), "answer": item.right}))
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ from beartype import beartype
 from fixtures.models.tiny import tiny_llama
 from lib.definitions import massive, rotary_pairs
 from lib.effects import concentration
-from lib.measuring import interventions, norms, scoring, specificity
+from lib.measuring import answers, interventions, norms, scoring, specificity
 from lib.probing import taps
 
 pytestmark = pytest.mark.cpu
@@ -58,6 +58,7 @@ RIGHT = {
     "gain_of_bos": (partial(scoring.gain_of_bos, tiny_llama(), bos=1), ids),
     "score_after_prompt": (partial(scoring.score_after_prompt, tiny_llama(), prompt=2), ids),
     "score_conditions": (partial(scoring.score_conditions, tiny_llama(), masks=tables, rows=2), ids[0]),
+    "score_choices": (partial(answers.score_choices, tiny_llama(), choices=[[1], [2, 3]], rows=2), ids[0]),
     "row_norms": (norms.row_norms, torch.nn.Linear(3, 4)),
     "gini of one layer": (concentration.gini, np.ones(8)),
     "gini of layers of texts": (concentration.gini, np.ones((2, 3, 8), dtype=np.float32)),
@@ -102,6 +103,7 @@ WRONG = {
     "gain_of_bos of one text": (partial(scoring.gain_of_bos, tiny_llama(), bos=1), ids[0]),
     "score_after_prompt of one text": (partial(scoring.score_after_prompt, tiny_llama(), prompt=2), ids[0]),
     "score_conditions of a batch": (partial(scoring.score_conditions, tiny_llama(), masks=tables, rows=2), ids),
+    "score_choices of a batch": (partial(answers.score_choices, tiny_llama(), choices=[[1], [2, 3]]), ids),
     "row_norms of a weight": (norms.row_norms, torch.ones(4, 3)),
     "gini of integers": (concentration.gini, np.ones(8, dtype=int)),
     "lorenz of a number": (concentration.lorenz, np.ones(())),
@@ -132,7 +134,7 @@ def test_a_wrong_shape_is_refused(call, argument):
 
 
 def test_every_shape_in_a_signature_is_checked_here():
-    modules = (massive, rotary_pairs, taps, norms, interventions, scoring, specificity, concentration)
+    modules = (massive, rotary_pairs, taps, norms, interventions, scoring, specificity, answers, concentration)
     shaped = {
         name
         for module in modules

@@ -141,6 +141,20 @@ def test_a_folder_goes_before_a_model_of_the_same_name(hub, tiny_folder, monkeyp
 SHAPE = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 48}
 
 
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"max_position_embeddings": 2048}, 2048),
+        ({"n_positions": 1024}, 1024),
+        ({"text_config": {"max_position_embeddings": 512}}, 512),
+        ({"max_position_embeddings": "many"}, None),
+        ({}, None),
+    ],
+)
+def test_a_config_tells_the_trained_length_or_it_is_unknown(config, found):
+    assert provenance.trained_length(config) == found
+
+
 def test_sizes_that_a_config_leaves_out_follow_from_the_others():
     assert provenance.sizes(SHAPE)["num_key_value_heads"] == 4
     assert provenance.sizes(SHAPE)["head_dim"] == 12

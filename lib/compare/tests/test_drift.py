@@ -323,3 +323,23 @@ def test_texts_that_were_moved_or_renamed_are_the_same():
 def test_what_is_no_baseline_is_refused(change, sentence):
     with pytest.raises(AssertionError, match=sentence):
         assert not incompatible(document(**change), document()["settings"])
+
+
+TASK = {"name": "recall", "knowledge": "contextual", "items": 60, "hash": "a"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ([TASK], [TASK], ""),
+        ([TASK], [], ""),  # one of them is older than tasks
+        ([TASK], [{**TASK, "items": 70}], "the items of the task 'recall' are others in the baseline and in this run"),
+        ([TASK], [{**TASK, "hash": "b"}], "the items of the task 'recall' are others in the baseline and in this run"),
+        ([TASK], [TASK, {**TASK, "name": "copying"}], "the baseline was not asked the task 'copying'"),
+        ([TASK, {**TASK, "name": "copying"}], [TASK], "this run was not asked the task 'copying'"),
+    ],
+)
+def test_answers_to_other_items_are_not_compared(old, new, said):
+    before, settings = document(), document()["settings"]
+    before["settings"] = {**settings, "tasks": old}
+    assert incompatible(before, {**settings, "tasks": new}) == said

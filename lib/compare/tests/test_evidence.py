@@ -2,6 +2,7 @@
 
 import pytest
 
+from fixtures.plugin.catalogue import built_in
 from lib.checkpoints import parse, step_of
 from lib.compare import evidence
 from lib.reporting import documents
@@ -26,6 +27,14 @@ def test_evidence_is_of_full_runs_that_were_not_stopped_and_left_nothing_out():
         is_whole(run)
         assert run["settings"]["max_tokens"] == 512
         assert run["command"].startswith("pytest claims/ --pair ")
+
+
+def test_runs_of_tasks_asked_every_claim_of_tasks_and_no_other():
+    assert sorted(evidence.runs(evidence.TASKS)) == ["smollm2-135m"]
+    wanted = {claim for claim, declared in built_in().items() if declared.family == "tasks"}
+    for run in evidence.runs(evidence.TASKS).values():
+        assert (run["kind"], run["stopped"], run["faults"], run["settings"]["limit"]) == ("measured", "", {}, None)
+        assert {entry["id"] for entry in run["claims"]} | set(run["not_asked"]) & wanted == wanted
 
 
 def test_the_recalibration_has_eight_checkpoints_and_a_control_trained_for_as_long():

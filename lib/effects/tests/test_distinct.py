@@ -5,6 +5,7 @@ import xarray as xr
 from fixtures.planted import records
 from fixtures.planted.subjects import bands, course, disruption, massive_values, with_texts, worth
 from lib.definitions.words import ARMS
+from lib.effects.answers import Answers
 from lib.effects.counts import MassiveValues
 from lib.effects.distinct import distinct_measurements
 from lib.effects.losses import Disruption
@@ -48,6 +49,14 @@ def test_of_several_subjects_the_one_with_the_fewest_counts():
 @pytest.mark.parametrize("nothing", [(), (None,), ({"drope": 5},), (Disruption({}),)])
 def test_where_nothing_is_known_of_the_measurements_there_is_one(nothing):
     assert distinct_measurements(*nothing) == 1
+
+
+def test_items_are_as_many_as_the_largest_task_has_unless_a_task_repeats_some():
+    asked = records.answers_record({"baseline": 0.9}, {"baseline": 0.5}, items=6)
+    small = asked.isel(item=range(3, asked.sizes["item"]))
+    assert [distinct_measurements(Answers({"rope": of})) for of in (asked, small)] == [6, 6]
+    repeated = asked.isel(item=[3, 3, 3, *range(3, asked.sizes["item"])])
+    assert distinct_measurements(Answers({"rope": repeated})) == 3
 
 
 def test_a_record_of_neither_norms_nor_losses_counts_as_one_measurement():

@@ -182,7 +182,7 @@ def test_claims_on_the_same_subject_read_the_same_one_so_that_its_masks_are_made
 
 def test_claims_on_norms_alone_are_of_counts_and_those_on_losses_or_beside_a_subject_are_not():
     assert {"massive_values", "trajectory", "with_rescaled", "both_sites"} <= set(OF_COUNTS)
-    assert not {"disruption", "bands", "specificity", "trained_steps"} & set(OF_COUNTS)
+    assert not {"disruption", "bands", "specificity", "answers", "rope_answers", "trained_steps"} & set(OF_COUNTS)
 
 
 def test_thresholds_run_from_3_to_8():

@@ -51,6 +51,10 @@ TAKEN = {
     "disruption": {arm: losses() for arm in ("rope", *STEPS)},
     "bands": {"rope": records.bands_record(0.5, 0.1)},
     "specificity": {arm: records.specificity_record((4, 2), (3, 1), (3, 1)) for arm in ("rope", "drope")},
+    "tasks": {
+        arm: records.answers_record({"baseline": 0.9}, {"baseline": 0.9}, items=3, seed=i)
+        for i, arm in enumerate(("rope", "drope"))
+    },
 }
 
 

@@ -115,7 +115,7 @@ def test_judging_needs_one_number_per_text(values):
 @pytest.mark.parametrize("told", [{}, {"distinct": 1}, {"distinct": lambda: 1}], ids=["not told", "one", "counted"])
 def test_one_measurement_that_is_repeated_decides_nothing_on_either_side(rule, which, told):
     found = getattr(assess([5.0] * 20, **told), rule)(*SETTLED[rule][which])
-    assert (found.verdict, found.reason) == ("inconclusive", REPEATED)
+    assert (found.verdict, found.reason) == ("inconclusive", REPEATED.format("text"))
     assert (found.n, found.estimate, found.low, found.high) == (1, 5.0, None, None)
 
 
@@ -182,7 +182,7 @@ def test_the_ends_of_a_range_lie_outside_of_it(constant):
 
 
 def test_an_estimate_of_which_nothing_is_known_is_one_measurement():
-    assert Assessment(mean([5.0] * 20)).at_most(6).reason == REPEATED
+    assert Assessment(mean([5.0] * 20)).at_most(6).reason == REPEATED.format("text")
 
 
 def test_two_measurements_are_judged_by_the_signs_of_two():
@@ -216,7 +216,7 @@ def test_an_order_that_all_texts_share_keeps_its_bounds_where_their_measurements
     judged = assess(found, distinct=12).below(0)
     assert (judged.verdict, judged.reason) == ("supported", "")
     assert (judged.low, judged.high) == (found.lower(0.05), found.upper(0.05))
-    assert assess(found).below(0).reason == REPEATED
+    assert assess(found).below(0).reason == REPEATED.format("text")
 
 
 def test_a_typical_variation_of_0_has_two_signs_less_than_texts():

@@ -4,11 +4,13 @@
 from types import SimpleNamespace
 
 import pytest
+import xarray as xr
 from filelock import FileLock
 
 from lib.measuring import recorder as module
 from lib.measuring.recorder import Recorder, check_manipulation
 from lib.records import BrokenRecord, NoRecord
+from lib.tasks.items import Item, Task
 from lib.texts.reading import Text
 
 pytestmark = pytest.mark.cpu
@@ -84,6 +86,34 @@ def test_a_record_is_wanted_of_its_rotation_and_losses_of_their_texts(recorder):
     assert "score_texts" not in plain
     losses = recorder._wanted("rope", "disruption", exact=True)
     assert losses["score_texts"] != losses["count_texts"] == plain["count_texts"]
+
+
+def asked(recorder, knowledge, *names, most=None):
+    """The recorder asks these items of one task."""
+    items = [Item(name, f"{name}?", (" yes", " no"), number % 2) for number, name in enumerate(names)]
+    recorder.tasks, recorder.settings.most_items = (Task("t", knowledge, "", "", tuple(items)),), most
+
+
+def test_a_record_of_tasks_is_wanted_of_their_items_and_of_where_the_answers_are(recorder):
+    wanted = []
+    for given in (("contextual", "a", "b"), ("parametric", "a", "b"), ("contextual", "a", "c")):
+        asked(recorder, *given)
+        wanted.append(recorder._wanted("rope", "tasks", exact=True)["items"])
+    asked(recorder, "contextual", "a", "b", most=1)
+    wanted.append(recorder._wanted("rope", "tasks", exact=True)["items"])
+    assert all(one != other for i, one in enumerate(wanted) for other in wanted[:i])
+
+
+@pytest.mark.parametrize(("changed", "to"), [("item", ["t/a", "t/c"]), ("knowledge", ["parametric", "contextual"])])
+def test_a_record_of_other_items_is_broken(recorder, changed, to):
+    asked(recorder, "contextual", "a", "b")
+    told = {"item": ["t/a", "t/b"], "knowledge": ("item", ["contextual"] * 2)}
+    recorder._keep("rope", "tasks", good := xr.Dataset(coords=told))
+    assert recorder.taken["rope", "tasks"] is good
+    bad = xr.Dataset(coords={**told, changed: ("item", to)})
+    bad.encoding["source"] = "a/record.nc"
+    with pytest.raises(BrokenRecord, match=r"the record a/record\.nc is of other items than its settings say"):
+        recorder._keep("rope", "tasks", bad)
 
 
 @pytest.mark.parametrize("unknown", ["identity", "tokenizer"])

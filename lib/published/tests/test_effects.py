@@ -11,6 +11,7 @@ from lib.effects.counts import MassiveValues
 from lib.effects.losses import Disruption
 from lib.effects.subjects import SUBJECTS
 from lib.judging.verdicts import NoSubject
+from lib.published.answers import PublishedAnswers
 from lib.published.effects import COUNTERPARTS, PublishedDisruption, PublishedValues, subject_of
 from lib.published.figures import NotPublished
 from lib.published.judging import FigureJudge
@@ -298,7 +299,8 @@ def test_every_subject_has_a_counterpart_or_says_what_studies_lack_or_comes_besi
 def test_a_counterpart_holds_the_figures_of_its_column(name):
     subject = subject_of(name, FIGURES, FIGURES.columns["stored"])
     assert subject.column is FIGURES.columns["stored"]
-    assert type(subject) is (PublishedDisruption if name == "disruption" else PublishedValues)
+    kinds = {"disruption": PublishedDisruption, "answers": PublishedAnswers, "rope_answers": PublishedAnswers}
+    assert type(subject) is kinds.get(name, PublishedValues)
 
 
 def test_a_subject_without_a_counterpart_says_what_studies_lack():

@@ -85,7 +85,7 @@ def test_where_more_than_the_random_channels_varies_the_test_may_say_more():
 
 
 def test_text_and_store_that_are_of_other_measurements_are_found():
-    counts, losses = found("measurement")
+    counts, losses, *of_tasks = found("measurement")
     assert (counts["said"], counts["held"]) == ({"n_texts": 10, "max_tokens": 512}, {"n_texts": 3, "max_tokens": 256})
     assert counts["sentence"].startswith(
         "The text's counts of massive values are of 10 texts of at most 512 tokens in 4-bit nf4 (literary, "
@@ -94,10 +94,15 @@ def test_text_and_store_that_are_of_other_measurements_are_found():
     assert (
         "are of texts of at most 512 tokens in 4-bit nf4 (held-out), the stored ones of 3 texts" in losses["sentence"]
     )
+    assert [(finding["what"], finding["held"]["precision"]) for finding in of_tasks] == [
+        ("accuracies on tasks (experiment 3)", "float16"),
+        ("accuracies on tasks (experiment 4)", "4-bit fp4"),
+    ]
 
 
 def test_equal_measurements_are_no_finding():
     same = [("n_texts = 3\nmax_tokens = 256", "n_texts = 10\nmax_tokens = 512"), ('"float16"', '"4-bit nf4"')]
+    same.append(('"4-bit fp4"', '"4-bit nf4"'))
     assert found("measurement", *same) == []
 
 
@@ -252,3 +257,56 @@ def test_a_figure_that_does_not_follow_from_the_others_is_a_finding():
     assert (finding["said"], round(finding["held"], 2)) == (17, 21.7)
     assert "the text gives 17, but its other figures make it 21.7" in finding["sentence"]
     assert found("arithmetic", ("query_fewer_per_layer = 17", "query_fewer_per_layer = 21.7")) == []
+
+
+def about(kind, what, *changes):
+    return [finding for finding in found(kind, *changes) if finding["what"] == what]
+
+
+PASSKEY = [("passkey.drope = { baseline = 30.0, top = 0.0 }", "passkey.drope = { baseline = 60.0, top = 50.0 }")]
+
+
+def test_two_tables_that_contradict_each_other_about_the_pass_key_are_found():
+    text, stored = about("two tables", "passkey under drope")
+    for finding in (text, stored):
+        assert finding["said"] == {"baseline": 60, "top": 60, "lost, top": 0}
+        assert finding["held"] == {"baseline": 30, "top": 0, "lost, top": pytest.approx(100)}
+    assert (
+        "The two do not agree about the accuracy with each head's largest channel replaced (60 points"
+        in (text["sentence"])
+    )
+    assert "experiment 3 (in float16, n = 20) 60 % with nothing" in stored["sentence"]
+    assert "experiment 4 (in 4-bit fp4, n = 20) 30 % with nothing" in stored["sentence"]
+
+
+def test_two_tables_that_agree_about_the_pass_key_are_no_finding():
+    assert about("two tables", "passkey under rope") == about("two tables", "passkey under drope", *PASSKEY) == []
+
+
+def test_accuracies_of_items_that_were_left_out_are_found():
+    (finding,) = found("items")
+    assert list(finding["held"].values()) == [174, 99]
+    assert (
+        "65.517 % (cities under drope with each head's largest channel replaced) of 200, so of 174 at most"
+        in (finding["sentence"])
+    )
+    assert found("items", ("top = 65.517", "top = 65.500"), ("top = 55.556", "top = 56.000")) == []
+
+
+def test_an_accuracy_that_guessing_reaches_is_found():
+    findings = found("guessing")
+    assert [finding["what"][-13:-1] for finding in findings] == ["experiment 3", "experiment 4"] * 2
+    assert findings[0]["said"] == {"imdb under rope": 44, "imdb under drope": 30}
+    raised = found("guessing", ("imdb.rope = { baseline = 44.0", "imdb.rope = { baseline = 64.0"))
+    assert raised[0]["said"] == {"imdb under drope": 30}
+
+
+def test_a_loss_that_so_few_items_cannot_tell_from_none_is_found():
+    name = "passkey under drope with each head's largest channel replaced"
+    few = found("few items")[0]
+    assert few["said"][name] == 0
+    assert few["held"][name] == pytest.approx([-28.0, 28.0], abs=0.05)
+    many = found(
+        "few items", ("passkey.drope = { baseline = 60.0, top = 60.0", "passkey.drope = { baseline = 60.0, top = 10.0")
+    )
+    assert name not in many[0]["said"]

@@ -17,6 +17,10 @@ def parse(text):
     return published(tomllib.loads(text, parse_float=Decimal))
 
 
+KEY = "key.knowledge = 'contextual'"
+TASK = f"[[stored.tasks]]\n{KEY}"
+
+
 def first_of(value):
     column = parse(f"{STUDY}{QUERY}{{ rope = {value} }}").columns["text"]
     return column.get("total", "rope", "query")
@@ -38,7 +42,7 @@ def test_only_an_exception_that_is_said_is_a_figure(said, number):
 
 
 def test_a_column_without_a_figure_that_a_claim_reads_is_none():
-    found = parse(f"{STUDY}{QUERY}{{ rope = 1 }}\n[stored.tasks]\ncities = 5")
+    found = parse(f"{STUDY}{QUERY}{{ rope = 1 }}\n[stored.disruption]\nn_texts = 5")
     assert list(found.columns) == ["text"]
 
 
@@ -160,7 +164,23 @@ KINDS = "[text.disruption_by_text_type]\n"
         (f"{STUDY}[text.disruption]\nratio = 1", "[text.disruption] has an unknown key 'ratio'"),
         (f"{STUDY}{KINDS}poems = {{ both = 1 }}", "[text.disruption_by_text_type] poems has an unknown key 'both'"),
         (f"{STUDY}{KINDS}poems = {{ rope = {{ baseline = 2 }} }}", "poems rope needs massive_increase_percent"),
-        (f"{STUDY}[text.tasks]\ncities = {{ rope = [1, nan] }}", "[text.tasks] cities rope 2 must be a finite number"),
+        (f"{STUDY}[text]\ntasks = 5", "[text.tasks] must be a table or a list of tables, not 5"),
+        (f"{STUDY}[text.tasks]\nname = 'a'", "[text.tasks] has no task"),
+        (f"{STUDY}[text.tasks]\ncities = 5", "[text.tasks] cities must be a table, not 5"),
+        (f"{STUDY}{TASK}\n[[stored.tasks]]\n{KEY}", "[stored.tasks] has tables of the same name: give each a name"),
+        (f"{STUDY}{TASK}".replace("contextual", "new"), "key knowledge must be contextual or parametric, not 'new'"),
+        (f"{STUDY}{TASK}\nkey.unparsed = 'lost'", "key unparsed must be wrong or left out, not 'lost'"),
+        (f"{STUDY}{TASK}\nkey.n = 2.5", "[stored.tasks] key n must be a whole number above 0, not 2.5"),
+        (f"{STUDY}{TASK}\nkey.choices = 1", "[stored.tasks] key choices must be 2 or more, not 1"),
+        (f"{STUDY}{TASK}\nkey.items = 5", "[stored.tasks] key items must be a text, not 5"),
+        (f"{STUDY}{TASK}\nkey.rope = {{ baseline = nan }}", "key rope baseline must be a finite number, not NaN"),
+        (f"{STUDY}{TASK}\nkey.rope = {{ top = 101.0 }}", "key rope top must be 100 or less, not 101.0"),
+        (
+            f"{STUDY}{TASK}\nkey.rope = {{ disrupted = 1 }}",
+            "key rope has an unknown key 'disrupted'; known are baseline, ",
+        ),
+        (f"{STUDY}{TASK}\nparametric.n = 5", "[stored.tasks] parametric has an unknown key 'n'; known are rope, drope"),
+        (f"{STUDY}{TASK}\ntop_contextual_over_parametric = {{ both = 1 }}", "parametric has an unknown key 'both'"),
     ],
 )
 def test_a_mistake_in_the_file_gets_a_sentence(text, sentence):

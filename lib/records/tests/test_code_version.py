@@ -67,8 +67,8 @@ def test_what_modules_that_measure_import_measures_too_or_is_among_a_records_set
         for node in ast.walk(ast.parse((LIB / path).read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lib"
     }
-    # which weights, which settings, and where a record is kept
-    assert imported - set(DECISIVE) == {"checkpoints", "settings", "records"}
+    # which weights, which settings, which items (by their hash), and where a record is kept
+    assert imported - set(DECISIVE) == {"checkpoints", "settings", "records", "tasks"}
 
 
 SOURCE = """

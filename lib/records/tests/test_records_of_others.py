@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib.definitions.words import VERDICTS
-from lib.effects import Bands, Disruption, MassiveValues, Specificity
+from lib.effects import Answers, Bands, Disruption, MassiveValues, Specificity
 from lib.judging import NoSubject, assess
 from lib.records import files, layout, opening, profile_of
 from lib.records.opening import Misfit, opened
@@ -170,6 +170,27 @@ def test_conditions_are_those_of_the_experiment(tmp_path):
         files.load(path)
 
 
+ANSWERS = {
+    "an answer below the first choice": ("answer", 0, -1, "the answer of an item is none of its choices|answer holds"),
+    "an answer behind the last choice": ("answer", 0, 4, "the answer of an item is none of its choices"),
+    "one choice alone": ("choices", 0, 1, "the answer of an item is none of its choices|its likelihoods are not"),
+    "more choices than the record has": ("choices", 0, 5, "the answer of an item is none of its choices"),
+    "a choice less than it has likelihoods": ("choices", 0, 3, "its likelihoods are not those of each item's choices"),
+    "a likelihood that is unknown": ("likelihood", (0, 0, 0), np.nan, "its likelihoods are not those of each item's"),
+    "a likelihood above 1": ("likelihood", (0, 0, 0), 0.1, "likelihood holds a number"),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_answers_are_among_choices_that_have_a_likelihood_each(tmp_path, what):
+    name, place, value, sentence = ANSWERS[what]
+    path = written.write(tmp_path, "tasks")
+    with changed(path) as file:
+        file[name][place] = value
+    with pytest.raises(files.BrokenRecord, match=sentence):
+        files.load(path)
+
+
 def attribute(file, draw):
     of = file[draw(st.sampled_from(sorted(file)))] if draw(st.booleans()) else file
     names = sorted(of.attrs)
@@ -233,6 +254,9 @@ def judged(experiment, record):
         found = [Disruption({"rope": record}).massive("rope"), *percents(Disruption({"rope": record}))]
     elif experiment == "bands":
         found = [Bands({"rope": record}).nats("slow")]
+    elif experiment == "tasks":
+        answers = Answers({"rope": record})
+        found = [answers.odds("rope", "massive"), answers.right("rope", "top"), answers.unparsed("rope", "baseline")]
     else:
         losses = Specificity({"rope": record})
         assert 0 <= losses.share("rope", "massive") <= 100

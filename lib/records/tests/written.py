@@ -33,6 +33,7 @@ RECORDS = {
     "disruption": lambda: records.disruption_record(records.losses(1.0, [0.0, 0.1], texts=3), layers=1),
     "bands": lambda: records.bands_record(1.0, 0.5, texts=3),
     "specificity": lambda: records.specificity_record((4, 2), (3, 1), (3, 1), texts=3),
+    "tasks": lambda: records.answers_record({"baseline": 0.9}, {"baseline": 0.5}, items=3),
 }
 
 

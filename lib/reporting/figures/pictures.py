@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lib.definitions import write_whole
 from lib.judging import NoSubject
-from lib.reporting.figures import bands, figures, layers, series, sites, specificity, thresholds
+from lib.reporting.figures import bands, figures, layers, series, sites, specificity, tasks, thresholds
 
 
 class Picture(NamedTuple):
@@ -90,6 +90,12 @@ PICTURES = [
             "Massive query and key channels of the RoPE arm and with its rotation rescaled, and their losses"),
     Picture("sites", "Rescaling and sites", "both_sites", sites.sites,
             "Massive channels and rotary pairs of the RoPE arm, before its rotation and as attention receives them"),
+    Picture("tasks", "Tasks", "rope_answers", tasks.tasks,
+            "Accuracy, log-probability of the right choice among the choices, and number of items for which no choice "
+            "is written, for every task in each arm, with nothing, massive channels and others replaced", ("answers",)),
+    Picture("hidden_facts", "Tasks", "rope_answers", tasks.hidden_facts,
+            "Accuracy on facts that are hidden in a text, by its length and their depth, in each arm, with nothing, "
+            "massive and a prompt's top channels replaced; unparsed: no choice is written", ("answers",)),
     Picture("threshold_curve", "Threshold", "threshold_curve", lambda found: thresholds.draw(**found),
             "Counts, and verdicts of Q1, K1 and V1, at thresholds from 2 to 10, over the layer and over each head"),
 ]  # fmt: skip

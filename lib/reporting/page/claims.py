@@ -3,6 +3,7 @@
 from html import escape
 
 from lib.definitions import OUTCOMES
+from lib.judging import one
 from lib.reporting import measured, sentences
 from lib.reporting.page.forest import forest
 from lib.reporting.page.letters import LETTERS, letters_of
@@ -195,6 +196,8 @@ def _unit(entry: dict) -> str:
     if not judged or not judged["n"]:
         return ""
     level = _level(judged)
+    if entry["texts"] == "items":
+        return f"{judged['n']} items of tasks, each asked once in every condition ({judged['unit']}).{level}"
     if not judged["values"]:
         return f"{judged['n']} points of a series, each the mean over all texts ({judged['unit']}).{level}"
     role = "texts that are scored" if entry["texts"] == "score" else "texts that massive values are counted on"
@@ -245,16 +248,20 @@ def _plot(claim: str, rule: str, unit: str, parts: list[dict]) -> str:
 
 
 def _values(entry: dict, settings: dict) -> str:
-    """The number of every text, as dots and as a list."""
+    """The number of every text, as dots and as a list; of items, whose names fill pages, as dots alone."""
     judged = entry["judgement"]
     if not judged or not judged["values"]:
         return ""
-    values, texts = judged["values"], settings["texts"][entry["texts"]]
+    values, of = judged["values"], judged["observations"]
+    dots = f"<p>Every {one(of)} ({escape(judged['unit'])}):</p>{strip_plot(values, judged['limits'], of)}"
+    if entry["texts"] == "items":
+        return dots
+    texts = settings["texts"][entry["texts"]]
     names = [text["name"] for text in texts] if len(texts) == len(values) else [""] * len(values)
     items = ", ".join(
         f"{escape(name)} {value:.4g}" if name else f"{value:.4g}" for name, value in zip(names, values, strict=True)
     )
-    return f"<p>Every text ({escape(judged['unit'])}):</p>{strip_plot(values, judged['limits'])}<p>{items}</p>"
+    return f"{dots}<p>{items}</p>"
 
 
 def series(document: dict) -> str:

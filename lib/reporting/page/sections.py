@@ -225,10 +225,15 @@ def short(text: str) -> str:
     return HASH.sub(lambda found: f'<span class="hash" title="{found[0]}">{found[1][:DIGITS]}</span>', escape(text))
 
 
+def _tasks(tasks: list[dict]) -> str:
+    asked = ", ".join(f"{task['items']} of {escape(task['name'])} ({task['knowledge']})" for task in tasks)
+    return f"<p>Items that are asked where a claim is one of tasks: {asked}.</p>" if asked else ""
+
+
 def _texts(settings: dict) -> str:
     texts = settings["texts"]
     names = {role: ", ".join(escape(text["name"]) for text in texts[role]) for role in ("count", "score")}
     return (
         f"<p>Texts ({escape(texts['source'])}). Massive values counted on: {names['count']}. Losses scored on: "
-        f"{names['score']}.</p>"
+        f"{names['score']}.</p>{_tasks(settings.get('tasks', []))}"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lib.tasks
 from fixtures.planted import records
 from lib.checkpoints.arguments import ModelArguments
 from lib.checkpoints.provenance import versions
@@ -92,6 +93,35 @@ def test_a_document_is_made_of_plain_values_and_fits_the_schema():
     assert set(document["threshold_curve"]["scopes"]) == {"layer", "head"}
     assert document["heat_maps"]
     assert document["multiverse"] == MULTIVERSE
+
+
+def test_a_document_holds_how_tasks_were_asked_and_what_was_answered():
+    asked = {"rope": records.answers_record({"baseline": 0.5}, {"baseline": 0.5}, items=20)}
+    how = replace(SETTINGS, apply_chat_template=True, replaced="both", items=20)
+    document = assemble(measured(entry(), taken={**TAKEN, "tasks": asked}, settings=how))
+    documents.check(document, "the document")
+    settings, tasks = document["settings"], document["measured"]["arms"]["rope"]["tasks"]["by_task"]
+    assert (settings["apply_chat_template"], settings["replaced"], settings["items"]) == (True, "both", 20)
+    assert tasks["recall"]["right"] == [10] * 6
+    entries = assemble(measured(entry(), entry("K1", texts="items"), taken={**TAKEN, "tasks": asked}))["claims"]
+    assert entries[0]["scope"]["sentence"].startswith("Of these weights and texts of these kinds: ")
+    assert entries[1]["scope"]["kinds"] == dict.fromkeys(tasks, 20)
+    with pytest.raises(ValueError, match="at settings/replaced"):
+        documents.check({**document, "settings": {**settings, "replaced": "nowhere"}}, "the document")
+
+
+def test_a_document_names_the_tasks_that_are_asked_and_their_items():
+    few = replace(SETTINGS, tasks=("recall", "capitals"), items=70)
+    assert [(task["name"], task["knowledge"], task["items"]) for task in settings_of(few)["tasks"]] == [
+        ("capitals", "parametric", 70),
+        ("recall", "contextual", 70),
+    ]
+    assert settings_of(few)["tasks"][1]["hash"] == lib.tasks.load("recall").hash
+    unknown = replace(SETTINGS, tasks=("none",))
+    with pytest.raises(ValueError, match="there is no task 'none'"):
+        settings_of(unknown)
+    assert settings_of(unknown, strict=False)["tasks"] == []
+    assert settings_of(replace(SETTINGS, published=True))["tasks"] == []
 
 
 def test_an_entry_says_how_far_it_is_from_its_threshold():

@@ -90,7 +90,7 @@ def test_a_document_that_does_not_fit_the_schema_is_neither_written_nor_read(doc
         documents.read(file)
 
 
-@pytest.mark.parametrize(("schema", "words"), [(1, "an older one than 4"), (5, "a newer one than 4")])
+@pytest.mark.parametrize(("schema", "words"), [(1, "an older one than 5"), (6, "a newer one than 5")])
 def test_another_version_is_refused(document, tmp_path, schema, words):
     (tmp_path / "r.json").write_text(json.dumps(document | {"schema": schema}))
     with pytest.raises(ValueError, match=f"has schema {schema}, {words}: make it again with this version"):
@@ -106,7 +106,10 @@ def without(document, *names):
 
 def of_version(schema, document):
     """A document as that version wrote it."""
-    old = without(document, "training", "scope", "levels", "largest", "over_kinds", "multiverse") | {"schema": schema}
+    if schema == 4:
+        return without(document, "observations") | {"schema": 4}
+    later = ("training", "scope", "levels", "largest", "over_kinds", "multiverse")
+    old = without(document, "observations", *later) | {"schema": schema}
     old["settings"] = document["settings"]  # its `scope` is older, and has another meaning
     return old if schema == 3 else without(old, "not_asked", "command", "not asked", "smoke")
 
@@ -122,11 +125,20 @@ def test_an_older_document_is_read_as_one_of_today(document, tmp_path, schema):
     assert (claim["training"], claim["scope"], found["multiverse"]) == (False, None, None)
     first, second = claim["judgement"]["parts"]
     for judged in (claim["judgement"], first, claim["counterexample"]):
+        assert judged["observations"] == "texts"
         assert (judged["levels"], judged["largest"], judged["over_kinds"]) == ([0.01, 0.01], None, None)
     assert second["levels"] is None
 
 
-@pytest.mark.parametrize("schema", [2, 3])
+def test_a_document_of_version_4_is_kept_but_for_what_its_numbers_are_of(document, tmp_path):
+    part = assess([*[1.0, 2.0, 3.0] * 3], kinds="abcabcabc").at_most(5)
+    assert part.over_kinds is not None
+    document["claims"][0] |= {"judgement": all_of([part, part]).as_dict(), "counterexample": part.as_dict()}
+    (tmp_path / "r.json").write_text(json.dumps(of_version(4, document)))
+    assert documents.read(tmp_path / "r.json") == document
+
+
+@pytest.mark.parametrize("schema", [2, 3, 4])
 def test_what_an_older_version_lacked_is_not_missing_from_a_document_of_today(document, tmp_path, schema):
     with pytest.raises(ValueError, match="is a required property"):
         documents.write(tmp_path / "r.json", of_version(schema, document) | {"schema": documents.SCHEMA})
@@ -183,7 +195,9 @@ def test_every_field_of_the_schema_is_explained():
     schema = json.loads((ROOT / "lib" / "reporting" / "report.schema.json").read_text())
     explained = set(re.findall(r"`(\w[\w ]*)`", (ROOT / "docs" / "report.md").read_text()))
     parts = [schema, schema["properties"]["settings"], schema["properties"]["settings"]["properties"]["texts"]]
-    parts += [schema["$defs"][name] for name in ("text", "claim", "scope", "judgement", "arm", "multiverse", "cells")]
+    parts += [
+        schema["$defs"][name] for name in ("text", "task", "claim", "scope", "judgement", "arm", "multiverse", "cells")
+    ]
     fields = {field for part in parts for field in part["properties"]} | set(
         schema["properties"]["summary"]["required"]
     )

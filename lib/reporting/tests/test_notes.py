@@ -6,6 +6,7 @@ import pytest
 from lib.checkpoints.provenance import versions
 from lib.reporting.notes import libraries, notes, tokenizer_in_short, tokenizers, without_bos
 from lib.reporting.tests.test_assemble import PROVENANCE, SETTINGS, record
+from lib.tasks import load
 from lib.texts import parse
 
 pytestmark = pytest.mark.cpu
@@ -96,6 +97,13 @@ def test_the_notes_say_which_rows_were_taken(tmp_path):
 def test_texts_that_are_gone_cost_no_other_note(tmp_path):
     settings = replace(SETTINGS, texts=parse(str(tmp_path / "gone.parquet")))
     assert notes(settings, {"rope": of(adds_eos=True)})[0].startswith("The tokenizer of rope adds EOS")
+
+
+def test_rows_that_a_task_leaves_out_are_noted(monkeypatch):
+    left_out = replace(load("capitals"), note="2 rows are left out.")
+    monkeypatch.setitem(vars(settings := replace(SETTINGS)), "asked", (load("passkey"), left_out))
+    assert notes(settings, {"rope": record(1)})[-1] == "Task capitals: 2 rows are left out."
+    assert notes(settings, {}) == []
 
 
 GEMMA = {**PLAIN, "adds_bos": False, "bos_token": "<bos>", "expects_bos": "<bos>", "gain_of_bos": 2.68}

@@ -90,3 +90,30 @@ def test_specificity_is_told_with_the_channels_and_the_energy_of_each_selection(
     assert (found["channels"]["next"], found["energy"]["energy 4"]) == (16, pytest.approx(40))
     assert np.mean([row[1] - row[0] for row in found["nll"]]) == pytest.approx(4)
     assert "specificity" not in numbers(norms, {}, threshold=5.0, scope="layer")["arms"]["rope"]
+
+
+def test_answers_are_told_by_task_with_those_that_are_none_of_the_choices():
+    norms, shares = {"rope": records.norms_record(COUNTS)}, {"baseline": 0.8, "massive": 0.3}
+    asked = {"rope": records.answers_record(shares, {"baseline": 0.7}, items=40)}
+    found = numbers(norms, {}, None, None, asked, threshold=5.0, scope="layer")["arms"]["rope"]["tasks"]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert (found["conditions"][:2], found["trained_length"]) == (["baseline", "massive"], None)
+    key, capitals = found["by_task"]["passkey"], found["by_task"]["capitals"]
+    assert (key["knowledge"], key["items"], key["chance"]) == ("contextual", 40, 25)
+    assert (key["right"][:2], key["written"][:2], key["unparsed"][:2]) == ([32, 12], [32, 12], [8, 28])
+    # of 4 choices one is e**2 times as likely as each other
+    right, wrong = np.log([1 / (1 + 3 * np.exp(-2)), 1 / (3 + np.exp(2))])
+    assert key["odds"][1] == pytest.approx(0.3 * right + 0.7 * wrong)
+    assert (capitals["knowledge"], capitals["right"][:2], "hidden" in capitals) == ("parametric", [28, 28], False)
+    assert "tasks" not in numbers(norms, {}, threshold=5.0, scope="layer")["arms"]["rope"]
+
+
+def test_answers_about_hidden_facts_are_told_by_length_and_depth():
+    norms, asked = {"rope": records.norms_record(COUNTS)}, records.answers_record({"baseline": 0.5}, {"baseline": 0.5})
+    asked["tokens"].values[asked["length"].values == 8] += 7
+    found = numbers(norms, {}, None, None, {"rope": asked}, threshold=5.0, scope="layer")
+    key = found["arms"]["rope"]["tasks"]["by_task"]["passkey"]
+    assert [(place["length"], place["depth"]) for place in key["hidden"]] == records.HIDDEN
+    assert [place["tokens"] for place in key["hidden"]][::5] == [60, 80, 127, 200]
+    assert {place["items"] for place in key["hidden"]} == {100}
+    assert np.sum([place["right"] for place in key["hidden"]], 0).tolist() == key["right"]

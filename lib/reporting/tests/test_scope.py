@@ -46,6 +46,14 @@ def test_an_audit_speaks_of_the_study(training, said):
     assert (found["sentence"], found["kinds"], found["weights"]) == (said, {}, {})
 
 
+def test_a_verdict_on_tasks_speaks_of_their_items():
+    found = scope(settings(), "items", training=False, items={"recall": 60, "capitals": 100})
+    assert found["kinds"] == {"recall": 60, "capitals": 100}
+    assert found["sentence"] == "Of these weights and items of these tasks: 60 recall, 100 capitals."
+    published = scope(settings(), "items", training=False, published=True)
+    assert (published["sentence"], published["kinds"]) == ("Of the study's weights and tasks.", {})
+
+
 def test_the_terminal_says_it_once_for_all_claims():
     kinds, training = scope_lines(settings(), ["Q1", "R1"])
     assert kinds == (
@@ -53,6 +61,11 @@ def test_the_terminal_says_it_once_for_all_claims():
         "1 technical that are scored"
     )
     assert training == "Q1, R1: one training run: not estimable beyond it"
+
+
+def test_the_terminal_says_which_tasks_were_asked_if_any_were():
+    _, tasks = scope_lines(settings(), [], {"recall": 60, "capitals": 100})
+    assert tasks == "verdicts on tasks are of these weights and of items of these tasks: 60 recall, 100 capitals"
 
 
 def test_without_a_claim_about_training_there_is_no_line_on_training_runs():

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from lib.judging import mean, ratio
+from lib.judging import mean, proportion, ratio
 from lib.judging.order import order
 from lib.judging.verdicts import all_of, assess, undecided
 from lib.reporting.sentences import by_how_much, distance, largest, over_kinds, refutation, texts_to_decide
@@ -198,6 +198,17 @@ def test_too_few_kinds_of_text_tell_nothing_of_others(values, kinds, why):
 def test_a_text_that_holds_a_quarter_of_the_sum_is_named(odd, named):
     sentence = "The largest text holds 26 % of the sum of all: where so few carry an effect, others may lack it."
     assert largest(judged("at_most", 12, values=[1.0] * 7 + [odd])) == (sentence if named else "")
+
+
+def test_sentences_speak_of_items_where_numbers_are_of_items():
+    def said(values, needed, **how):
+        return assess(values, observations="items", unit="points", **how).at_least(needed).as_dict()
+
+    assert largest(said([1.0] * 7 + [2.4], 9)).startswith("The largest item holds ")
+    assert "in every item (20 of 20 items, sign test p = " in by_how_much(said([5.0] * 20, 4, distinct=20))
+    assert "is not decided by more items." in by_how_much(said([1.0, 2.0, 3.0, 2.0], 2))
+    share = said(proportion(85, 100), 84)
+    assert " items of the same spread would decide it (n = 100 now)." in by_how_much(share)
 
 
 def test_where_texts_are_few_each_holds_much_and_none_is_named():

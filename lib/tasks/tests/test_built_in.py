@@ -135,10 +135,14 @@ def test_reviews_of_both_kinds_are_of_like_length():
     assert abs(sum(both[0]) / len(both[0]) - sum(both[1]) / len(both[1])) < 1
 
 
-def test_every_length_and_depth_has_as_many_pass_keys():
+def test_every_length_and_depth_has_as_many_pass_keys_as_are_dealt_to_depths_that_exist():
     cells = Counter((item.length, item.depth) for item in registry.load("passkey").items)
-    assert set(cells) == {(length, depth) for length in passkey.LENGTHS for depth in passkey.DEPTHS}
-    assert len(set(cells.values())) == 1
+    assert {length: sorted(depth for at, depth in cells if at == length) for length in passkey.LENGTHS} == {
+        2: [0, 0.5, 1],
+        **{length: [0, 0.25, 0.5, 0.75, 1] for length in (4, 8, 16)},
+    }
+    assert {number for (length, _), number in cells.items() if length > 2} == {5}
+    assert sorted(number for (length, _), number in cells.items() if length == 2) == [5, 10, 10]
 
 
 def test_the_key_stands_as_deep_as_the_item_says():

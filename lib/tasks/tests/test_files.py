@@ -95,8 +95,13 @@ def test_a_file_under_the_name_of_a_built_in_task_has_its_knowledge(tmp_path):
         (line(answer="maybe"), "line 2: the answer 'maybe' is not among the choices 'yes', 'no'"),
         (line(answer=True), "line 2: the answer True is not among the choices"),
         (line(answer=2), r"line 2: its answer is choice 2 \(the first is 0\)"),
-        (line(length=1.5), "line 2: 'length' must be a whole number, not 1.5"),
-        (line(depth=True), "line 2: 'depth' must be a number, not True"),
+        (line(choices=["yes", "\ud83d"]), "line 2: the choice .* holds half of a character"),
+        (line(length=1.5), "line 2: 'length' must be a whole number from 0 to a billion, not 1.5"),
+        (line(length=-3), "line 2: 'length' must be a whole number from 0 to a billion, not -3"),
+        (line(length=10**400), "line 2: 'length' must be a whole number from 0 to a billion, not 10{39}$"),
+        (line(depth=True), "line 2: 'depth' must be a number from 0 to 1, not True"),
+        (line(depth=1.5), "line 2: 'depth' must be a number from 0 to 1, not 1.5"),
+        ('{"prompt": "x", "choices": ["a", "b"], "answer": 0, "depth": 1e999}', "line 2: 'depth' must be a number"),
         (line(example="yes"), "line 2: 'example' must be true or false"),
         (line(opening=1), "line 2: 'opening' is missing or empty"),
         (line(0, name="again"), r"line 1 and line 2 ask the same: leave one out"),
@@ -146,7 +151,7 @@ def test_a_wrong_argument_gets_a_sentence(spec, sentence):
 
 
 ROWS = {
-    "gsm8k": ({"question": "How many?", "answer": "2 and 3 make\n#### 1,005"}, "1,005"),
+    "gsm8k": ({"question": "How many?", "answer": "2 and 3 make\n#### 1,005"}, "1005"),
     "aqua": ({"question": "How far?", "options": ["A)1", "B)2", "C)3", "D)4", "E)5 km"], "correct": "E"}, "5 km"),
     "imdb": ({"text": "A fine film.", "label": 1}, "positive"),
     "cities": ({"statement": "The city of Lyon is in France.", "label": "1"}, "True"),
@@ -167,6 +172,7 @@ def test_the_rows_of_known_datasets_become_items(tmp_path, fields):
     [
         ("gsm8k", {"answer": "no mark"}, r"'answer' does not match ####"),
         ("gsm8k", {"answer": "#### half"}, "the answer 'half' is no whole number"),
+        ("gsm8k", {"answer": f"#### {10**20}"}, "the answer '10+' is no whole number of 15 digits at most"),
         ("aqua", {"correct": "F"}, "'correct' must be one of A, B, C, D, E, not 'F'"),
         ("aqua", {"options": "A)1"}, "'options' must be a list of texts"),
         ("aqua", {"options": ["one", "two"]}, "'options' does not match"),
@@ -182,12 +188,11 @@ def test_a_row_of_a_known_dataset_that_is_wrong_is_named(tmp_path, fields, chang
 
 
 def test_wrong_numbers_are_near_the_right_one_and_always_the_same():
-    for number in ("0", "7", "1,005", "-3"):
+    for number in ("0", "7", "1005", "-3"):
         choices = files._near(number)
         assert choices == files._near(number)
         assert len(set(choices)) == 4
-        right = int(number.replace(",", ""))
-        assert all(abs(int(choice.replace(",", "")) - right) <= max(5, abs(right) // 5) for choice in choices)
+        assert all(abs(int(choice) - int(number)) <= max(5, abs(int(number)) // 5) for choice in choices)
     assert {files._near(str(number)).index(str(number)) for number in range(30)} == {0, 1, 2, 3}
 
 
@@ -196,6 +201,12 @@ def test_a_table_with_commas_is_read_by_its_header(tmp_path):
     (tmp_path / "cities.csv").write_text(text)
     task = read("cities", f"{tmp_path}/cities.csv,fields=cities")
     assert [(item.name, item.right) for item in task.items] == [("line 2", " True"), ("line 3", " False")]
+
+
+def test_a_quote_that_is_left_open_is_named(tmp_path):
+    (tmp_path / "cities.csv").write_text('statement,label\n"The city of Lyon is in France.' + "\nand on" * 30_000)
+    with pytest.raises(ValueError, match=r"cities\.csv, line \d+: no table .* a quote may be left open"):
+        read("cities", f"{tmp_path}/cities.csv,fields=cities")
 
 
 def test_a_dataset_is_known_by_its_id_and_read_with_its_configuration_and_split(hub):

@@ -7,6 +7,7 @@ import xarray as xr
 from fixtures.planted import subjects
 from fixtures.planted.records import frequency
 from fixtures.plugin.catalogue import built_in
+from lib.effects.answers import Answers
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Disruption
 from lib.effects.trajectory import Trajectory
@@ -50,12 +51,15 @@ def course(values, disruption):
 @pytest.fixture
 def read(values, disruption, course):
     """All that claims of a whole run have read."""
+    answers = subjects.answers({"baseline": 0.8, "massive": 0.3}, {"baseline": 0.7})
     third = {
         "with_dropped": values,
         "with_continued": values,
         "with_rescaled": values,
         "bands": subjects.bands(0.5, 0.1),
         "specificity": subjects.specificity((4, 2), (3, 1), (3, 1)),
+        "answers": answers,
+        "rope_answers": Answers({"rope": answers.records["rope"]}),
     }
     third["both_sites"] = MassiveValues({"rope": values.records["rope"], "attention": values.records["drope"]})
     return {"massive_values": values, "disruption": disruption, "trajectory": course, "reliance": course, **third}
@@ -74,6 +78,8 @@ EVERY = {claim.figure for claim in built_in().values()}
         (("with_rescaled",), {"rescaled"}),
         (("bands",), {"bands"}),
         (("specificity",), {"specificity"}),
+        (("answers",), set()),
+        (("answers", "rope_answers"), {"tasks", "hidden_facts"}),
         (("both_sites",), {"sites"}),
     ],
 )
@@ -105,7 +111,8 @@ def test_a_figure_that_cannot_be_drawn_takes_no_other_with_it(read, values):
 def test_every_figure_has_a_name_of_its_own_and_a_group():
     assert len(GROUPS) == len(PICTURES)
     assert list(dict.fromkeys(GROUPS.values())) == [
-        "Counts", "Layers", "Frequency and weights", "Damage", "Recalibration", "Rescaling and sites", "Threshold",
+        "Counts", "Layers", "Frequency and weights", "Damage", "Recalibration", "Rescaling and sites", "Tasks",
+        "Threshold",
     ]  # fmt: skip
 
 

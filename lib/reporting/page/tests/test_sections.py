@@ -9,7 +9,7 @@ import pytest
 from fixtures.planted.subjects import massive_values, repeated, study_counts, study_losses
 from fixtures.plugin import trying
 from fixtures.plugin.catalogue import built_in
-from lib.judging import mean, order, ratio
+from lib.judging import item_mean, mean, order, proportion, ratio
 from lib.judging.verdicts import all_of, assess, undecided
 from lib.reporting.assemble import Run, assemble, counted
 from lib.reporting.figures.heat_maps import heat_maps
@@ -215,6 +215,23 @@ def test_an_order_is_one_of_points_and_not_of_texts():
     words = text_of(claims.details(entry(judgement=judged), document()["settings"]))
     assert "6 points of a series, each the mean over all texts (rho). One-sided level 0.05" in words
     assert "sign-flip" not in words
+
+
+def test_the_page_says_which_tasks_are_asked():
+    task = {"name": EVIL, "knowledge": "contextual", "items": 60, "hash": "a"}
+    asked = text_of("".join(sections.build(document(tasks=[task]), {})))
+    assert "Items that are asked where a claim is one of tasks: 60 of " in asked
+    assert "Items that are asked" not in text_of("".join(sections.build(document(tasks=[]), {})))
+
+
+def test_items_of_tasks_are_dots_without_a_list_of_names():
+    for numbers in (item_mean([100] * 9 + [0] * 31, ["recall"] * 40, (-100, 0, 100)), proportion(9, 40)):
+        judged = assess(numbers, unit="points", observations="items").above(0).as_dict()
+        words = text_of(claims.details(entry(judgement=judged, texts="items"), document()["settings"]))
+        assert "40 items of tasks, each asked once in every condition (points). One-sided level 0.05" in words
+        assert "sign-flip" not in words
+        assert ("Every item (points):" in words) == (numbers.sample != ())
+        assert "100, 100" not in words
 
 
 def test_an_interval_without_ends_says_that_the_texts_are_too_few():
