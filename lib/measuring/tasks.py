@@ -1,6 +1,6 @@
 """Experiment 3: answers to the items of tasks while channels are replaced. An arm and tasks in, a record out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -22,12 +22,14 @@ from lib.measuring.interventions import (
 )
 from lib.measuring.norms import Progress, channel_norms
 from lib.measuring.scoring import in_batches
-from lib.models import Arm, embedding_rows
+from lib.models import Arm, check_ids, embedding_rows
 from lib.probing import Visit, survey
 from lib.tasks import Item, Task
 
 ATTENTION = "attention"
 """Where Jin et al. 2025 choose and replace the channels of a prompt: after the rotation."""
+PICKS = {"top": top_of_heads, "smallest": smallest_of_heads}
+"""How the channels of the conditions OF_PROMPT are chosen."""
 
 
 def measure_tasks(
@@ -66,7 +68,7 @@ def measure_tasks(
         for item in task.asked_items(most):
             context, choices = encoded(arm.tokenizer, task, item, chat=chat)
             try:
-                _check_known(chain(context, *choices), embedding)
+                check_ids(torch.tensor([[*context, *chain(*choices)]]), [item], embedding)
                 if not found:
                     asking.prove_harmless(context, choices, drawn)
                 likelihood, written = asking(context, choices, drawn.masks(f"{task.name}/{item.name}"))
@@ -89,15 +91,6 @@ def encoded(tokenizer, task: Task, item: Item, *, chat: bool) -> tuple[list[int]
             f"{task.name}, item {item.name!r}: its choices are cut into tokens so that they share no context"
         )
     return pairs[0][0], [choice for _, choice in pairs]
-
-
-def _check_known(ids: Iterable[int], embedding: int) -> None:
-    """Raise ValueError for a token that the model has no row for, such as one that a chat template brings."""
-    if unknown := next((token for token in ids if token >= embedding), None):
-        raise ValueError(
-            f"the tokenizer gives the token {unknown}, and the model's embedding has {embedding} rows: the tokenizer "
-            "belongs to another model"
-        )
 
 
 def chat_context(tokenizer, task: Task, item: Item) -> str:
@@ -190,7 +183,7 @@ class OfPrompt:
     """
 
     def __init__(self, rows: Sequence[int]):
-        self._rows = dict(zip(rows, (top_of_heads, smallest_of_heads), strict=True))
+        self._rows = dict(zip(rows, map(PICKS.get, OF_PROMPT), strict=True))
         self._norms: dict[tuple[Name, int], Tensor] = {}
 
     def visit(self, start: int, stop: int) -> Visit:

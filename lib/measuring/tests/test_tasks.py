@@ -183,7 +183,7 @@ def test_channels_may_be_replaced_in_the_answer_but_not_those_of_a_prompt(arm, c
 def test_a_token_that_the_model_does_not_have_is_refused(arm, counted, monkeypatch):
     monkeypatch.setattr(Letters, "__call__", lambda self, text, add_special_tokens: {"input_ids": [5] * len(text)})
     monkeypatch.setattr(measured_tasks, "embedding_rows", lambda model: 5)
-    with pytest.raises(ValueError, match=r"item 'sky': the tokenizer gives the token 5, and .* embedding has 5 rows"):
+    with pytest.raises(ValueError, match=r"'sky' holds the token id 5, and .* embedding has 5 rows"):
         measure_tasks(arm, [TASK], counted, **CHOSEN)
 
 
