@@ -30,7 +30,7 @@ def is_massive(magnitudes: np.ndarray, median: np.ndarray) -> np.ndarray:
 
 def activations(stream: xr.Dataset) -> Activations | None:
     """The massive activations in a record of the stream; None if no layer has them in nearly all texts."""
-    values = stream["largest"].values
+    values = stream["largest"].values.astype(np.float64)
     massive = is_massive(np.abs(values), stream["median"].values[..., None])
     with_some = massive.any(-1).mean(0) >= EVERYWHERE
     if not with_some.any():

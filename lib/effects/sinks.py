@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from lib.definitions import SINK, uniform_share
+from lib.judging import NoSubject
 from lib.records import label_of
 
 
@@ -36,10 +37,15 @@ class Sinks:
         return self.by_layer(arm, inputs).mean(1)
 
     def norm_ratio(self, arm: str, name: str = "key", inputs: str = "texts") -> np.ndarray:
-        """The norm of the first position's Key or Value over the mean of the others', mean over all heads [text]."""
-        norms = self.records[arm][f"{name}_norm"].sel(input=inputs)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (norms.sel(where="first") / norms.sel(where="rest")).values.mean((1, 2))
+        """The norm of the first position's Key or Value over the mean of the others', mean over all heads [text].
+
+        Raises NoSubject for a head whose others are zero.
+        """
+        norms = self.records[arm][f"{name}_norm"].sel(input=inputs).astype(np.float64)
+        first, rest = (norms.sel(where=where).values for where in ("first", "rest"))
+        if not rest.all():
+            raise NoSubject(f"all {name} states of a head of {self.label(arm)} but the first one are zero")
+        return (first / rest).mean((1, 2))
 
     def chance(self, arm: str) -> str:
         """What a head gives the first position that prefers none, in words."""

@@ -38,8 +38,8 @@ class Stream:
         1 and more for a text that has one: 100, and 1000 times the median.
         """
         record = self.records[arm]
-        largest = np.abs(record["largest"].values).max(-1)
-        return (largest / np.maximum(ABOVE, TIMES * record["median"].values)).max(1)
+        largest = np.abs(record["largest"].values.astype(np.float64)).max(-1)
+        return (largest / np.maximum(ABOVE, TIMES * record["median"].values.astype(np.float64))).max(1)
 
     def massive(self, arm: str) -> np.ndarray:
         """Which of the largest values are massive activations [text, stream, rank]."""

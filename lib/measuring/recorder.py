@@ -130,7 +130,7 @@ class Recorder:
             warnings.simplefilter("default")
             elsewhere = arm not in self._compared() and "@" in experiment  # not needed at the run's own site
             wanted = [*([] if elsewhere else ["norms"]), *self._asked_of(arm), experiment]
-            self._measure_missing(arm, tuple(e for each in wanted for e in (*_after(each), each)))
+            self._measure_missing(arm, tuple(dict.fromkeys(e for each in wanted for e in (*_after(each), each))))
 
     def _compared(self) -> tuple[str, ...]:
         return ("rope", *self.settings.checkpoints)
@@ -176,7 +176,7 @@ class Recorder:
 
     def _measure_missing(self, arm: str, experiments: tuple[str, ...]) -> None:
         """Read or measure every experiment on the arm while its model is loaded once, then free the model."""
-        every = {e: self._wanted(arm, e, exact=True) for e in dict.fromkeys(experiments)}
+        every = {e: self._wanted(arm, e, exact=True) for e in experiments}
         try:
             for experiment, wanted in every.items():
                 if self._has_site_of(arm, experiment):
@@ -218,12 +218,11 @@ class Recorder:
 
     def _find_or_take(self, arm: str, every: dict[str, dict]) -> None:
         for experiment, wanted in every.items():
-            lacking = [
-                self.unreadable[arm, e] for e in (experiment, *_after(experiment)) if (arm, e) in self.unreadable
-            ]
-            if lacking:
-                self.unreadable[arm, experiment] = lacking[0]
-            if lacking or not self._has_site_of(arm, experiment):
+            # what comes after an experiment that cannot be made cannot be made, either
+            if reason := next(filter(None, (self.unreadable.get((arm, e)) for e in _after(experiment))), None):
+                self.unreadable[arm, experiment] = reason
+                continue
+            if not self._has_site_of(arm, experiment):
                 continue
             try:
                 self._keep(arm, experiment, records.find(self.settings.records, wanted))

@@ -55,6 +55,7 @@ def _of(name: str, *first: str) -> tuple[str, ...]:
 
 SCALAR = Array("float64", ((),))
 NUMBER = Array("int64", ((),))
+TOKENS = Array("int64", ((),), 2)
 FREQUENCY = Array("float64", (("layer", "dim"),), unknown=True)
 VALUE = Array("float32", tuple(("text", "layer", "kv_head", dim) for dim in ("dim", "value_dim")), most=NORM)
 NORMS = {
@@ -104,7 +105,8 @@ LAYOUT: Mapping[str, Mapping[str, Array]] = {
         "largest": Array("float32", (RANKED,), -FLOAT32),
         "at_delimiter": Array("bool", (RANKED,), most=1),
         **dict.fromkeys(("position", "channel"), Array("int64", (RANKED,))),
-        **dict.fromkeys(("width", "tokens"), NUMBER),
+        "width": Array("int64", ((),), 1),
+        "tokens": TOKENS,
         "nll": Array("float64", (("text",),), -LOSS, LOSS),
     },
     "sinks": {
@@ -113,7 +115,7 @@ LAYOUT: Mapping[str, Mapping[str, Array]] = {
             f"{name}_norm": Array("float32", (("input", "text", "layer", "kv_head", "where"),), most=NORM)
             for name in ("key", "value")
         },
-        "tokens": NUMBER,
+        "tokens": TOKENS,
     },
     "modules": {
         **LOSSES,

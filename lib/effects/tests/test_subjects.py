@@ -136,8 +136,9 @@ def test_a_subject_needs_a_treatment_exactly_when_it_reads_one(row):
     assert row.treatment == bool(read & {*STEPS})
 
 
-def test_counts_and_losses_alone_are_judged_at_every_checkpoint():
-    assert {row.name for row in SUBJECTS.values() if row.each_checkpoint} == {"massive_values", "disruption"}
+def test_counts_losses_and_what_is_recovered_are_judged_at_every_checkpoint():
+    each = {row.name for row in SUBJECTS.values() if row.each_checkpoint}
+    assert each == {"massive_values", "disruption", "recovery"}
     assert not SUBJECTS["trained_steps"].treatment
 
 

@@ -8,8 +8,11 @@ import xarray as xr
 from filelock import FileLock
 
 from lib.measuring import recorder as module
-from lib.measuring.recorder import Recorder, check_manipulation
-from lib.records import BrokenRecord, NoRecord
+from lib.measuring.experiments import EXPERIMENTS
+from lib.measuring.recorder import Recorder, cannot_be_made, check_manipulation
+from lib.probing import CannotRead
+from lib.records import BrokenRecord, NoRecord, Unusable
+from lib.records.layout import LAYOUT
 from lib.tasks.items import Item, Task
 from lib.texts.reading import Text
 
@@ -36,8 +39,12 @@ def recorder(tmp_path, monkeypatch):
         replay=False,
         site="projection",
         key=lambda experiment: {},
+        named=lambda experiment, site: experiment,
+        site_of=lambda arm: "projection",
+        essential=("rope",),
     )
     found.experiments, found.at_sites, found.taken = ("norms", "disruption"), ("norms@attention",), {}
+    found.unreadable, found.faults = {}, {}
     found.texts = [Text("t", "a", "count", "one"), Text("u", "a", "score", "other")]
     found.progress = SimpleNamespace(say=found.said.append)
     monkeypatch.setattr(module, "identity", lambda args: "weights")
@@ -153,6 +160,62 @@ def test_an_experiment_at_a_site_that_an_arm_does_not_have_leaves_those_behind_i
     assert kept == ["norms", "disruption"]
 
 
+@pytest.fixture
+def without_stream(recorder, monkeypatch):
+    """A recorder without records, on a model whose stream cannot be read; `made` are the experiments that it makes."""
+    recorder.made = []
+
+    def take(arm, experiment, wanted):
+        if experiment == "stream":
+            raise CannotRead("its stream cannot be read")
+        recorder.made.append(experiment)
+        recorder.taken[arm, experiment] = experiment
+
+    def nothing(folder, wanted):
+        raise NoRecord("none")
+
+    monkeypatch.setattr(module.records, "find", nothing)
+    recorder._has_site_of, recorder._take = lambda arm, experiment: True, take
+    recorder._wanted = lambda arm, experiment, exact: {}
+    recorder.arms = SimpleNamespace(free=lambda: None)
+    recorder.experiments, recorder.at_sites = ("norms", "stream", "modules", "disruption"), ()
+    return recorder
+
+
+@pytest.mark.parametrize("experiment", ["stream", "modules"])
+def test_an_experiment_that_an_architecture_does_not_allow_costs_those_that_rest_on_it_alone(
+    without_stream, experiment
+):
+    with pytest.raises(Unusable, match="its stream cannot be read") as caught:
+        without_stream.record("rope", experiment)
+    assert cannot_be_made(caught.value)
+    assert without_stream.made == ["norms", "disruption"]
+    assert without_stream.record("rope", "disruption") == "disruption"
+    assert without_stream.failures() == {}
+
+
+def test_what_an_architecture_does_not_allow_is_tried_once(without_stream):
+    for _ in range(2):
+        with pytest.raises(Unusable):
+            without_stream.record("rope", "modules")
+    assert without_stream.made == ["norms", "disruption"]
+
+
+def test_an_arm_that_is_not_compared_is_asked_for_all_that_its_row_names_under_one_load(without_stream):
+    without_stream.experiments = ("norms", "sinks", "disruption", "specificity")
+    assert without_stream._asked_of("dropped") == ["sinks"]
+    assert without_stream._asked_of("drope@step5") == []
+    assert without_stream._asked_of("drope") == ["norms", "sinks", "disruption", "specificity"]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_comes_after_those_that_it_rests_on(experiment):
+    after = EXPERIMENTS[experiment].after
+    assert set(after) < set(EXPERIMENTS)
+    assert all(set(EXPERIMENTS[earlier].after) <= set(after) for earlier in after)
+    assert set(EXPERIMENTS) == set(LAYOUT)
+
+
 def replaying(recorder, gives):
     """A replay along with an arm that finds this record, or raises this error; which records it then keeps."""
     kept = []
@@ -215,9 +278,9 @@ def test_a_missing_record_of_a_rescaled_arm_may_be_of_one_that_cannot_be_made(re
 @pytest.mark.parametrize(
     ("arm", "experiment", "expected"),
     [
-        ("rope", "disruption", ["norms", "norms", "disruption", "norms@attention", "disruption"]),
-        ("rope", "norms@attention", ["norms", "norms", "disruption", "norms@attention", "norms@attention"]),
-        ("linear", "norms", ["norms", "norms"]),
+        ("rope", "disruption", ["norms", "disruption", "norms@attention"]),
+        ("rope", "norms@attention", ["norms", "disruption", "norms@attention"]),
+        ("linear", "norms", ["norms"]),
         ("linear", "norms@projection", ["norms@projection"]),
     ],
 )

@@ -1,6 +1,7 @@
 """A record that somebody else made, with a right checksum, is a record as a run writes it or gets one sentence."""
 
 import re
+from contextlib import suppress
 
 import h5netcdf
 import h5py
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib.definitions.words import VERDICTS
-from lib.effects import Answers, Bands, Disruption, MassiveValues, Specificity
+from lib.effects import Answers, Bands, Disruption, MassiveValues, Modules, Sinks, Specificity, Stream
 from lib.judging import NoSubject, assess
 from lib.records import files, layout, opening, profile_of
 from lib.records.opening import Misfit, opened
@@ -257,6 +258,14 @@ def judged(experiment, record):
     elif experiment == "tasks":
         answers = Answers({"rope": record})
         found = [answers.odds("rope", "massive"), answers.right("rope", "top"), answers.unparsed("rope", "baseline")]
+    elif experiment == "stream":
+        found = list(parts_of_a_stream(Stream({"rope": record})))
+    elif experiment == "sinks":
+        sinks = Sinks({"rope": record})
+        assert sinks.chance("rope")
+        found = [sinks.rate("rope", "texts"), *first_keys(sinks)]
+    elif experiment == "modules":
+        found = [Modules({"rope": record}).nats("rope", "mlp")]
     else:
         losses = Specificity({"rope": record})
         assert 0 <= losses.share("rope", "massive") <= 100
@@ -264,6 +273,25 @@ def judged(experiment, record):
     for values in found:
         assert np.isfinite(values).all()
         assert assess(values).at_most(1.0).verdict in VERDICTS
+
+
+def parts_of_a_stream(stream):
+    """What claims ask of a stream, as far as it has it."""
+    for ask in (
+        lambda: stream.times_the_limits("rope"),
+        lambda: stream.placed("rope"),
+        lambda: stream.deviation("rope"),
+        lambda: stream.shares("rope")[:, 1],
+        lambda: stream.shares("rope", first=False)[:, 1],
+        lambda: stream.lengths("rope", "query")[:, 1],
+    ):
+        with suppress(NoSubject):
+            yield ask()
+
+
+def first_keys(sinks):
+    with suppress(NoSubject):
+        yield sinks.norm_ratio("rope")
 
 
 def percents(disruption):

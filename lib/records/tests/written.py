@@ -34,6 +34,9 @@ RECORDS = {
     "bands": lambda: records.bands_record(1.0, 0.5, texts=3),
     "specificity": lambda: records.specificity_record((4, 2), (3, 1), (3, 1), texts=3),
     "tasks": lambda: records.answers_record({"baseline": 0.9}, {"baseline": 0.5}, items=3),
+    "stream": lambda: records.stream_record(texts=3),
+    "sinks": lambda: records.sinks_record(texts=3),
+    "modules": lambda: records.modules_record({"mlp": 2.0}, texts=3),
 }
 
 
