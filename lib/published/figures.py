@@ -246,6 +246,11 @@ class Published:
     def layers(self) -> int:
         return int(self.study["layers"])
 
+    @property
+    def heads(self) -> int | None:
+        """Heads of a layer, if the study says how many."""
+        return int(self.study["heads"]) if "heads" in self.study else None
+
 
 def unanswered(figures: object, measured: type, name: str) -> NoReturn:
     """Raise NotPublished for an attribute of the `measured` counterpart, which no figure answers, else AttributeError.
