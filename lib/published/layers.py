@@ -174,8 +174,8 @@ def _hidden(column: Column) -> Iterator[Finding]:
                 most = max(more, key=lambda layer: abs(more[layer]))
                 sentence = (
                     f"{STARTS[column.name]} {table.quantity} ({table.name}) with means of layers {first} to {last} "
-                    f"that are {abs(drope - rope):.2g} points apart, {rope:.3g} under rope and {drope:.3g} under drope. The "
-                    f"arms are more than {POINTS:g} points apart in {len(apart)} of these layers "
+                    f"that are {abs(drope - rope):.2g} points apart, {rope:.3g} under rope and {drope:.3g} under "
+                    f"drope. The arms are more than {POINTS:g} points apart in {len(apart)} of these layers "
                     f"({', '.join(map(str, apart))}), most in layer {most}, by {abs(more[most]):.3g}."
                 )
                 what = f"{table.quantity} ({table.name})"

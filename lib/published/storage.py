@@ -1,4 +1,4 @@
-"""What is found where the text's figures are held against the store: missing ones, wrong roundings, other precisions."""
+"""What is found where the text's figures are held against the store: missing ones, wrong roundings, precisions."""
 
 from collections.abc import Iterator
 from math import log
@@ -25,7 +25,7 @@ def _ablations_nowhere(text: Column, stored: Column) -> Iterator[Finding]:
         parts, numbers = [], {}
         for one in said.zeroed:
             for arm in ARMS:
-                given = {"perplexity": one.perplexity.get(arm), "times the baseline": one.times.get(arm)}
+                given = {"perplexity": one.perplexity.get(arm), "times the baseline's": one.times.get(arm)}
                 if any(given.values()) and not _kept(stored, said.name, one, arm):
                     what = f"under {arm} with {zeroed.described(one, arm)}"
                     parts.append(f"{_told(given)} {what}{_instead(stored, said.name, one, arm)}")
@@ -45,8 +45,7 @@ def _kept(stored: Column, name: str, one: Zeroed, arm: str) -> bool:
 
 
 def _told(given: dict[str, Figure | None]) -> str:
-    parts = [f"{name} {figure.value:.6g}" for name, figure in given.items() if figure]
-    return ", ".join(parts)
+    return joined(f"{figure.value:.6g} ({name})" for name, figure in given.items() if figure)
 
 
 def _instead(stored: Column, name: str, one: Zeroed, arm: str) -> str:
