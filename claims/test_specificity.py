@@ -4,7 +4,7 @@ import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import specificity
-from lib.judging import crossed
+from lib.judging import NoSubject, crossed, ratio
 
 EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])
 STEADY = {"spread": 0.001, "draw_spread": 0.001}
@@ -78,3 +78,30 @@ def test_massive_channels_matter_more_than_random_ones_of_equal_energy(specifici
             for value, how in (("zero", ZEROED), ("mean", AVERAGED))
         )
     )
+
+
+@EACH_ARM
+@claim(
+    "D5",
+    source="Parodi 2026; control of Africa 2026",
+    published="not measured",
+    family="specificity",
+    figure="specificity",
+)
+@tried_on(
+    supported=specificity((4.0, 3.5), (3.0, 1.0), (3.5, 1.0)),
+    refuted=specificity((4.0, 0.4), (3.0, 1.0), (3.5, 1.0)),
+    open=specificity((4.0, 2.0), (3.0, 1.0), (3.5, 1.0)),
+    inside=specificity((4.0, 2.03), (3.0, 1.0), (3.5, 1.0), **STEADY),
+    outside=specificity((4.0, 1.97), (3.0, 1.0), (3.5, 1.0), **STEADY),
+)
+def test_at_least_half_of_the_damage_stays_when_channels_are_put_to_their_mean(specificity, judge, arm):
+    """Rise of a held-out text's loss with the massive Query and Key channels put to their means over the counting
+    texts, in percent of that with them zeroed: a ratio of means over texts. What the mean restores was no more than an
+    offset that is the same in every text.
+    """
+    specificity.need(arm)
+    zeroed = specificity.nats(arm, "massive", "zero")
+    if zeroed.mean() <= 0:
+        raise NoSubject(f"zeroing the massive channels costs the {arm} arm {zeroed.mean():.3g} nats: nothing can stay")
+    judge(ratio(specificity.nats(arm, "massive", "mean"), zeroed), unit="% of the damage").at_least(50)

@@ -18,11 +18,13 @@ from lib.texts import Selection, Source, parse, select
 PREFIX = "CLAIMS_"
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 START, END = "<!-- made by python -m lib.settings -->\n", "<!-- end -->\n"
+OF_MODEL = ("stream", "sinks", "modules")
+"""Experiments that know no massive channels."""
 LOSSES, EXPERIMENT_2, EXPERIMENT_3 = ("disruption", "bands", "specificity", "tasks"), ("disruption",), ("tasks",)
-DRAWN = ("disruption", "specificity", "tasks")
-"""Experiments with random channels."""
+DRAWN = ("disruption", "specificity", "tasks", "sinks", "modules")
+"""Experiments in which something is drawn at random: channels, values of the stream, tokens."""
 EVERY = ("norms", *LOSSES)
-"""Experiments whose records a setting belongs to."""
+"""Experiments that read channels, at a site."""
 
 FEWEST_TOKENS = 16
 """Counts and losses on fewer tokens say nothing of a text."""
@@ -180,7 +182,7 @@ OPTIONS: tuple[Option, ...] = (
         "N",
         whole(FEWEST_TOKENS),
         shown="the pair's, 512 for the product's texts",
-        key=EVERY,
+        key=(*EVERY, *OF_MODEL),
         compared=True,
     ),
     Option(
@@ -323,7 +325,7 @@ OPTIONS: tuple[Option, ...] = (
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 COMPARED = tuple(option for option in OPTIONS if option.compared)
 SEED = 0
-"""Seed of the random channels, the only thing drawn at random."""
+"""Seed of all that is drawn at random."""
 
 
 @dataclass(frozen=True)

@@ -80,3 +80,16 @@ and `energy` channels of as much energy, layer by layer: both are drawn anew for
 
 PLACES = ("prompt", "answer", "both")
 """The tokens of an item that are read with channels replaced."""
+
+Part = Literal["attention", "mlp"]
+PARTS: tuple[Part, ...] = get_args(Part)
+"""What a layer adds to the residual stream, in two parts."""
+WHERE = ("first", "rest")
+"""The first position, which is unlike all others in many models, and the mean over the others."""
+INPUTS = ("texts", "random", "repeated")
+"""Inputs on which attention sinks are looked for: beginnings of texts, random tokens, and one token repeated."""
+OF_ACTIVATIONS = ("massive zeroed", "massive at mean", "random zeroed")
+"""Conditions in which massive activations of the stream, or as many other values, are replaced."""
+IN_MODULES = ("baseline", "attention", "mlp", "both", "mlp at first", "value at first", *OF_ACTIVATIONS)
+"""The conditions of the experiment on modules, in the order of their rows. What `attention`, the `mlp` or `both` add is
+zeroed in layer 1; `mlp at first` is the spike layer's at the first position, `value at first` that of all layers."""

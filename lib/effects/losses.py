@@ -36,6 +36,11 @@ class Losses:
         """Do the arms have different tokenizers, so that their losses per token are of different tokens?"""
         return len(tokenizers(self.records.values())) > 1
 
+    def need_same_tokens(self) -> None:
+        """Raise NoSubject if the arms have different tokenizers, so that their losses do not compare."""
+        if self.other_tokens:
+            raise NoSubject(OTHER_TOKENS)
+
 
 class Disruption(Losses):
     """Losses of both arms at baseline, and with massive or random channels zeroed. Reads records of experiment 2."""
@@ -71,11 +76,6 @@ class Disruption(Losses):
         """Number of query and key channels that were zeroed as massive; if texts differ, that of the text with most."""
         masks = [self.records[arm][f"{name}_zeroed"] for name in EDITED]
         return sum(int(mask.sum([dim for dim in mask.dims if dim != "text"]).max()) for mask in masks)
-
-    def need_same_tokens(self) -> None:
-        """Raise NoSubject if the arms have different tokenizers, so that their losses do not compare."""
-        if self.other_tokens:
-            raise NoSubject(OTHER_TOKENS)
 
     def need(self, *arms: str) -> None:
         """Raise NoSubject unless at least one channel is zeroed in every one of `arms`."""

@@ -21,7 +21,7 @@ from lib.settings import Settings
 
 THRESHOLDS = (3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 FIRST = (True, False)
-OF_COUNTS = tuple(name for name, row in SUBJECTS.items() if row.beside is None and not row.losses)
+OF_COUNTS = tuple(name for name, row in SUBJECTS.items() if row.beside is None and not row.losses and row.counted)
 """Subjects that are made of norms alone, so that all choices can be made otherwise after the measurement."""
 
 Counted = MassiveValues | Trajectory

@@ -15,6 +15,10 @@ from lib.effects.answers import Answers
 from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption, Specificity
+from lib.effects.modules import Modules
+from lib.effects.recovery import Recovery
+from lib.effects.sinks import Sinks
+from lib.effects.stream import Stream
 from lib.effects.trajectory import Trajectory
 from lib.records import Unusable, site_before, sites_of
 from lib.settings import Settings
@@ -41,11 +45,13 @@ class Reader(Protocol):
 class Subject:
     """One row of the table.
 
-    `make(reader, **parameters)` makes the subject; `parameters` name parameters of a claim's test. `losses` is the
-    experiment on scored texts that it needs, and `sites` are additional sites at which it needs the RoPE arm's norms.
+    `make(reader, **parameters)` makes the subject; `parameters` name parameters that a claim's test may have, and
+    `other` is the arm that is compared with the RoPE arm in the place of `drope`. `losses` is the experiment beside
+    that on norms that it needs, and `sites` are additional sites at which it needs the RoPE arm's norms.
     With `each_checkpoint`, it is made anew for every checkpoint of a series. `unpublished` completes the sentence
     "the text gives .." for a subject that no study has figures for. A value `beside` marks a subject that a claim asks
     for in addition to another; the claim is tried on planted records and judged on published figures with this value.
+    Without `counted`, a subject of norms alone counts no massive channels, so that no threshold changes it.
     With `treatment`, only claims on the RoPE arm alone (a parameter `arm` says so) ask for it in a run of one arm.
     """
 
@@ -56,6 +62,7 @@ class Subject:
     sites: tuple[str, ...] = ()
     each_checkpoint: bool = False
     treatment: bool = False
+    counted: bool = True
     parameters: tuple[str, ...] = ()
     unpublished: str = ""
     beside: object = None
@@ -112,6 +119,29 @@ def _with_continued(reader: Reader) -> MassiveValues:
     if "continued" not in reader.settings.arms:
         raise Missing("no arm was trained on with its rotation: give one with --continued")
     return _values(reader, rope="rope", drope="drope", continued="continued")
+
+
+def _compared(reader: Reader, experiment: str, other: str | None) -> dict[str, xr.Dataset]:
+    """Records of the RoPE arm and of the one that it is compared with: the treatment, if no other is named."""
+    arms = {"rope": "rope", **(_treated(reader) if other in (None, "drope") else {other: other})}
+    return {name: reader.get(experiment, arm) for name, arm in arms.items()}
+
+
+def _stream(reader: Reader, other: str | None = None) -> Stream:
+    return Stream(_compared(reader, "stream", other))
+
+
+def _sinks(reader: Reader, other: str | None = None) -> Sinks:
+    return Sinks(_compared(reader, "sinks", other))
+
+
+def _modules(reader: Reader, other: str | None = None) -> Modules:
+    return Modules(_compared(reader, "modules", other))
+
+
+def _recovery(reader: Reader) -> Recovery:
+    arms = {"rope": "rope", "dropped": "dropped", "drope": reader.treatment}
+    return Recovery({name: reader.get("norms", arm) for name, arm in arms.items()})
 
 
 def _both_sites(reader: Reader) -> MassiveValues:
@@ -233,6 +263,42 @@ SUBJECTS: Mapping[str, Subject] = {
             _answers,
             losses="tasks",
             treatment=True,
+        ),
+        Subject(
+            "stream",
+            "The residual stream of the RoPE arm and of another arm, and what attention and the MLP add to it.",
+            _stream,
+            losses="stream",
+            treatment=True,
+            parameters=("other",),
+            unpublished="nothing about the residual stream",
+        ),
+        Subject(
+            "sinks",
+            "Attention of the RoPE arm and of another arm to the first position.",
+            _sinks,
+            losses="sinks",
+            treatment=True,
+            parameters=("other",),
+            unpublished="nothing about attention sinks",
+        ),
+        Subject(
+            "modules",
+            "Losses of the RoPE arm and of another arm with modules or massive activations replaced.",
+            _modules,
+            losses="modules",
+            treatment=True,
+            parameters=("other",),
+            unpublished="nothing about zeroing modules",
+        ),
+        Subject(
+            "recovery",
+            "Losses of both arms and of the RoPE arm with its rotation dropped (`dropped`).",
+            _recovery,
+            counted=False,
+            each_checkpoint=True,
+            treatment=True,
+            unpublished="nothing about the loss of the RoPE arm with its rotation off and no recalibration",
         ),
         Subject(
             "with_dropped",

@@ -7,7 +7,6 @@ at the first position.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,58 +15,17 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lib.definitions import Name
+from lib.definitions import IN_MODULES, OF_ACTIVATIONS, Activations, Name, activations, is_massive
 from lib.measuring.norms import Progress, text_coordinates
 from lib.measuring.scoring import in_batches, score
 from lib.models import Arm
 from lib.probing import Place, find_places, looking, visiting
 from lib.texts import Text
 
-ABOVE, TIMES = 100.0, 1000.0
-"""A value of the stream is a massive activation if its magnitude is this large, and so many times the median one."""
-EVERYWHERE = 0.9
-"""A layer has massive activations if this share of the texts has some behind it."""
 LAYER = 1
 """The layer that the study speaks of."""
 ROWS = 8
 """Conditions that are tried at once."""
-CONDITIONS = (
-    "baseline",
-    "attention",
-    "mlp",
-    "both",
-    "mlp at first",
-    "value at first",
-    "massive zeroed",
-    "massive at mean",
-    "random zeroed",
-)
-
-
-@dataclass(frozen=True)
-class Activations:
-    """Massive activations of an arm: the index of the stream where they appear, and the mean value of each channel."""
-
-    index: int
-    means: Mapping[int, float]
-
-
-def is_massive(magnitudes: np.ndarray | Tensor, median: np.ndarray | Tensor) -> np.ndarray | Tensor:
-    """Which values are massive activations, from magnitudes and the median one of their text."""
-    return (magnitudes >= ABOVE) & (magnitudes >= TIMES * median)
-
-
-def activations(stream: xr.Dataset) -> Activations | None:
-    """The massive activations in a record of `lib.measuring.stream`; None if no layer has them in nearly all texts."""
-    values = stream["largest"].values
-    massive = is_massive(np.abs(values), stream["median"].values[..., None])
-    with_some = massive.any(-1).mean(0) >= EVERYWHERE
-    if not with_some.any():
-        return None
-    index = int(with_some.argmax())
-    at, channels = massive[:, index], stream["channel"].values[:, index]
-    found = np.unique(channels[at])
-    return Activations(index, {int(c): float(values[:, index][at & (channels == c)].mean()) for c in found})
 
 
 def spike_layer(stream: xr.Dataset) -> int:
@@ -87,7 +45,7 @@ def measure_modules(
     rows: int = ROWS,
     progress: Progress = lambda n: None,
 ) -> xr.Dataset:
-    """The loss of every text, `ids` [text, pos], in every one of CONDITIONS.
+    """The loss of every text, `ids` [text, pos], in every one of IN_MODULES.
 
     Zeroed are what attention, the MLP or `both` add to the stream in layer 1; what the MLP of the spike layer adds at
     the first position; the values of the first position in all layers; and the massive activations of the text, behind
@@ -98,7 +56,7 @@ def measure_modules(
     """
     model, ids = arm.model, ids.to(arm.model.device)
     massive = activations(stream)
-    conditions = [c for c in CONDITIONS if massive or c not in ("massive zeroed", "massive at mean", "random zeroed")]
+    conditions = [c for c in IN_MODULES if massive or c not in OF_ACTIVATIONS]
     spike, number = spike_layer(stream), min(LAYER, len(find_places(model)) - 1)
     losses, replaced = (
         torch.empty(len(texts), len(conditions), dtype=torch.float64),
@@ -116,9 +74,11 @@ def measure_modules(
         {
             "nll": (("text", "condition"), losses.numpy(), {"units": "nats per token"}),
             "replaced": ("text", replaced),
+            "layer": number,
+            "spike": spike,
+            "massive_at": massive.index if massive else -1,
         },
         coords={**text_coordinates(texts), "condition": conditions},
-        attrs={"layer": number, "spike": spike, "massive_at": massive.index if massive else -1},
     )
 
 
@@ -155,7 +115,7 @@ class Editing:
                 return torch.zeros_like(states)
             if (condition, place, index) == ("mlp at first", "mlp", self.spike):
                 return _first_zeroed(states)
-        elif self.massive and index == self.massive.index and condition.endswith(("zeroed", "at mean")):
+        elif self.massive and index == self.massive.index and condition in OF_ACTIVATIONS:
             return self._without_massive(condition, states, self.massive.means)
         return None
 

@@ -13,15 +13,12 @@ from filelock import FileLock, Timeout
 
 from lib import records
 from lib.checkpoints import identity, tokenizer_identity
-from lib.definitions import ARMS, EDITED, PROTOCOLS, RESCALED, ROTATING
+from lib.definitions import RESCALED, ROTATING
 from lib.measuring.alike import Profiles
 from lib.measuring.arms import Arms
-from lib.measuring.disruption import measure_bands, measure_protocol
-from lib.measuring.norms import measure_norms
+from lib.measuring.experiments import EXPERIMENTS, Given
 from lib.measuring.numerics import numerics
 from lib.measuring.scoring import gain_of_bos
-from lib.measuring.specificity import measure_specificity
-from lib.measuring.tasks import measure_tasks
 from lib.models import (
     Arm,
     CannotChange,
@@ -33,6 +30,7 @@ from lib.models import (
     tokenize,
     tokenizer_facts,
 )
+from lib.probing import CannotRead
 from lib.records import Unusable, profile_of, sites_of
 from lib.settings import Settings
 from lib.tasks import Item, Task
@@ -41,8 +39,6 @@ from lib.texts import Text
 RESPONSE = 0.01
 """A rotating arm's logits must change by at least 1 % of their standard deviation when positions are stretched."""
 BOS = {None: "as it is", True: "added", False: "left out"}
-ONLY_ON = {"bands": ("rope",), "specificity": ARMS, "tasks": ARMS}
-"""Experiments that are not made on every arm that is compared."""
 UNMEASURABLE = (ValueError, torch.OutOfMemoryError, MemoryError)
 
 
@@ -63,9 +59,10 @@ class Progress(Protocol):
 class Recorder:
     """Provides the record of an experiment on an arm: from memory, from disk, or by measuring it.
 
-    `experiments` are run on every arm that is compared, and experiment 1 at the `sites` as well; that of rotary bands
-    on the RoPE arm, that of specificity on the two main arms alone.
-    `faults` holds an error for every arm that cannot be measured although others can.
+    `experiments` are run on the arms that are compared, as far as their rows say (`lib.measuring.experiments`), and
+    experiment 1 at the `sites` as well.
+    `faults` holds an error for every arm that cannot be measured although others can, and `unreadable` one for every
+    experiment on an arm that its architecture or its texts do not allow.
     """
 
     def __init__(
@@ -82,6 +79,7 @@ class Recorder:
         self.tasks: tuple[Task, ...] = settings.asked if "tasks" in experiments else ()
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
+        self.unreadable: dict[tuple[str, str], CannotRead] = {}
         self.profiles = Profiles(settings, self.texts, self._on_disk, self._fault)
 
     def record(self, arm: str, experiment: str, site: str | None = None) -> xr.Dataset:
@@ -93,8 +91,10 @@ class Recorder:
         if arm in self.faults:
             raise Unusable(str(self.faults[arm])) from self.faults[arm]
         try:
-            if (arm, experiment) not in self.taken:
+            if (arm, experiment) not in (self.taken.keys() | self.unreadable.keys()):
                 self._take_all(arm, experiment)
+            if reason := self.unreadable.get((arm, experiment)):
+                raise Unusable(str(reason)) from reason
             return self.taken[arm, experiment]
         except UNMEASURABLE as error:
             self._fault(arm, error)
@@ -129,15 +129,17 @@ class Recorder:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
             elsewhere = arm not in self._compared() and "@" in experiment  # not needed at the run's own site
-            self._measure_missing(arm, (*([] if elsewhere else ["norms"]), *self._asked_of(arm), experiment))
+            wanted = [*([] if elsewhere else ["norms"]), *self._asked_of(arm), experiment]
+            self._measure_missing(arm, tuple(e for each in wanted for e in (*_after(each), each)))
 
     def _compared(self) -> tuple[str, ...]:
         return ("rope", *self.settings.checkpoints)
 
     def _asked_of(self, arm: str) -> list[str]:
         """The experiments to run on an arm under one load."""
-        asked = self.experiments if arm in self._compared() else ()
-        return [*(e for e in asked if arm in ONLY_ON.get(e, (arm,))), *self._along(arm)]
+        # an arm that is none of those compared is asked what its row names it for, under the same load
+        asked = [e for e in self.experiments if arm in self._compared() or arm in EXPERIMENTS[e].only_on]
+        return [*(e for e in asked if arm in (EXPERIMENTS[e].only_on or (arm,))), *self._along(arm)]
 
     def _along(self, arm: str) -> tuple[str, ...]:
         """Experiment 1 at other sites, for the counts of arms that are compared; a rescaled arm is read at one."""
@@ -216,15 +218,24 @@ class Recorder:
 
     def _find_or_take(self, arm: str, every: dict[str, dict]) -> None:
         for experiment, wanted in every.items():
-            if not self._has_site_of(arm, experiment):
+            lacking = [
+                self.unreadable[arm, e] for e in (experiment, *_after(experiment)) if (arm, e) in self.unreadable
+            ]
+            if lacking:
+                self.unreadable[arm, experiment] = lacking[0]
+            if lacking or not self._has_site_of(arm, experiment):
                 continue
             try:
                 self._keep(arm, experiment, records.find(self.settings.records, wanted))
+                continue
             except records.NoRecord:
-                self._take(arm, experiment, wanted)
+                pass
             except records.BrokenRecord as error:
                 self.progress.say(f"{error}: this run does so now")
+            try:
                 self._take(arm, experiment, wanted)
+            except CannotRead as reason:
+                self.unreadable[arm, experiment] = reason
 
     def _take(self, arm: str, experiment: str, wanted: dict) -> None:
         self.profiles.check_all()
@@ -233,23 +244,32 @@ class Recorder:
         loaded = self.arms.held.get(arm)
         if loaded is None:
             loaded = self.progress.loading(arm, self.settings.arms[arm].name, lambda: self.arms.get(arm))
-        of_norms, of_tasks = experiment.startswith("norms"), experiment == "tasks"
-        texts = self._of_role("count" if of_norms else "score")
-        rows = embedding_rows(loaded.model)
-        ids = tokenize(texts, loaded.tokenizer, self.settings.max_tokens, rows)
-        with self.progress.measuring(arm, experiment, self._items if of_tasks else len(texts)) as advance:
-            if of_norms:
-                record = measure_norms(loaded, ids, texts, site=wanted["site"], progress=advance)
-            elif of_tasks:
-                record = self._take_tasks(loaded, self.taken[arm, "norms"], advance)
-            else:
-                counting = tokenize(self._of_role("count"), loaded.tokenizer, self.settings.max_tokens, rows)
-                record = self._take_losses(experiment, loaded, ids, counting, self.taken[arm, "norms"], advance)
+        row = EXPERIMENTS[_plain(experiment)]
+        rows, most = embedding_rows(loaded.model), self.settings.max_tokens
+
+        def ids(role: str) -> torch.Tensor:
+            return tokenize(self._of_role(role), loaded.tokenizer, most, rows)
+
+        read = ids("score" if row.role == "items" else row.role)
+        number = self._items if row.role == "items" else len(self._of_role(row.role))
+        with self.progress.measuring(arm, experiment, number) as advance:
+            record = row.make(
+                Given(
+                    loaded,
+                    self.settings,
+                    wanted.get("site", ""),
+                    ids,
+                    self._of_role,
+                    lambda earlier: self.taken[arm, earlier],
+                    self.tasks,
+                    advance,
+                )
+            )
         self.arms.verify()
         origin = {
             **loaded.provenance,
-            "tokenizer": signature(ids),
-            "tokenizer_facts": self._facts(arm, loaded, ids),
+            "tokenizer": signature(read),
+            "tokenizer_facts": self._facts(arm, loaded, read),
             "threads": torch.get_num_threads(),
         }
         with self._writing():
@@ -286,50 +306,15 @@ class Recorder:
 
     def _told(self, experiment: str) -> tuple[str, dict[str, list[str]]]:
         """What an experiment is about, and what its record must tell of each text or item, by coordinate."""
-        if experiment == "tasks":
+        role = EXPERIMENTS[_plain(experiment)].role
+        if role == "items":
             items = [(task, f"{task.name}/{item.name}") for task in self.tasks for item in self._asked(task)]
             return "items", {"item": [name for _, name in items], "knowledge": [task.knowledge for task, _ in items]}
-        texts = self._of_role("count" if experiment.startswith("norms") else "score")
+        texts = self._of_role(role)
         return "texts", {"text": [text.name for text in texts], "kind": [text.kind for text in texts]}
 
     def _asked(self, task: Task) -> tuple[Item, ...]:
         return task.asked_items(self.settings.most_items)
-
-    def _take_losses(
-        self, experiment: str, loaded: Arm, ids, counting, norms: xr.Dataset, advance: Callable
-    ) -> xr.Dataset:
-        """Measure experiment 2 by the run's protocol, or the experiment on rotary bands or on specificity.
-
-        `ids` are the tokens of the scored texts, `counting` those of the counting ones.
-        """
-        settings, texts = self.settings, self._of_role("score")
-        counted = {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in EDITED}
-        how = {"threshold": settings.threshold, "scope": settings.scope, "site": settings.site, "progress": advance}
-        if experiment == "bands":
-            frequency = torch.from_numpy(norms["frequency"].values)
-            return measure_bands(loaded, ids, texts, counted, frequency, **how)
-        how["seed"] = settings.seed
-        if experiment == "specificity":
-            return measure_specificity(loaded, ids, texts, counted, counting, **how)
-        how["controls"] = settings.controls
-        return measure_protocol(loaded, ids, texts, PROTOCOLS[settings.protocol], counted, **how)
-
-    def _take_tasks(self, loaded: Arm, norms: xr.Dataset, advance: Callable) -> xr.Dataset:
-        """Ask the items of all tasks."""
-        settings = self.settings
-        return measure_tasks(
-            loaded,
-            self.tasks,
-            {name: torch.from_numpy(norms[f"{name}_norm"].values) for name in EDITED},
-            threshold=settings.threshold,
-            scope=settings.scope,
-            seed=settings.seed,
-            site=settings.site,
-            where=settings.replaced,
-            chat=settings.apply_chat_template,
-            most=self.settings.most_items,
-            progress=advance,
-        )
 
     @property
     def _items(self) -> int:
@@ -338,7 +323,8 @@ class Recorder:
     def _wanted(self, arm: str, experiment: str, *, exact: bool) -> dict:
         """The settings that a record must have. In a replay, unknown settings are None, which fits any record."""
         args, settings = self.settings.arms[arm], self.settings
-        experiment, _, site = experiment.partition("@")
+        site = experiment.partition("@")[2]
+        experiment = _plain(experiment)
         device = settings.device.split(":")[0]
         try:
             weights = identity(args)
@@ -367,11 +353,13 @@ class Recorder:
             "count_texts": _hash(self._of_role("count")),
             "code": records.code_version(),
             **settings.key(experiment),
-            "site": site or settings.site,
         }
-        if experiment == "tasks":
+        if site:
+            wanted["site"] = site
+        role = EXPERIMENTS[experiment].role
+        if role == "items":
             wanted["items"] = [[task.name, task.knowledge, task.hash, len(self._asked(task))] for task in self.tasks]
-        elif experiment != "norms":
+        elif role == "score":
             wanted["score_texts"] = _hash(self._of_role("score"))
         return wanted
 
@@ -395,11 +383,20 @@ def check_manipulation(arm: str, norms: xr.Dataset) -> None:
         raise ValueError(f"{moved}, so it still rotates and no claim is judged")
 
 
+def _plain(experiment: str) -> str:
+    """The experiment of `norms@attention` and the like."""
+    return experiment.partition("@")[0]
+
+
+def _after(experiment: str) -> tuple[str, ...]:
+    return EXPERIMENTS[_plain(experiment)].after
+
+
 def _hash(texts: list[Text]) -> str:
     content = json.dumps([[text.name, text.kind, text.hash] for text in texts])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def cannot_be_made(error: Exception) -> bool:
-    """Did an arm fail because the rotation of its architecture cannot be changed? Then nothing is broken."""
-    return isinstance(error, CannotChange) or isinstance(error.__cause__, CannotChange)
+    """Did an arm or an experiment fail because the architecture does not allow it? Then nothing is broken."""
+    return any(isinstance(of, CannotChange | CannotRead) for of in (error, error.__cause__))

@@ -10,18 +10,13 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from lib.definitions import Name
+from lib.definitions import INPUTS, SINK_TOKENS, WHERE, Name, refuse_short
 from lib.measuring.norms import Progress, rows_that_fit, text_coordinates
 from lib.measuring.scoring import in_batches
 from lib.models import Arm, check_ids, embedding_rows
-from lib.probing import geometry, visiting, weighing
+from lib.probing import CannotRead, geometry, visiting, weighing
 from lib.texts import Text
 
-TOKENS = 64
-"""The length at which rates are compared: as in Gu et al. 2025. What a rate means depends on it."""
-THRESHOLD = 0.3
-"""A head is a sink if it gives the first position at least this share of its attention, mean over the positions."""
-INPUTS = ("texts", "random", "repeated")
 KEPT: tuple[Name, ...] = ("key", "value")
 
 
@@ -31,7 +26,7 @@ def measure_sinks(
     texts: Sequence[Text],
     *,
     seed: int,
-    tokens: int = TOKENS,
+    tokens: int = SINK_TOKENS,
     rows: int | None = None,
     progress: Progress = lambda n: None,
 ) -> xr.Dataset:
@@ -41,12 +36,12 @@ def measure_sinks(
     first one included, which can look nowhere else. `random` inputs are tokens drawn by `seed`, all of them anew;
     `repeated` ones are one of these tokens again and again. `key_norm` and `value_norm` [input, text, layer, kv_head,
     where] are L2 norms of the states at the first position, and their mean over the others, as attention gets them.
-    Raises ValueError for texts that are shorter, a length at which uniform attention would be a sink, and a model whose
-    attention weights cannot be told (see `lib.probing.weights`).
+    Raises CannotRead for texts that are shorter and a model whose attention weights cannot be told (see
+    `lib.probing.weights`), ValueError for a length at which uniform attention would be a sink.
     """
     refuse_short(tokens)
     if ids.shape[1] < tokens:
-        raise ValueError(
+        raise CannotRead(
             f"sinks are measured on {tokens} tokens, and the texts have {ids.shape[1]}: raise --max-tokens"
         )
     rows_of_embedding = embedding_rows(arm.model)
@@ -86,21 +81,7 @@ def measure_sinks(
                 f"{name}_norm": (("input", "text", "layer", "kv_head", "where"), by_input(found))
                 for name, found in norms.items()
             },
+            "tokens": tokens,
         },
-        coords={**text_coordinates(texts), "input": list(INPUTS), "where": ["first", "rest"]},
-        attrs={"tokens": tokens},
+        coords={**text_coordinates(texts), "input": list(INPUTS), "where": list(WHERE)},
     )
-
-
-def uniform_share(tokens: int) -> float:
-    """The share of the first position where all attend alike to whatever they see: the mean of 1, 1/2, 1/3, .."""
-    return sum(1 / seen for seen in range(1, tokens + 1)) / tokens
-
-
-def refuse_short(tokens: int, threshold: float = THRESHOLD) -> None:
-    """Raise ValueError for a length at which a head that prefers no position would pass for a sink."""
-    if (chance := uniform_share(tokens)) >= threshold:
-        raise ValueError(
-            f"on {tokens} tokens uniform attention gives the first position {100 * chance:.3g} %, and a sink is a head "
-            f"that gives it {100 * threshold:.3g} %: measure longer texts"
-        )

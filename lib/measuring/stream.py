@@ -11,18 +11,17 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.definitions import NAMES, PARTS, WHERE, Name
 from lib.measuring.norms import Progress, rows_that_fit, text_coordinates
 from lib.measuring.scoring import in_batches, nll_per_text
 from lib.models import Arm, check_ids, embedding_rows
-from lib.probing import PARTS, Place, find_places, looking
+from lib.probing import Place, find_places, looking, visiting
 from lib.texts import Text
 
 RANKS = 8
 """So many of the largest values of a stream are noted: twice as many as a model is said to have."""
 DELIMITERS = frozenset(".,;:!?-–—()[]\"'\n\t ")
 """A token of nothing but these is a delimiter."""
-WHERE = ("first", "rest")
-"""The first position, which is unlike all others in many models, and the mean over the others."""
 
 
 def measure_stream(
@@ -31,18 +30,20 @@ def measure_stream(
     """What the stream of an arm holds over texts, `ids` [text, pos], in one plain pass over each.
 
     `stream_norm` [text, stream, where] is the L2 norm of the stream at the first position, and its mean over the
-    others; `added_norm` [text, layer, part, where] the same of what attention and the MLP add to it. `median` [text,
-    stream] is that of all magnitudes, `largest` [text, stream, rank] the values of the largest ones with their signs,
-    which lie at `position`, `channel`, and at a delimiter or not (`at_delimiter`). The stream has an index for the
-    embeddings and one behind each layer.
-    Raises ValueError for a model whose stream cannot be read (see `lib.probing.places`), a token that it does not know,
-    and states that are not finite.
+    others; `added_norm` [text, layer, part, where] the same of what attention and the MLP add to it, and `state_norm`
+    [text, layer, state, where] that of Query, Key and Value, all heads together, as projections give them. `median`
+    [text, stream] is that of all magnitudes, `largest` [text, stream, rank] the values of the largest ones with their
+    signs, which lie at `position`, `channel`, and at a delimiter or not (`at_delimiter`). The stream has an index for
+    the embeddings and one behind each layer.
+    Raises CannotRead for a model whose stream cannot be read (see `lib.probing.places`), ValueError for a token that it
+    does not know, and for states that are not finite.
     """
     check_ids(ids, texts, embedding_rows(arm.model))
     layers, ids = len(find_places(arm.model)), ids.to(arm.model.device)
     found = {
         "stream_norm": torch.empty(len(texts), layers + 1, len(WHERE)),
         "added_norm": torch.empty(len(texts), layers, len(PARTS), len(WHERE)),
+        "state_norm": torch.empty(len(texts), layers, len(NAMES), len(WHERE)),
         "median": torch.empty(len(texts), layers + 1),
         "largest": torch.empty(len(texts), layers + 1, RANKS),
         **{name: torch.empty(len(texts), layers + 1, RANKS, dtype=torch.int64) for name in ("position", "channel")},
@@ -62,7 +63,10 @@ def measure_stream(
             found["position"][start:stop, index] = (at // states.shape[-1]).cpu()
             found["channel"][start:stop, index] = (at % states.shape[-1]).cpu()
 
-        with torch.inference_mode(), looking(arm.model, look):
+        def visit(name: Name, layer: int, states: Tensor) -> None:
+            found["state_norm"][start:stop, layer, NAMES.index(name)] = first_and_rest(states.flatten(2))
+
+        with torch.inference_mode(), looking(arm.model, look), visiting(arm.model, visit):
             logits = arm.model(input_ids=ids[start:stop], use_cache=False).logits
         progress(stop - start)
         return nll_per_text(logits, ids[start:stop])
@@ -73,6 +77,7 @@ def measure_stream(
     dims = {
         "stream_norm": ("text", "stream", "where"),
         "added_norm": ("text", "layer", "part", "where"),
+        "state_norm": ("text", "layer", "state", "where"),
         "median": ("text", "stream"),
         **dict.fromkeys(("largest", "position", "channel"), ("text", "stream", "rank")),
     }
@@ -81,9 +86,10 @@ def measure_stream(
             **{name: (dims[name], values.numpy()) for name, values in found.items()},
             "at_delimiter": (("text", "stream", "rank"), at_delimiter.numpy()),
             "nll": ("text", nll.numpy(), {"units": "nats per token"}),
+            "width": int(arm.model.get_input_embeddings().weight.shape[1]),
+            "tokens": int(ids.shape[1]),
         },
-        coords={**text_coordinates(texts), "part": list(PARTS), "where": list(WHERE)},
-        attrs={"width": int(arm.model.get_input_embeddings().weight.shape[1]), "tokens": int(ids.shape[1])},
+        coords={**text_coordinates(texts), "part": list(PARTS), "state": list(NAMES), "where": list(WHERE)},
     )
 
 

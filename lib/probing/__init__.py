@@ -5,8 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "anatomy": ["survey"],
-        "places": ["PARTS", "Place", "find_places", "looking"],
+        "anatomy": ["CannotRead", "survey"],
+        "places": ["Place", "find_places", "looking"],
         "probe": ["Visit", "geometry", "visiting"],
         "rotation": ["frequencies", "position_response", "positions_held"],
         "taps": ["Geometry", "Tap"],

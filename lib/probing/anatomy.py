@@ -29,6 +29,10 @@ Their projections cannot be compared with the input of attention, so only transf
 """
 
 
+class CannotRead(ValueError):
+    """What an experiment reads cannot be read in this model, or on texts so short; others may be made all the same."""
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """Sizes, attention modules in order (empty off the interface), taps by site, and reasons for the missing sites.

@@ -17,10 +17,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from lib.probing.anatomy import short_ids, survey
+from lib.definitions import PARTS, Part
+from lib.probing.anatomy import CannotRead, short_ids, survey
 
-Part = Literal["attention", "mlp"]
-PARTS: tuple[Part, ...] = ("attention", "mlp")
 Place = Literal["stream", "attention", "mlp"]
 Look = Callable[[Place, int, Tensor], Tensor | None]
 """Called with (place, index, states [batch, pos, width]); returns edited states, or None to keep them.
@@ -48,7 +47,7 @@ _KNOWN: WeakKeyDictionary[nn.Module, Places] = WeakKeyDictionary()
 
 
 def find_places(model: nn.Module) -> Places:
-    """Examine a model once, in a pass over a dozen tokens. Raises ValueError if its stream cannot be read.
+    """Examine a model once, in a pass over a dozen tokens. Raises CannotRead if its stream cannot be read.
 
     Layers are the members of the list of modules of which each holds the attention of one layer. In a layer, two
     modules are looked for whose outputs make up what the layer adds to the stream: one through which the layer's
@@ -65,7 +64,7 @@ def looking(model: nn.Module, look: Look) -> Iterator[None]:
     """While the block runs, call `look` with the stream and with what is added to it; it may replace them.
 
     What is not replaced stays bit-identical. What replaces a stream is what all later layers get.
-    Raises ValueError if the model has no such places, RuntimeError if the block ran no pass through every layer.
+    Raises CannotRead if the model has no such places, RuntimeError if the block ran no pass through every layer.
     """
     found = find_places(model)
     calls = dict.fromkeys([("stream", i) for i in range(len(found) + 1)], 0)
@@ -125,7 +124,7 @@ def _located(model: nn.Module) -> Places:
     inner = anatomy.modules or tuple(taps["query"].module for taps in anatomy.taps["projection"])
     layers = _layers(model, inner)
     if layers is None:
-        raise ValueError(f"{kind}: its stream cannot be read, since its layers lie in no list of modules")
+        raise CannotRead(f"{kind}: its stream cannot be read, since its layers lie in no list of modules")
     before, after, outputs = _traced(model, layers)
     through = [
         [name for name, module in layer.named_modules() if name and (module is own or own in set(module.modules()))]
@@ -143,7 +142,7 @@ def _located(model: nn.Module) -> Places:
             names: dict[Part, str] = {"attention": attention, "mlp": mlp}
             modules = {part: tuple(layer.get_submodule(name) for layer in layers) for part, name in names.items()}
             return Places(layers, modules, names)
-    raise ValueError(
+    raise CannotRead(
         f"{kind}: its stream cannot be read, since no two modules of a layer add up to what it adds to the stream, one "
         "with its attention and one without"
     )

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lib.probing.anatomy import short_ids, survey
+from lib.probing.anatomy import CannotRead, short_ids, survey
 from lib.probing.attention import overhearing
 
 BLOCK = 128
@@ -30,7 +30,7 @@ def weighing(model: nn.Module, weigh: Weigh, block: int = BLOCK) -> Iterator[Non
     """While the block runs, call `weigh` with the attention weights of every layer, in blocks of positions.
 
     Weights are float32 whatever the model's dtype. Where a sink logit takes a share, those of a row sum to less than 1.
-    Raises ValueError, one sentence, for a model whose weights cannot be told (see `prove_weights`).
+    Raises CannotRead, one sentence, for a model whose weights cannot be told (see `prove_weights`).
     """
     prove_weights(model)
     layers = {module: layer for layer, module in enumerate(survey(model).modules)}
@@ -45,8 +45,11 @@ def weighing(model: nn.Module, weigh: Weigh, block: int = BLOCK) -> Iterator[Non
 
 
 def prove_weights(model: nn.Module) -> None:
-    """Raise ValueError unless weights times values are what attention gives, in one short pass over a model."""
-    survey(model).need("attention")
+    """Raise CannotRead unless weights times values are what attention gives, in one short pass over a model."""
+    try:
+        survey(model).need("attention")
+    except ValueError as error:
+        raise CannotRead(str(error)) from error
     if model not in _PROVEN:
         _prove(model)
         _PROVEN.add(model)
@@ -101,7 +104,7 @@ def _prove(model: nn.Module) -> None:
         error = (found.float().reshape(expected.shape) - expected).abs().amax((1, 3))
         largest = values.abs().amax((2, 3))
         if not (error <= ROUNDING * torch.finfo(found.dtype).eps * largest).all() or not largest.all():
-            raise ValueError(
+            raise CannotRead(
                 f"{kind}: its attention weights cannot be told: times the values they are not what attention gives"
             )
         seen.add(module)

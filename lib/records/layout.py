@@ -6,7 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lib.definitions import ASKED, BANDS, EDITED, OF_PROMPT, SITES, compared_conditions, conditions, from_json
+from lib.definitions import (
+    ASKED,
+    BANDS,
+    EDITED,
+    IN_MODULES,
+    INPUTS,
+    NAMES,
+    OF_ACTIVATIONS,
+    OF_PROMPT,
+    PARTS,
+    SITES,
+    WHERE,
+    compared_conditions,
+    conditions,
+    from_json,
+)
 from lib.records.opening import Misfit
 
 FLOAT32 = float(np.finfo(np.float32).max)
@@ -14,6 +29,8 @@ LOSS = 2 * FLOAT32
 """A loss is a difference of two logits in float32."""
 ROUNDING = 1e-9
 """How far a share may be above 1: its parts are added up in another order than the whole."""
+ROUNDED = 1e-5
+"""How far a share may be above 1 that was computed in float32."""
 NORM = FLOAT32**0.5
 """The squares of a norm are added up in float32."""
 HEADS = {"query": "head", "key": "kv_head", "value": "kv_head"}
@@ -37,6 +54,7 @@ def _of(name: str, *first: str) -> tuple[str, ...]:
 
 
 SCALAR = Array("float64", ((),))
+NUMBER = Array("int64", ((),))
 FREQUENCY = Array("float64", (("layer", "dim"),), unknown=True)
 VALUE = Array("float32", tuple(("text", "layer", "kv_head", dim) for dim in ("dim", "value_dim")), most=NORM)
 NORMS = {
@@ -61,6 +79,7 @@ def _masks(*kinds: str) -> dict[str, Array]:
     }
 
 
+RANKED = ("text", "stream", "rank")
 LAYOUT: Mapping[str, Mapping[str, Array]] = {
     "norms": NORMS,
     "disruption": {**LOSSES, **_masks("zeroed")},
@@ -77,6 +96,31 @@ LAYOUT: Mapping[str, Mapping[str, Array]] = {
         **{name: Array("float64", (("item",),), unknown=True) for name in ("length", "depth")},
         **{f"{name}_replaced": Array("bool", (_of(name),), most=1) for name in EDITED},
     },
+    "stream": {
+        "stream_norm": Array("float32", (("text", "stream", "where"),), most=NORM),
+        "added_norm": Array("float32", (("text", "layer", "part", "where"),), most=NORM),
+        "state_norm": Array("float32", (("text", "layer", "state", "where"),), most=NORM),
+        "median": Array("float32", (("text", "stream"),)),
+        "largest": Array("float32", (RANKED,), -FLOAT32),
+        "at_delimiter": Array("bool", (RANKED,), most=1),
+        **dict.fromkeys(("position", "channel"), Array("int64", (RANKED,))),
+        **dict.fromkeys(("width", "tokens"), NUMBER),
+        "nll": Array("float64", (("text",),), -LOSS, LOSS),
+    },
+    "sinks": {
+        "first_share": Array("float64", (("input", "text", "layer", "head"),), most=1 + ROUNDED),
+        **{
+            f"{name}_norm": Array("float32", (("input", "text", "layer", "kv_head", "where"),), most=NORM)
+            for name in ("key", "value")
+        },
+        "tokens": NUMBER,
+    },
+    "modules": {
+        **LOSSES,
+        "replaced": Array("int64", (("text",),)),
+        **dict.fromkeys(("layer", "spike"), NUMBER),
+        "massive_at": Array("int64", ((),), -1),
+    },
 }
 """The arrays of each experiment's record."""
 NAMED: Mapping[str, Mapping[str, str]] = {
@@ -86,6 +130,8 @@ NAMED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("item", "task", "knowledge", "template"), "item"),
         "condition": "condition",
     },
+    "stream": {"text": "text", "kind": "text", "part": "part", "state": "state", "where": "where"},
+    "sinks": {"text": "text", "kind": "text", "input": "input", "where": "where"},
 }
 """The names that each experiment's record gives, and the dim along which each lies."""
 PROVENANCE: Mapping[str, type | tuple] = {
@@ -161,21 +207,27 @@ def check_arrays(record: xr.Dataset, experiment: str) -> None:
     for name, array in layout.items():
         if name in record.variables:
             _check_array(name, record[name], array)
-    if experiment != "norms":
-        found = record["condition"].values.tolist()
-        expected = _expected(experiment, found)
-        if found != expected:
-            raise Misfit(f"its conditions are {found}, and not {expected}")
+    for name, expected in _expected(record, experiment).items():
+        if (found := record[name].values.tolist()) != expected:
+            raise Misfit(f"its {name}s are {found}, and not {expected}")
     if experiment == "tasks":
         _check_answers(record)
 
 
-def _expected(experiment: str, found: list[str]) -> list[str]:
-    """The conditions that a record should have, one that has these."""
-    if experiment == "tasks":
-        return [condition for condition in ASKED if condition in found or condition not in OF_PROMPT]
-    fixed = {"bands": ["baseline", *BANDS], "specificity": compared_conditions()}
-    return fixed.get(experiment) or conditions(max(1, len(found) - 2))
+def _expected(record: xr.Dataset, experiment: str) -> dict[str, list[str]]:
+    """What a record should name, by dim. The conditions are those of one that has as many, or such, of them."""
+    named = {"part": list(PARTS), "state": list(NAMES), "where": list(WHERE), "input": list(INPUTS)}
+    expected = {name: of_dim for name, of_dim in named.items() if name in NAMED[experiment]}
+    if "condition" in NAMED[experiment]:
+        found = record["condition"].values.tolist()
+        fixed = {
+            "bands": ["baseline", *BANDS],
+            "specificity": compared_conditions(),
+            "tasks": [c for c in ASKED if c in found or c not in OF_PROMPT],
+            "modules": [c for c in IN_MODULES if not set(OF_ACTIVATIONS).isdisjoint(found) or c not in OF_ACTIVATIONS],
+        }
+        expected["condition"] = fixed.get(experiment) or conditions(max(1, len(found) - 2))
+    return expected
 
 
 def _check_answers(record: xr.Dataset) -> None:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from fixtures.models.tiny import as_arm, tiny_llama
-from lib.measuring.sinks import INPUTS, measure_sinks, refuse_short, uniform_share
+from lib.definitions import INPUTS, refuse_short, uniform_share
+from lib.measuring.sinks import measure_sinks
 from lib.texts.reading import Text
 
 pytestmark = pytest.mark.cpu

@@ -52,7 +52,7 @@ def test_the_largest_values_and_their_places_are_those_of_the_hidden_states(arm,
     np.testing.assert_allclose(np.abs(largest), -np.sort(-flat)[..., :RANKS], rtol=1e-5)
     middle = np.sort(flat)[..., (flat.shape[-1] - 1) // 2]
     np.testing.assert_allclose(record["median"].values[:, :-1], middle, rtol=1e-5)
-    places = record["position"].values * record.attrs["width"] + record["channel"].values
+    places = record["position"].values * record["width"].item() + record["channel"].values
     signed = hidden(arm, tokens).reshape(flat.shape)
     np.testing.assert_allclose(np.take_along_axis(signed, places[:, :-1], -1), largest, rtol=1e-5)
     assert (largest < 0).any()

@@ -6,7 +6,8 @@ from torch import nn
 
 from fixtures.models.architectures import ARCHITECTURES, build
 from fixtures.models.tiny import tiny_llama
-from lib.probing.places import PARTS, adds_up, find_places, looking
+from lib.definitions import PARTS
+from lib.probing.places import adds_up, find_places, looking
 
 pytestmark = pytest.mark.cpu
 IDS = torch.arange(1, 11)[None]
