@@ -137,6 +137,7 @@ QUANTITIES = {
     "first over others": "norm of the first position over that of others",
     "query norm": "norm of query",
     "key norm": "norm of key",
+    "value norm": "norm of value",
 }
 """What figures can be published of layer by layer."""
 

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator
 
-from lib.definitions import ROTATING
+from lib.definitions import ROTATING, uniform_share
 from lib.published.figures import Column
 from lib.published.sentences import STARTS, Finding, finding, joined
 
 
 def by_chance(tokens: int, *, first_query: bool) -> float:
-    """The mean weight of the first position over the queries of a prompt, if every query looks at all keys evenly.
+    """The weight of the first position, mean over the queries of a prompt, where every query looks at all keys evenly.
 
-    The query at position i sees i + 1 keys, so that over T queries the mean is (1 + 1/2 + .. + 1/T) / T. The first
-    query can look at itself alone; without it the mean is (1/2 + .. + 1/T) / (T - 1). 0 for a prompt without a query.
+    The first query can look at itself alone; without it the others' mean is left. 0 for a prompt without a query.
     """
-    first = 1 if first_query else 2
-    weights = [1 / seen for seen in range(first, tokens + 1)]
-    return sum(weights) / len(weights) if weights else 0.0
+    if first_query:
+        return uniform_share(tokens)
+    return (tokens * uniform_share(tokens) - 1) / (tokens - 1) if tokens > 1 else 0.0
 
 
 def of_sinks(column: Column) -> Iterator[Finding]:
