@@ -101,11 +101,12 @@ class Layers:
     """Figures of one quantity layer by layer, of both arms: `figures`, in the unit of the quantity, by their meaning.
 
     `quantity` is one of `QUANTITIES`. `("layer", arm, l)` is the figure of layer l; `("mean", arm, a, b)`, `("least",
-    arm, a, b)` and `("most", arm, a, b)` are of the layers a to b, both included; `("times", a, b)` is DroPE over RoPE,
-    and `("more", a, b)` DroPE less RoPE, of the mean over layers a to b; `("first above", arm, bound)` is the first
-    layer whose figure is above the bound. `precisions` are those of the weights by arm. `tokens` [prompt] are the
-    lengths of the prompts. `threshold`, `first_query` (does the mean over queries hold the first one, which can only
-    look at itself?) and `rotated` (was the attention computed with the rotation?) are of attention; None if unsaid.
+    arm, a, b)` and `("most", arm, a, b)` are of the layers a to b, both included; `("times", a, b)` is DroPE over
+    RoPE, and `("more", a, b)` DroPE less RoPE, of the mean over layers a to b; `("first above", arm, bound)` is the
+    first layer whose figure is above the bound, and `("largest sd", arm)` the largest standard deviation over texts of
+    any. `precisions` are those of the weights by arm. `tokens` [prompt] are the lengths of the prompts. `threshold`,
+    `first_query` (does the mean over queries hold the first one, which can only look at itself?) and `rotated` (was
+    the attention computed with the rotation?) are of attention; None if unsaid.
     """
 
     name: str

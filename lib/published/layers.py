@@ -11,6 +11,8 @@ from lib.definitions import ARMS
 from lib.published.figures import PERCENT, QUANTITIES, Column, Figure, Layers, Quantity
 from lib.published.sentences import STARTS, Finding, finding, joined
 
+CONSTANT = 0.001
+OF_FIRST = ("norm of first", "attention norm at first", "mlp norm at first")
 POINTS = 5.0
 """Percentage points by which two layers are told apart."""
 Meaning = tuple
@@ -148,6 +150,8 @@ def _words(meaning: Meaning) -> str:
             return f"{where}, {'drope over rope' if kind == 'times' else 'drope less rope'}"
         case ("first above", arm, bound):
             return f"first layer above {bound:g} under {arm}"
+        case ("largest sd", arm):
+            return f"largest standard deviation over texts under {arm}"
     raise ValueError(f"no words for the figure {meaning}")
 
 
@@ -155,6 +159,7 @@ def of_layers(column: Column) -> Iterator[Finding]:
     """Everything that is found in the tables of one column."""
     yield from _hidden(column)
     yield from _two_precisions(column)
+    yield from _one_text(column)
 
 
 def _hidden(column: Column) -> Iterator[Finding]:
@@ -196,3 +201,22 @@ def _two_precisions(column: Column) -> Iterator[Finding]:
             f"{drope}: {names}. What differs between the arms may be the precision."
         )
         yield finding("precision", "precisions of the arms", sentence, said={"rope": rope}, held={"drope": drope})
+
+
+def _one_text(column: Column) -> Iterator[Finding]:
+    """Norms of the first position that do not vary between texts: it sees itself alone, and so texts are no "
+    "replicates."""
+    for quantity in OF_FIRST:
+        for table in column.of(quantity):
+            largest = {arm: table.figures[key].value for arm in ARMS if (key := ("largest sd", arm)) in table.figures}
+            series = {arm: [figure.value for figure in table.series(arm).values()] for arm in largest}
+            texts = table.measured.n_texts or 1
+            constant = [arm for arm in largest if series[arm] and largest[arm] <= CONSTANT * max(series[arm])]
+            if constant and texts > 1:
+                parts = joined(f"{largest[arm]:.2g} beside {max(series[arm]):.3g} ({arm})" for arm in constant)
+                sentence = (
+                    f"{STARTS[column.name]} {quantity} ({table.name}) of {texts} texts with standard deviations of at "
+                    f"most {parts}: the first position sees itself alone, so that {texts} texts are one measurement."
+                )
+                what = f"{quantity} ({table.name})"
+                yield finding("one text", what, sentence, said=texts, held={arm: largest[arm] for arm in constant})

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lib.definitions import ARMS
 from lib.published.figures import Column, Layers, Quantity
-from lib.published.layers import find
+from lib.published.layers import POINTS, find
 from lib.published.sentences import STARTS, Finding, finding
 
 HALVED = 0.5
@@ -19,6 +19,7 @@ def of_shares(column: Column) -> Iterator[Finding]:
             attention, mlp = (tables[0] for tables in norms)
             yield from _falling(column, shares, attention, mlp)
             yield from _not_of_the_norms(column, shares, attention, mlp)
+        yield from _made_by_the_first(column, shares)
 
 
 def of_norms(attention: Quantity, mlp: Quantity) -> Quantity | None:
@@ -27,6 +28,42 @@ def of_norms(attention: Quantity, mlp: Quantity) -> Quantity | None:
         return None
     pairs = ((attention.value, mlp.value), (attention.low, mlp.high), (attention.high, mlp.low))
     return Quantity(*(100 * one / (one + other) for one, other in pairs))
+
+
+def without_first(column: Column, shares: Layers, arm: str, layer: int) -> float | None:
+    """Attention's share of what a layer adds, in percent, with the first position left out; None if it is not known.
+
+    It follows from mean norms over all positions, norms at the first one, and the mean length of the prompts, if all
+    are given in tables of one name.
+    """
+    asked = [
+        find(tables[0], ("layer", arm, layer)) if (tables := column.of(f"{part} norm{where}", shares.name)) else None
+        for part in ("attention", "mlp")
+        for where in ("", " at first")
+    ]
+    if not shares.tokens or not all(asked):
+        return None
+    tokens = sum(shares.tokens) / len(shares.tokens)
+    attention, mlp = (tokens * asked[i].value - asked[i + 1].value for i in (0, 2))
+    return 100 * attention / (attention + mlp) if min(attention, mlp) > 0 else None
+
+
+def _made_by_the_first(column: Column, shares: Layers) -> Iterator[Finding]:
+    """Shares that are far from those without the first position, which one token in so many decides."""
+    given, rest = {}, {}
+    for arm in ARMS:
+        for layer, figure in shares.series(arm).items():
+            others = without_first(column, shares, arm, layer)
+            if others is not None and abs(others - figure.value) > POINTS:
+                where = f"layer {layer} under {arm}"
+                given[where], rest[where] = figure.value, others
+    if given:
+        parts = (f"{value:.3g} ({where}; of the others {rest[where]:.3g})" for where, value in given.items())
+        sentence = (
+            f"{STARTS[column.name]} shares of attention that are not those of the positions but for the first one "
+            f"({shares.name}), in percent: {', '.join(parts)}. What one position adds decides the mean over all."
+        )
+        yield finding("first position", f"attention shares ({shares.name})", sentence, said=given, held=rest)
 
 
 def _falling(column: Column, shares: Layers, attention: Layers, mlp: Layers) -> Iterator[Finding]:

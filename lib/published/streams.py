@@ -15,6 +15,7 @@ from lib.effects import READ, Sinks, Stream
 from lib.judging import NoSubject, Ratio, ratio
 from lib.published.figures import GIVES, Column, Layers, NotPublished, Published, unanswered
 from lib.published.layers import find
+from lib.published.shares import without_first
 from lib.published.sinks import by_chance
 
 
@@ -55,7 +56,13 @@ class PublishedStream:
         return self.shares(arm) - self.shares("rope")
 
     def without_first(self, arm: str, layer: int) -> str:
-        """Nothing: no shares without the first position are published."""
+        """The shares of a layer with the first position left out, in words; nothing where no table gives them."""
+        for table in self.column.of("attention share"):
+            shares = [without_first(self.column, table, of, layer) for of in ("rope", arm)]
+            if None not in shares:
+                return (
+                    f"without the first position {shares[0]:.3g} % under RoPE and {shares[1]:.3g} % under {label(arm)}"
+                )
         return ""
 
     def times(self, arm: str, name: Name, layer: int) -> Ratio:

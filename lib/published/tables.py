@@ -28,7 +28,7 @@ from lib.published.figures import (
 )
 
 OF_LAYERS = ("quantity", "precision", "n_texts", "tokens", "threshold", "first_query", "rotated")
-COMPARED = ("times", "more", "first_above")
+COMPARED = ("times", "more", "first_above", "largest_sd")
 OF_ZEROED = ("modules", "layer", "positions")
 NUMBERS = ("perplexity", "times")
 CHOICES = 1_000_000
@@ -68,6 +68,10 @@ def _layers(table: Mapping, where: str, name: str, layers: int) -> Layers:
     for key, least in (("times", 0), ("more", -LARGEST)):
         for span, number in table_of(table, key, f"{where} {key}").items():
             figures[key, *_span(span, f"{where} {key}", layers)] = figure(number, f"{where} {key} {span}", least=least)
+    spreads = table_of(table, "largest_sd", f"{where} largest_sd")
+    check_keys(spreads, ARMS, f"{where} largest_sd")
+    for arm, spread in spreads.items():
+        figures["largest sd", arm] = figure(spread, f"{where} largest_sd {arm}", least=0)
     figures |= _first_above(table_of(table, "first_above", f"{where} first_above"), f"{where} first_above", layers)
     if not figures:
         raise ValueError(f"{where} has no figure")

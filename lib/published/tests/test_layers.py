@@ -113,6 +113,30 @@ def test_a_mean_that_hides_what_its_layers_do_is_found():
         assert found("hidden by a mean", harmless) == []
 
 
+SPREAD = layers("norm of first", "n_texts = 9", "rope = [1.0, 50.0, 500.0]", "largest_sd = { rope = 0.01 }")
+
+
+def test_texts_that_are_one_measurement_of_the_first_position_are_found():
+    assert sentence("one text", SPREAD) == (
+        "The stored results give norm of first (a) of 9 texts with standard deviations of at most 0.01 beside 500 "
+        "(rope): the first position sees itself alone, so that 9 texts are one measurement."
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("0.01", "5.0"),
+        ("n_texts = 9", "n_texts = 1"),
+        ("norm of first", "mlp norm"),
+        ("largest_sd = { rope = 0.01 }", ""),
+    ],
+)
+def test_norms_that_vary_or_are_of_one_text_are_no_finding(old, new):
+    assert old in SPREAD
+    assert found("one text", SPREAD.replace(old, new)) == []
+
+
 def test_arms_that_were_measured_in_two_precisions_are_found():
     lines = "precision = { rope = 'nf4', drope = 'fp4' }", "rope = { 1 = 2.0 }"
     assert "figures of rope with weights in nf4 beside those of drope with weights in fp4: mlp norm (a)." in sentence(

@@ -35,6 +35,7 @@ def test_the_study_s_shares_are_its_own():
     assert stored.gains("drope")[:, 2:].mean() == pytest.approx(1.404, abs=1e-3)
     assert stored.shares("rope")[0, 1] == pytest.approx(0.85496)
     assert text.without_first("drope", 1) == ""
+    assert stored.without_first("drope", 1) == "without the first position 1.06 % under RoPE and 85 % under DroPE"
 
 
 def test_the_study_s_states_are_its_own():

@@ -120,6 +120,17 @@ def test_attention_without_the_rotation_and_baselines_of_other_texts_are_found()
     ]
 
 
+def test_ten_prompts_are_one_measurement_of_the_first_position():
+    finding = the("one text")
+    assert (finding["said"], finding["held"]) == (10, {"rope": 0, "drope": 0.12175})
+
+
+def test_the_first_position_makes_the_share_of_layer_1():
+    finding = the("first position")
+    assert finding["said"] == {"layer 1 under drope": 68.791}
+    assert finding["held"] == {"layer 1 under drope": pytest.approx(85.0, abs=0.2)}
+
+
 def test_small_numbers_of_trials_and_guessing_are_found():
     assert (
         "4 of 5 and 2 of 5 (drope at 1024 tokens, ruler prompt and simple prompt; p = 0.52)"

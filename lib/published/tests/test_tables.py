@@ -79,6 +79,8 @@ def test_right_answers_are_read_by_length():
         (layers("sinks", "rope = { 0-1 = [2] }"), "a rope 0-1 must be a number or [least, most], not 1 numbers"),
         (layers("sinks", "rope = { 0-1 = [2, 'x'] }"), "a rope 0-1 (most) must be a number, not 'x'"),
         (layers("sinks", "times = { 1 = -1 }"), "a times 1 must be 0 or more, not -1"),
+        (layers("sinks", "largest_sd = { both = 1 }"), "a largest_sd has an unknown key 'both'; known are rope, drope"),
+        (layers("sinks", "largest_sd = { rope = -1 }"), "a largest_sd rope must be 0 or more, not -1"),
         (layers("sinks", "first_above = { rope = 1 }"), "a first_above needs a bound"),
         (layers("sinks", "first_above = { bound = 1, rope = 9 }"), "a first_above rope must be 2 or less, not 9"),
         (layers("sinks", RATES, "precision = { both = 'x' }"), "a precision has an unknown key 'both'"),
