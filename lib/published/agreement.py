@@ -6,7 +6,9 @@ A standard deviation is published or follows from published ones; a side without
 side that does not say how many texts it is of counts as one text. A published bound agrees with whatever keeps it. A
 figure agrees with the one that follows from other figures of the same source when the two are equal within the
 rounding of all of them. Two tables of accuracies of one source agree within 2 percent, or within two standard errors of
-their difference, which are those of so many items: see `lib.published.accuracies`.
+their difference, which are those of so many items: see `lib.published.accuracies`. Two tables of one quantity layer by
+layer agree likewise, with so many heads: see `lib.published.layers`. Of layers and of zeroed modules, text and store
+agree as well if the text's figure is a rounding of the stored one.
 """
 
 from collections.abc import Iterator
