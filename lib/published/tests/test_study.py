@@ -6,7 +6,8 @@ from lib.published.findings import audit_document
 from lib.published.reading import read
 
 pytestmark = pytest.mark.cpu
-FINDINGS = audit_document(read("africa2026"))["findings"]
+DOCUMENT = audit_document(read("africa2026"))
+FINDINGS = DOCUMENT["findings"]
 
 
 def found(kind, what=""):
@@ -137,3 +138,17 @@ def test_small_numbers_of_trials_and_guessing_are_found():
         in the("few items", "right answers")["sentence"]
     )
     assert the("guessing", "ranking")["said"]["rope at 8192 tokens"] == 40
+
+
+def test_figures_by_layer_and_of_zeroed_modules_are_compared():
+    new = [row for row in DOCUMENT["compared"] if "(experiment" in row["what"] and "accuracy" not in row["what"]]
+    by_how = {}
+    for row in new:
+        by_how.setdefault(row["how"], []).append(row["agrees"])
+    assert {how: (sum(agree), len(agree)) for how, agree in by_how.items()} == {
+        "text and store": (65, 72),
+        "arithmetic of the text": (19, 20),
+        "arithmetic of the store": (12, 12),
+        "tables of the text": (2, 4),
+        "tables of the store": (79, 84),
+    }
