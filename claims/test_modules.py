@@ -136,10 +136,10 @@ def test_query_and_key_of_layer_1_grow_tenfold(stream, judge, other):
     all positions: in another arm in percent of that under RoPE, each tensor on its own.
     """
     parts = {name: stream.times(other, name, 1) for name in ("query", "key")}
-    value = stream.times(other, "value", 1).value / 100
+    note = stream.of_value(other, 1)
     judge.all_of(
         *(
-            judge.part(times, of=2, unit="% of RoPE's", label=name, note=f"value {value:.3g} times").at_least(1000)
+            judge.part(times, of=2, unit="% of RoPE's", label=name, note=note).at_least(1000)
             for name, times in parts.items()
         )
     )

@@ -106,6 +106,10 @@ class Stream:
             raise NoSubject(f"the {name} states of layer {layer} of the rope arm are zero")
         return ratio(self.lengths(arm, name)[:, layer], before)
 
+    def of_value(self, arm: str, layer: int) -> str:
+        """By how many times the Value states of a layer grow, in words."""
+        return f"value {self.times(arm, 'value', layer).value / 100:.3g} times"
+
     def added(self, arm: str) -> dict[str, np.ndarray]:
         """L2 norm of what attention and the MLP add [text, layer], mean over all positions."""
         return {part: self._over_positions(arm, "added_norm", "part", part) for part in PARTS}

@@ -271,7 +271,6 @@ SUBJECTS: Mapping[str, Subject] = {
             losses="stream",
             treatment=True,
             parameters=("other",),
-            unpublished="nothing about the residual stream",
         ),
         Subject(
             "sinks",
@@ -280,7 +279,6 @@ SUBJECTS: Mapping[str, Subject] = {
             losses="sinks",
             treatment=True,
             parameters=("other",),
-            unpublished="nothing about attention sinks",
         ),
         Subject(
             "modules",
@@ -289,7 +287,6 @@ SUBJECTS: Mapping[str, Subject] = {
             losses="modules",
             treatment=True,
             parameters=("other",),
-            unpublished="nothing about zeroing modules",
         ),
         Subject(
             "recovery",

@@ -6,17 +6,20 @@ A standard deviation is published or follows from published ones; a side without
 side that does not say how many texts it is of counts as one text. A published bound agrees with whatever keeps it. A
 figure agrees with the one that follows from other figures of the same source when the two are equal within the
 rounding of all of them. Two tables of accuracies of one source agree within 2 percent, or within two standard errors of
-their difference, which are those of so many items: see `lib.published.accuracies`.
+their difference, which are those of so many items: see `lib.published.accuracies`. Two tables of one quantity layer by
+layer agree likewise, with so many heads: see `lib.published.layers`. Of layers and of zeroed modules, text and store
+agree as well if the text's figure is a rounding of the stored one.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from lib.definitions import ARMS
-from lib.published import accuracies
+from lib.published import accuracies, layers, zeroed
 from lib.published.accuracies import Twice
 from lib.published.figures import Column, Measurement, Published, Quantity
 from lib.published.implied import follow, quantity
+from lib.published.layers import Pair
 
 TOLERANCE = 0.02
 ERRORS = 2
@@ -48,13 +51,29 @@ def compared(published: Published) -> list[Compared]:
             if name in stored
         ]
         rows += _same_tables(published.columns["text"], published.columns["stored"])
+        pairs = [*layers.of_both(*published.columns.values()), *zeroed.of_both(*published.columns.values())]
+        rows += [
+            _row(p.what, "text and store", p.one, p.two, _close(p.one, p.two) or _within_rounding(p.one, p.two))
+            for p in pairs
+        ]
     for column, source in SOURCES.items():
         for name, one in given.get(column, {}).items():
             if other := follows[column].get(name):
                 rows.append(_row(name, f"arithmetic of {source}", one, other, _within_rounding(one, other)))
         if column in published.columns:
             rows += _tables(published.columns[column], source)
+            rows += _of_layers_and_modules(published.columns[column], source, published.heads)
     return rows
+
+
+def _of_layers_and_modules(column: Column, source: str, heads: int | None) -> Iterator[Compared]:
+    """Figures by layer and of zeroed modules: each with what follows from its table, and with another table's."""
+    for pair in [*layers.arithmetic(column), *zeroed.arithmetic(column)]:
+        yield _row(pair.what, f"arithmetic of {source}", pair.one, pair.two, _within_rounding(pair.one, pair.two))
+    for both in layers.twice(column, heads):
+        for pair in both.pairs:
+            name = f"{layers.QUANTITIES[both.first.quantity]}, {pair.what} ({both.first.name} and {both.other.name})"
+            yield _row(name, f"tables of {source}", pair.one, pair.two, tables_agree(pair), pair.error)
 
 
 def _same_tables(text: Column, stored: Column) -> Iterator[Compared]:
@@ -87,7 +106,7 @@ def _tables(column: Column, source: str) -> Iterator[Compared]:
         yield _row(name, f"tables of {source}", pair.one, pair.two, tables_agree(pair), pair.error)
 
 
-def tables_agree(pair: Twice) -> bool:
+def tables_agree(pair: Twice | Pair) -> bool:
     """Whether two tables agree about a figure: within 2 percent, or within two standard errors of the difference."""
     apart, largest = abs(pair.one.value - pair.two.value), max(abs(pair.one.value), abs(pair.two.value))
     return apart <= max(TOLERANCE * largest, ERRORS * (pair.error or 0))

@@ -22,6 +22,8 @@ from lib.effects import SUBJECTS, Disruption, MassiveValues, Rates, too_few
 from lib.judging import NoSubject
 from lib.published.answers import PublishedAnswers
 from lib.published.figures import GIVES, Column, Figure, NotPublished, Published, unanswered
+from lib.published.modules import PublishedModules
+from lib.published.streams import PublishedSinks, PublishedStream
 
 SERIES = [(arm, name) for arm in ARMS for name in NAMES]
 
@@ -242,13 +244,18 @@ def nats_of_kind(column: Column, arm: str, kind: str) -> float | None:
     return float(np.log1p(percent / 100)) if percent > -100 else None
 
 
-Counterpart = PublishedValues | PublishedDisruption | PublishedAnswers
+Counterpart = (
+    PublishedValues | PublishedDisruption | PublishedAnswers | PublishedStream | PublishedSinks | PublishedModules
+)
 COUNTERPARTS: Mapping[str, Callable[[Published, Column], Counterpart]] = {
     "massive_values": PublishedValues,
     "rope_values": PublishedValues,
     "disruption": lambda figures, column: PublishedDisruption(column),
     "rope_answers": lambda figures, column: PublishedAnswers(column),
     "answers": lambda figures, column: PublishedAnswers(column),
+    "stream": PublishedStream,
+    "sinks": PublishedSinks,
+    "modules": PublishedModules,
 }
 """By the name of a subject, its maker from published figures. Every other subject says what studies lack for it."""
 

@@ -97,12 +97,111 @@ class TaskTable:
 
 
 @dataclass(frozen=True)
+class Layers:
+    """Figures of one quantity layer by layer, of both arms: `figures`, in the unit of the quantity, by their meaning.
+
+    `quantity` is one of `QUANTITIES`. `("layer", arm, l)` is the figure of layer l; `("mean", arm, a, b)`, `("least",
+    arm, a, b)` and `("most", arm, a, b)` are of the layers a to b, both included; `("times", a, b)` is DroPE over
+    RoPE, and `("more", a, b)` DroPE less RoPE, of the mean over layers a to b; `("first above", arm, bound)` is the
+    first layer whose figure is above the bound, and `("largest sd", arm)` the largest standard deviation over texts of
+    any. `precisions` are those of the weights by arm. `tokens` [prompt] are the lengths of the prompts. `threshold`,
+    `first_query` (does the mean over queries hold the first one, which can only look at itself?) and `rotated` (was
+    the attention computed with the rotation?) are of attention; None if unsaid.
+    """
+
+    name: str
+    quantity: str
+    figures: Mapping[tuple, Figure]
+    measured: Measurement
+    precisions: Mapping[str, str] = field(default_factory=dict)
+    tokens: tuple[int, ...] = ()
+    threshold: float | None = None
+    first_query: bool | None = None
+    rotated: bool | None = None
+
+    def series(self, arm: str) -> dict[int, Figure]:
+        """The figures of an arm by layer."""
+        return {key[2]: figure for key, figure in self.figures.items() if key[:2] == ("layer", arm)}
+
+
+PERCENT = ("sinks", "weight of first", "attention share")
+"""The quantities that are in percent."""
+QUANTITIES = {
+    "sinks": "heads that put at least the threshold on the first position, percent",
+    "weight of first": "attention to the first position, percent",
+    "attention share": "attention's share of the norms that attention and MLP add, percent",
+    "attention norm": "norm of what attention adds",
+    "mlp norm": "norm of what the MLP adds",
+    "attention norm at first": "norm of what attention adds to the first position",
+    "mlp norm at first": "norm of what the MLP adds to the first position",
+    "norm of first": "norm of the first position",
+    "first over others": "norm of the first position over that of others",
+    "query norm": "norm of query",
+    "key norm": "norm of key",
+    "value norm": "norm of value",
+}
+"""What figures can be published of layer by layer."""
+
+
+@dataclass(frozen=True)
+class Zeroed:
+    """What zeroing the outputs of modules does: perplexities, times the baseline, and accuracies in percent, by arm.
+
+    `modules` are some of `MODULES`. `positions` is "all" or "first". `layers` is the layer of each arm in which they
+    are zeroed, None for all layers.
+    """
+
+    modules: tuple[str, ...]
+    positions: str
+    layers: Mapping[str, int | None]
+    perplexity: Mapping[str, Figure]
+    times: Mapping[str, Figure]
+    accuracies: Mapping[str, Mapping[str, Figure]]
+
+
+MODULES = ("attention", "mlp", "value")
+"""What can be zeroed: the output of attention or of the MLP, and the Value states."""
+POSITIONS = ("all", "first")
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """Perplexities with outputs of modules zeroed, measured together. `baseline` is by arm.
+
+    `mlp_over_attention` is by arm: the times of zeroing the MLP over those of zeroing attention, at all positions.
+    """
+
+    name: str
+    baseline: Mapping[str, Figure]
+    zeroed: Sequence[Zeroed]
+    mlp_over_attention: Mapping[str, Figure]
+    measured: Measurement
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """Right answers in percent at contexts of several lengths: `right` by arm and length in tokens.
+
+    `n` is the number of trials of each. `choices` is the number of answers to choose between, None for a free answer.
+    `format` says in words how it was asked.
+    """
+
+    name: str
+    right: Mapping[tuple[str, int], Figure]
+    n: int | None
+    choices: int | None
+    format: str | None
+    measured: Measurement
+
+
+@dataclass(frozen=True)
 class Column:
     """The figures of one source by their meaning: `("total", arm, tensor)`, `("increase", arm, condition)` and so on.
 
     A series (layers, trials) is a tuple of figures. `n_texts` is the number of texts behind standard deviations, 1 if
     none are given. `measured` says by table (`massive_values`, `disruption`) what its figures were measured on.
-    `tasks` are tables of accuracies: claims read the first, and the others are compared with it.
+    `tasks` are tables of accuracies: claims read the first, and the others are compared with it. `layers`, `ablations`
+    and `contexts` are tables as well, each with a name.
     """
 
     name: str
@@ -110,6 +209,18 @@ class Column:
     figures: Mapping[tuple[str, ...], Figure | tuple[Figure, ...]]
     measured: Mapping[str, Measurement] = field(default_factory=dict)
     tasks: Sequence[TaskTable] = ()
+    layers: Sequence[Layers] = ()
+    ablations: Sequence[Ablations] = ()
+    contexts: Sequence[Contexts] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Is there no figure at all?"""
+        return not (self.figures or self.tasks or self.layers or self.ablations or self.contexts)
+
+    def of(self, quantity: str, name: str | None = None) -> list[Layers]:
+        """The tables of a quantity layer by layer, in the file's order; of a name, if one is given."""
+        return [t for t in self.layers if t.quantity == quantity and name in (None, t.name)]
 
     def get(self, *meaning: str) -> Figure | None:
         """A single figure, or None."""
@@ -136,6 +247,11 @@ class Published:
     @property
     def layers(self) -> int:
         return int(self.study["layers"])
+
+    @property
+    def heads(self) -> int | None:
+        """Heads of a layer, if the study says how many."""
+        return int(self.study["heads"]) if "heads" in self.study else None
 
 
 def unanswered(figures: object, measured: type, name: str) -> NoReturn:

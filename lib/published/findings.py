@@ -11,22 +11,35 @@ from math import log
 from lib.definitions import ARMS, NAMES
 from lib.judging import Proportion, proportion
 from lib.published import accuracies
+from lib.published.ablations import of_ablations
 from lib.published.accuracies import REPLACED, Twice
 from lib.published.agreement import TOLERANCE, compared, tables_agree
+from lib.published.contexts import of_contexts
 from lib.published.effects import nats, nats_of_kind
-from lib.published.figures import CONDITIONS, GIVES, Column, Measurement, Published, Quantity, TaskTable
+from lib.published.figures import (
+    COLUMNS,
+    CONDITIONS,
+    GIVES,
+    Column,
+    Layers,
+    Measurement,
+    Published,
+    Quantity,
+    TaskTable,
+)
 from lib.published.implied import increase, layers_with_more, quantity
+from lib.published.layers import of_layers, twice
+from lib.published.sentences import LEVEL, STARTS, Finding, finding, listed, named
+from lib.published.shares import of_shares
+from lib.published.sinks import of_sinks
+from lib.published.storage import of_storage
 from lib.published.trials import p_of_arm, p_of_arms, that_gives
 from lib.tasks import KNOWLEDGE
 
 UNNATURAL = 2.0
 """Perplexity per token below which there is no natural text that a model has not seen: one bit per token. Shannon
 (1951) puts printed English at 0.6 to 1.3 bits per letter, and a token of a language model has several letters."""
-LEVEL = 0.05
-"""Both ends of an interval together are wrong so often, and an accuracy is above that of guessing at this level."""
 TABLES = {"massive_values": "counts of massive values", "disruption": "losses with channels zeroed"}
-Finding = dict[str, object]
-STARTS = {name: gives[0].upper() + gives[1:] for name, gives in GIVES.items()}
 
 
 def audit_document(published: Published) -> dict:
@@ -38,23 +51,26 @@ def audit_document(published: Published) -> dict:
 def findings(published: Published, rows: list[dict]) -> list[Finding]:
     """All findings: faults of the figures first, then disagreements between them."""
     columns = published.columns.values()
-    faults = [finding for column in columns for finding in _replicates(column)]
-    faults += [finding for column in columns for finding in _tests(column)]
+    faults = [found for column in columns for found in _replicates(column)]
+    faults += [found for column in columns for found in _tests(column)]
     faults += _measurements(published.columns)
     faults += _baseline(published.columns)
-    faults += [finding for column in columns for finding in _headline(column)]
-    faults += [finding for column in columns for finding in _scale(column)]
+    faults += [found for column in columns for found in _headline(column)]
+    faults += [found for column in columns for found in _scale(column)]
     faults += _kinds(published.columns)
     faults += _reliance_by_kind(published.columns)
-    faults += [finding for column in columns for finding in _other_tensors(column)]
+    faults += [found for column in columns for found in _other_tensors(column)]
     for of_tables in (_left_out, _guessing, _few_items):
         faults += [f for column in columns for table in column.tasks for f in of_tables(column, table)]
-    faults += [finding for column in columns for finding in _two_tables(column)]
+    faults += [found for column in columns for found in _two_tables(column)]
+    for of_figures in (of_sinks, of_layers, of_shares):
+        faults += [found for column in columns for found in of_figures(column)]
+    faults += [found for column in columns for found in _two_tables_of_layers(column, published.heads)]
+    faults += of_ablations(published.columns)
+    faults += of_contexts(published.columns)
+    if len(published.columns) == len(COLUMNS):
+        faults += of_storage(published.columns["text"], published.columns["stored"])
     return faults + [_disagreement(row) for row in rows if not (row["agrees"] or row["how"].startswith("tables"))]
-
-
-def _finding(kind: str, what: str, sentence: str, *, said=None, held=None, ratio=None) -> Finding:
-    return {"kind": kind, "what": what, "said": said, "held": held, "ratio": ratio, "sentence": sentence}
 
 
 def _replicates(column: Column) -> Iterator[Finding]:
@@ -74,7 +90,7 @@ def _replicates(column: Column) -> Iterator[Finding]:
             f"{'varies' if len(varying) == 1 else 'vary'}: the trials are no replicates"
             + (f", and {' and '.join(given)} from them mean nothing." if given else ".")
         )
-        yield _finding("replicates", f"trials under {arm}", sentence, said=trials, held=1)
+        yield finding("replicates", f"trials under {arm}", sentence, said=trials, held=1)
 
 
 def _tests(column: Column) -> Iterator[Finding]:
@@ -98,7 +114,7 @@ def _tests(column: Column) -> Iterator[Finding]:
             end += " Nothing varies in these trials but the draw of random channels, so it says nothing of texts."
         ratio = found.value / p.value if p.value else None
         sentence = f"{STARTS[column.name]} p = {p.value:.3g} of {what}: {end}"
-        yield _finding("test", f"p of {what}", sentence, said=p.value, held=found.value, ratio=ratio)
+        yield finding("test", f"p of {what}", sentence, said=p.value, held=found.value, ratio=ratio)
 
 
 def _only_random_varies(column: Column, arm: str) -> bool:
@@ -121,7 +137,7 @@ def _measurements(columns: dict[str, Column]) -> Iterator[Finding]:
                 "they are two measurements."
             )
             said, held = ({key: made[key] for key in differ} for made in (said, held))
-            yield _finding("measurement", what, sentence, said=said, held=held)
+            yield finding("measurement", what, sentence, said=said, held=held)
     yield from _precisions(columns)
 
 
@@ -132,16 +148,12 @@ def _precisions(columns: dict[str, Column]) -> Iterator[Finding]:
     )
     for name, precision in said.items():
         if None not in (precision, held.get(name)) and precision != held[name]:
-            what = f"accuracies on tasks{_named(name)}"
+            what = f"accuracies on tasks{named(name)}"
             sentence = (
                 f"The text's {what} are said to be of weights in {precision}, the stored ones are of weights in "
                 f"{held[name]}."
             )
-            yield _finding("measurement", what, sentence, said={"precision": precision}, held={"precision": held[name]})
-
-
-def _named(table: str) -> str:
-    return f" ({table})" if table else ""
+            yield finding("measurement", what, sentence, said={"precision": precision}, held={"precision": held[name]})
 
 
 def _described(made: Mapping[str, int | str | None]) -> str:
@@ -156,7 +168,7 @@ def _baseline(columns: dict[str, Column]) -> Iterator[Finding]:
     losses = {name: _baseline_losses(column) for name, column in columns.items()}
     if not any(loss < log(UNNATURAL) for by_what in losses.values() for loss in by_what.values()):
         return
-    parts = [f"{GIVES[name]} {_listed(by_what, digits=3)}" for name, by_what in losses.items() if by_what]
+    parts = [f"{GIVES[name]} {listed(by_what, digits=3)}" for name, by_what in losses.items() if by_what]
     sentence = (
         f"Loss with nothing zeroed, in nats per token: {'; '.join(parts)}. Natural text that a model has not seen "
         f"costs more than {log(UNNATURAL):.2g}: these texts repeat themselves, or were seen before."
@@ -165,7 +177,7 @@ def _baseline(columns: dict[str, Column]) -> Iterator[Finding]:
     if any(texts.values()):
         sentence += f" Said of them: {'; '.join(f'{what} ({name})' for name, what in texts.items() if what)}."
     said, held = (losses.get(name) or None for name in ("text", "stored"))
-    yield _finding("baseline", "perplexity with nothing zeroed", sentence, said=said, held=held)
+    yield finding("baseline", "perplexity with nothing zeroed", sentence, said=said, held=held)
 
 
 def _baseline_losses(column: Column) -> dict[str, float]:
@@ -196,7 +208,7 @@ def _headline(column: Column) -> Iterator[Finding]:
             )
             held = {kind: both[1].value for kind, both in kinds.items()}
             what = f"kinds of text behind the figures of {arm}"
-            yield _finding("headline", what, sentence, said=of_all[1].value, held=held)
+            yield finding("headline", what, sentence, said=of_all[1].value, held=held)
 
 
 def _before_and_after(column: Column, *meaning: str) -> tuple[Quantity, ...] | None:
@@ -229,7 +241,7 @@ def _scale(column: Column) -> Iterator[Finding]:
             f"{rope / drope:.2g}-fold."
         )
         ratio = rope / drope / percent
-        yield _finding(
+        yield finding(
             "scale", "reliance of rope over that of drope", sentence, said=percent, held=rope / drope, ratio=ratio
         )
 
@@ -247,7 +259,7 @@ def _kinds(columns: dict[str, Column]) -> Iterator[Finding]:
                 f"figures differ {of_text:.4g}-fold, by {text_nats:.3g} nats."
             )
             what = f"damage by kind of text under {arm}"
-            yield _finding("kinds", what, sentence, said=of_text, held=of_store, ratio=of_store / of_text)
+            yield finding("kinds", what, sentence, said=of_text, held=of_store, ratio=of_store / of_text)
 
 
 def _factor(column: Column, arm: str) -> float | None:
@@ -273,19 +285,15 @@ def _reliance_by_kind(columns: dict[str, Column]) -> Iterator[Finding]:
             )
     if not any(_apart(max(r.values()), min(r.values())) for r in ratios.values()):
         return
-    parts = [f"{GIVES[name]} {_listed(by_kind)}, in nats {_listed(in_nats[name])}" for name, by_kind in ratios.items()]
+    parts = [f"{GIVES[name]} {listed(by_kind)}, in nats {listed(in_nats[name])}" for name, by_kind in ratios.items()]
     sentence = f"By kind of text, the reliance of rope over that of drope in percent of perplexity: {'; '.join(parts)}."
-    yield _finding(
+    yield finding(
         "reliance by kind", "reliance by kind of text", sentence, said=ratios.get("text"), held=ratios.get("stored")
     )
 
 
 def _of_kind(column: Column, arm: str, kind: str) -> float:
     return column.figures["kind", arm, kind, "massive"].value
-
-
-def _listed(numbers: dict[str, float], digits: int = 2) -> str:
-    return ", ".join(f"{number:.{digits}g} ({name})" for name, number in numbers.items())
 
 
 def _other_tensors(column: Column) -> Iterator[Finding]:
@@ -301,7 +309,7 @@ def _other_tensors(column: Column) -> Iterator[Finding]:
                 f"({', '.join(map(str, more[name]))}; but for layer 1, layer {most} has the largest gain, "
                 f"{others[most]:.3g}): that no layer but layer 1 has more is true of query, not of {name}."
             )
-            yield _finding("other tensors", f"layers of {name} with more", sentence, said=1, held=len(more[name]))
+            yield finding("other tensors", f"layers of {name} with more", sentence, said=1, held=len(more[name]))
 
 
 def _left_out(column: Column, table: TaskTable) -> Iterator[Finding]:
@@ -313,11 +321,11 @@ def _left_out(column: Column, table: TaskTable) -> Iterator[Finding]:
     if found:
         parts = (f"{a.value:.6g} % ({what}) of {n}, {_at_most(most)}" for what, (a, n, most) in found.items())
         sentence = (
-            f"{STARTS[column.name]} accuracies that no whole number of right answers gives{_named(table.name)}: "
+            f"{STARTS[column.name]} accuracies that no whole number of right answers gives{named(table.name)}: "
             f"{'; '.join(parts)}. Answers were left out, and accuracies are shares of other items."
         )
         said, held = ({what: values[i] for what, values in found.items()} for i in (1, 2))
-        yield _finding("items", f"items behind accuracies{_named(table.name)}", sentence, said=said, held=held)
+        yield finding("items", f"items behind accuracies{named(table.name)}", sentence, said=said, held=held)
 
 
 def _at_most(answers: int | None) -> str:
@@ -337,11 +345,11 @@ def _guessing(column: Column, table: TaskTable) -> Iterator[Finding]:
     if accuracy:
         parts = (f"{value:.3g} % ({name}; guessing {chance[name]:.3g} %)" for name, value in accuracy.items())
         sentence = (
-            f"{STARTS[column.name]} accuracies with nothing replaced that are not above guessing{_named(table.name)}: "
+            f"{STARTS[column.name]} accuracies with nothing replaced that are not above guessing{named(table.name)}: "
             f"{', '.join(parts)}. What falls from there tells nothing of what was known."
         )
-        what = f"accuracies at chance{_named(table.name)}"
-        yield _finding("guessing", what, sentence, said=accuracy, held=chance)
+        what = f"accuracies at chance{named(table.name)}"
+        yield finding("guessing", what, sentence, said=accuracy, held=chance)
 
 
 def _few_items(column: Column, table: TaskTable) -> Iterator[Finding]:
@@ -363,10 +371,10 @@ def _few_items(column: Column, table: TaskTable) -> Iterator[Finding]:
     if lost:
         parts = (f"{points:.3g} ({name}; {ends[name][0]:.3g} to {ends[name][1]:.3g})" for name, points in lost.items())
         sentence = (
-            f"{STARTS[column.name]} losses of accuracy that so few items cannot tell from none{_named(table.name)}, in "
+            f"{STARTS[column.name]} losses of accuracy that so few items cannot tell from none{named(table.name)}, in "
             f"percentage points with {100 * (1 - LEVEL):g} % intervals: {', '.join(parts)}."
         )
-        yield _finding("few items", f"losses of accuracy{_named(table.name)}", sentence, said=lost, held=ends)
+        yield finding("few items", f"losses of accuracy{named(table.name)}", sentence, said=lost, held=ends)
 
 
 def _change_in_points(before: Proportion, after: Proportion) -> tuple[float, float]:
@@ -392,7 +400,29 @@ def _two_tables(column: Column) -> Iterator[Finding]:
             f"{_told(other, pairs, 'two')}. The two do not agree about {' and '.join(map(_apart_by, apart))}."
         )
         said, held = ({_short(p): getattr(p, side).value for p in pairs} for side in ("one", "two"))
-        yield _finding("two tables", subject, sentence, said=said, held=held)
+        yield finding("two tables", subject, sentence, said=said, held=held)
+
+
+def _two_tables_of_layers(column: Column, heads: int | None) -> Iterator[Finding]:
+    """What two tables of one quantity contradict each other about, one finding for both."""
+    for both in twice(column, heads):
+        if not (apart := [pair for pair in both.pairs if not tables_agree(pair)]):
+            continue
+        parts = (f"{pair.one.value:.3g} and {pair.two.value:.3g} ({pair.what})" for pair in apart)
+        sentence = (
+            f"{STARTS[column.name]} {both.first.quantity} twice, in {_prompts(both.first)} and {_prompts(both.other)}. "
+            f"Of {len(both.pairs)} figures that both have, these do not agree: {', '.join(parts)}."
+        )
+        said, held = ({pair.what: getattr(pair, side).value for pair in apart} for side in ("one", "two"))
+        what = f"{both.first.quantity} ({both.first.name}, {both.other.name})"
+        yield finding("two tables", what, sentence, said=said, held=held)
+
+
+def _prompts(table: Layers) -> str:
+    """The name of a table, with its prompts if they are known."""
+    if not table.tokens:
+        return table.name
+    return f"{table.name} ({len(table.tokens)} prompts of {min(table.tokens)} to {max(table.tokens)} tokens)"
 
 
 def _short(pair: Twice) -> str:
@@ -428,7 +458,8 @@ def _apart_by(pair: Twice) -> str:
 
 def _disagreement(row: dict) -> Finding:
     ratio = f" ({row['ratio']:.3g} times as much)" if row["ratio"] is not None else ""
-    what, _, bound = row["what"].removesuffix(")").partition(" (said: ")
+    what, _, bound = row["what"].partition(" (said: ")
+    bound = bound.removesuffix(")")
     said = f"{bound} {row['said']:.6g}".lstrip()
     if row["how"] == "text and store":
         kind, end = "disagreement", f"the text says {said}, the store holds {row['held']:.6g}{ratio}."
@@ -436,7 +467,7 @@ def _disagreement(row: dict) -> Finding:
         source = row["how"].removeprefix("arithmetic of ")
         kind = "arithmetic"
         end = f"{source} gives {said}, but its other figures make it {row['held']:.6g}{ratio}."
-    return _finding(
+    return finding(
         kind, row["what"], f"{what[0].upper()}{what[1:]}: {end}", said=row["said"], held=row["held"], ratio=row["ratio"]
     )
 

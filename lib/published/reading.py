@@ -8,6 +8,19 @@ from decimal import Decimal
 from pathlib import Path
 
 from lib.definitions import ARMS, ASKED, NAMES, from_toml
+from lib.published import tables
+from lib.published.checking import (
+    LARGEST,
+    MOST_LAYERS,
+    MOST_TEXTS,
+    MOST_TOKENS,
+    check_keys,
+    figure,
+    plain,
+    positive,
+    table_of,
+    words,
+)
 from lib.published.figures import COLUMNS, CONDITIONS, Column, Figure, Measurement, Published, Task, TaskTable
 from lib.tasks import KNOWLEDGE
 
@@ -18,9 +31,6 @@ OPTIONAL = {
     **dict.fromkeys(("year", "max_tokens", "heads", "kv_heads", "head_dim"), int),
     "threshold": float,
 }
-LARGEST = 1e12
-"""No count, loss or percentage of a study is larger."""
-MOST_LAYERS, MOST_TEXTS, MOST_TOKENS = 10_000, 100_000, 1_000_000_000
 FEWEST_WITH_SPREAD = 7
 """Six series (three tensors in two arms) can be uncorrelated over so many texts, and over no fewer."""
 
@@ -51,9 +61,9 @@ def published(content: Mapping) -> Published:
     if "study" not in content:
         raise ValueError("[study] is missing: it says what the figures are about")
     study = _study(table_of(content, "study", "study"))
-    tables = {name: table_of(content, name, name) for name in COLUMNS if name in content}
-    columns = {name: column(name, table, layers=study["layers"]) for name, table in tables.items()}
-    columns = {name: filled for name, filled in columns.items() if filled.figures or filled.tasks}
+    sources = {name: table_of(content, name, name) for name in COLUMNS if name in content}
+    columns = {name: column(name, table, layers=study["layers"]) for name, table in sources.items()}
+    columns = {name: filled for name, filled in columns.items() if not filled.empty}
     if not columns:
         raise ValueError("there is no figure: give [text.*] (what the write-up says) or [stored.*] tables")
     return Published(study, columns)
@@ -76,54 +86,6 @@ def _study(table: Mapping) -> dict[str, str | int | float]:
     return study
 
 
-def words(value: object, where: str) -> str:
-    """A text on one line. Raises ValueError for anything else, and for an empty one."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{where} must be a text, not {value!r}")
-    return " ".join(value.split())
-
-
-def positive(value: object, where: str, *, most: float, whole: bool) -> float:
-    """A number above 0. Raises ValueError for anything else, and where it must be whole, for one that is not."""
-    number = figure(value, where, least=0, most=most)
-    if not number.value or (whole and not isinstance(value, int)):
-        raise ValueError(f"{where} must be a {'whole ' * whole}number above 0, not {value}")
-    return number.value
-
-
-def figure(value: object, where: str, *, least: float = -LARGEST, most: float = LARGEST) -> Figure:
-    """A number as it was written. Raises ValueError for anything else, and for a number out of bounds."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise ValueError(f"{where} must be a number, not {_plain(value)}")
-    number = Decimal(value) if isinstance(value, (int, Decimal)) else Decimal(str(value))
-    if not number.is_finite():
-        raise ValueError(f"{where} must be a finite number, not {number}")
-    if not least <= number <= most:
-        bound = f"{least:g} or more" if number < least else f"{most:g} or less"
-        raise ValueError(f"{where} must be {bound}, not {number}")
-    # the zeros at the end of a whole number may stand for digits that were rounded away
-    last = number.normalize() if isinstance(value, int) and value else number
-    return Figure(float(number), 0.5 * 10.0 ** int(last.as_tuple().exponent))
-
-
-def table_of(content: Mapping, key: str, where: str) -> Mapping:
-    """A table within a table; {} if the key is missing. Raises ValueError for anything but a table."""
-    table = content.get(key, {})
-    if not isinstance(table, Mapping):
-        raise ValueError(f"{where} must be a table, not {_plain(table)}")
-    return table
-
-
-def check_keys(table: Mapping, allowed: tuple[str, ...], where: str) -> None:
-    """Raise ValueError for the first key that is not allowed."""
-    if unknown := [key for key in table if key not in allowed]:
-        raise ValueError(f"{where} has an unknown key {unknown[0]!r}; known are {', '.join(allowed)}")
-
-
-def _plain(value: object) -> str:
-    return "a table" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else repr(value)
-
-
 Figures = dict[tuple[str, ...], Figure | tuple[Figure, ...]]
 EXTRA = ("query_fewer_per_layer", "layer_1_query", "layer_1_is_only_exception")
 WHOLE = {"n_texts": MOST_TEXTS, "max_tokens": MOST_TOKENS}
@@ -133,7 +95,8 @@ MEASURED = (*WHOLE, "precision", "texts")
 
 def column(name: str, table: Mapping, *, layers: int) -> Column:
     """All figures of one source. Raises ValueError, one sentence, for the first mistake."""
-    check_keys(table, ("massive_values", "disruption", "disruption_by_text_type", "tasks"), f"[{name}]")
+    kinds = ("massive_values", "disruption", "disruption_by_text_type", "tasks", *tables.KINDS)
+    check_keys(table, kinds, f"[{name}]")
     counts, losses = (table_of(table, key, f"{name}.{key}") for key in ("massive_values", "disruption"))
     where = f"[{name}.massive_values]"
     measured = {
@@ -155,7 +118,8 @@ def column(name: str, table: Mapping, *, layers: int) -> Column:
     if any(spreads) and texts < FEWEST_WITH_SPREAD:
         few = f"must be {FEWEST_WITH_SPREAD} or more"
         raise ValueError(f"{where} n_texts {few} where standard deviations are given: leave them out")
-    return Column(name, texts if any(spreads) else 1, figures, measured, tasks)
+    others = {kind: tables.read(kind, table.get(kind, []), name, layers=layers) for kind in tables.KINDS}
+    return Column(name, texts if any(spreads) else 1, figures, measured, tasks, **others)
 
 
 def _measured(table: Mapping, where: str) -> Measurement:
@@ -290,8 +254,7 @@ OF_TASK = ("knowledge", "n", "choices", "unparsed", "items")
 
 def _task_tables(value: object, where: str) -> tuple[TaskTable, ...]:
     """One table of accuracies, or a list of them with a name each."""
-    tables = value if isinstance(value, list) else [value]
-    read = tuple(_task_table(table, where) for table in tables)
+    read = tuple(_task_table(table, where) for table in (value if isinstance(value, list) else [value]))
     names = [table.name for table in read]
     if len(set(names)) < len(names):
         raise ValueError(f"{where} has tables of the same name: give each a name of its own")
@@ -300,7 +263,7 @@ def _task_tables(value: object, where: str) -> tuple[TaskTable, ...]:
 
 def _task_table(table: object, where: str) -> TaskTable:
     if not isinstance(table, Mapping):
-        raise ValueError(f"{where} must be a table or a list of tables, not {_plain(table)}")
+        raise ValueError(f"{where} must be a table or a list of tables, not {plain(table)}")
     edits = ASKED[1:]
     ratios = {f"{edit}_contextual_over_parametric": edit for edit in edits}
     less = {f"{edit}_contextual_less_percent": edit for edit in edits}
@@ -332,9 +295,9 @@ def _task_table(table: object, where: str) -> TaskTable:
 
 def _task(entry: Mapping, where: str) -> Task:
     if (knowledge := entry.get("knowledge")) not in KNOWLEDGE:
-        raise ValueError(f"{where} knowledge must be {' or '.join(KNOWLEDGE)}, not {_plain(knowledge)}")
+        raise ValueError(f"{where} knowledge must be {' or '.join(KNOWLEDGE)}, not {plain(knowledge)}")
     if (unparsed := entry.get("unparsed")) not in (None, *UNPARSED):
-        raise ValueError(f"{where} unparsed must be {' or '.join(UNPARSED)}, not {_plain(unparsed)}")
+        raise ValueError(f"{where} unparsed must be {' or '.join(UNPARSED)}, not {plain(unparsed)}")
     most = {"n": MOST_TEXTS, "choices": MOST_CHOICES}
     numbers = {k: int(positive(entry[k], f"{where} {k}", most=m, whole=True)) for k, m in most.items() if k in entry}
     if numbers.get("choices") == 1:

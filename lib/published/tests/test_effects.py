@@ -15,7 +15,9 @@ from lib.published.answers import PublishedAnswers
 from lib.published.effects import COUNTERPARTS, PublishedDisruption, PublishedValues, subject_of
 from lib.published.figures import NotPublished
 from lib.published.judging import FigureJudge
+from lib.published.modules import PublishedModules
 from lib.published.reading import published, read
+from lib.published.streams import PublishedSinks, PublishedStream
 
 pytestmark = pytest.mark.cpu
 STUDY = '[study]\ntitle = "A"\nrope = "r"\ndrope = "d"\nlayers = 3\n'
@@ -300,6 +302,7 @@ def test_a_counterpart_holds_the_figures_of_its_column(name):
     subject = subject_of(name, FIGURES, FIGURES.columns["stored"])
     assert subject.column is FIGURES.columns["stored"]
     kinds = {"disruption": PublishedDisruption, "answers": PublishedAnswers, "rope_answers": PublishedAnswers}
+    kinds |= {"stream": PublishedStream, "sinks": PublishedSinks, "modules": PublishedModules}
     assert type(subject) is kinds.get(name, PublishedValues)
 
 

@@ -33,8 +33,9 @@ def compared(audit: dict) -> str:
     how = (
         f"Text and store agree within {100 * TOLERANCE:g} percent of the larger figure, or within {ERRORS} standard "
         "errors of their difference where a standard deviation is published. A bound agrees with what keeps it. "
-        "Arithmetic must be met within the rounding of the figures that take part. Two tables of accuracies of one "
-        f"source agree within {100 * TOLERANCE:g} percent, or within {ERRORS} standard errors of so many items."
+        "A figure of a layer or of zeroed modules agrees as well if it is a rounding of the stored one. "
+        "Arithmetic must be met within the rounding of the figures that take part. Two tables of one source agree "
+        f"within {100 * TOLERANCE:g} percent, or within {ERRORS} standard errors of so many items or heads."
     )
     table = _table(("Figure", "Compared", "Said or given", "Held or follows", "Ratio", "Outcome"), _compared(audit))
     return f"<h2>Figures compared</h2><p>{how}</p>{table}"

@@ -92,4 +92,4 @@ def test_an_audit_has_verdicts_with_their_reasons_and_findings():
         "text: 1 supported, 2 not run of 3 registered claims",
         "stored: 1 supported, 1 inconclusive, 1 not run of 3 registered claims",
     ]
-    assert found[-1] == "182 of 216 compared figures agree"
+    assert found[-1] == "359 of 408 compared figures agree"
