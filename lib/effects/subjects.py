@@ -4,7 +4,7 @@ A subject is made from the records of a reader: those of a run that measures, or
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import xarray as xr
@@ -23,6 +23,8 @@ from lib.effects.trajectory import Trajectory
 from lib.records import Unusable, site_before, sites_of
 from lib.settings import Settings
 
+OTHERS = ("drope", "dropped", "continued")
+"""The arms that the RoPE arm is compared with: the treatment, and what tells its two parts from each other."""
 ENOUGH = 3
 """The fewest checkpoints that make a trend."""
 
@@ -46,7 +48,8 @@ class Subject:
     """One row of the table.
 
     `make(reader, **parameters)` makes the subject; `parameters` name parameters that a claim's test may have, and
-    `other` is the arm that is compared with the RoPE arm in the place of `drope`. `losses` is the experiment beside
+    `other` is the arm that is compared with the RoPE arm in the place of `drope`. Figures are of the subject that is
+    made with the parameters `drawn`. `losses` is the experiment beside
     that on norms that it needs, and `sites` are additional sites at which it needs the RoPE arm's norms.
     With `each_checkpoint`, it is made anew for every checkpoint of a series. `unpublished` completes the sentence
     "the text gives .." for a subject that no study has figures for. A value `beside` marks a subject that a claim asks
@@ -64,6 +67,7 @@ class Subject:
     treatment: bool = False
     counted: bool = True
     parameters: tuple[str, ...] = ()
+    drawn: Mapping[str, object] = field(default_factory=dict)
     unpublished: str = ""
     beside: object = None
 
@@ -121,21 +125,27 @@ def _with_continued(reader: Reader) -> MassiveValues:
     return _values(reader, rope="rope", drope="drope", continued="continued")
 
 
-def _compared(reader: Reader, experiment: str, other: str | None) -> dict[str, xr.Dataset]:
-    """Records of the RoPE arm and of the one that it is compared with: the treatment, if no other is named."""
-    arms = {"rope": "rope", **(_treated(reader) if other in (None, "drope") else {other: other})}
+def _compared(reader: Reader, experiment: str, other: str | tuple[str, ...] | None) -> dict[str, xr.Dataset]:
+    """Records of the RoPE arm and of the one that it is compared with: the treatment, if no other is named.
+
+    With several others, of those of them that were measured.
+    """
+    if isinstance(other, tuple):
+        arms = {"rope": "rope", **{arm: arm for arm in other if _was_measured(reader, arm, experiment)}}
+    else:
+        arms = {"rope": "rope", **(_treated(reader) if other in (None, "drope") else {other: other})}
     return {name: reader.get(experiment, arm) for name, arm in arms.items()}
 
 
-def _stream(reader: Reader, other: str | None = None) -> Stream:
+def _stream(reader: Reader, other: str | tuple[str, ...] | None = None) -> Stream:
     return Stream(_compared(reader, "stream", other))
 
 
-def _sinks(reader: Reader, other: str | None = None) -> Sinks:
+def _sinks(reader: Reader, other: str | tuple[str, ...] | None = None) -> Sinks:
     return Sinks(_compared(reader, "sinks", other))
 
 
-def _modules(reader: Reader, other: str | None = None) -> Modules:
+def _modules(reader: Reader, other: str | tuple[str, ...] | None = None) -> Modules:
     return Modules(_compared(reader, "modules", other))
 
 
@@ -154,7 +164,7 @@ def _both_sites(reader: Reader) -> MassiveValues:
 def _with_rescaled(reader: Reader, kind: str | None = None) -> MassiveValues:
     """The RoPE arm and one rescaled arm, or all that were measured."""
     if kind is None:
-        kinds = [arm for arm in RESCALED if _was_measured(reader, arm)]
+        kinds = [arm for arm in RESCALED if _was_measured(reader, arm, site="projection")]
         if not kinds:
             raise Missing("no rescaled arm was measured")
         return _values(reader, "projection", rope="rope", **{arm: arm for arm in kinds})
@@ -213,9 +223,9 @@ def _need_sites(reader: Reader, *needed: str) -> None:
         raise Missing(f"states of this architecture cannot be read at the site {missing[0]}, only at {only}")
 
 
-def _was_measured(reader: Reader, arm: str) -> bool:
+def _was_measured(reader: Reader, arm: str, experiment: str = "norms", site: str | None = None) -> bool:
     try:
-        reader.get("norms", arm, "projection")
+        reader.get(experiment, arm, site)
     except (Missing, Unusable):
         return False
     return True
@@ -271,6 +281,7 @@ SUBJECTS: Mapping[str, Subject] = {
             losses="stream",
             treatment=True,
             parameters=("other",),
+            drawn={"other": OTHERS},
         ),
         Subject(
             "sinks",
@@ -279,6 +290,7 @@ SUBJECTS: Mapping[str, Subject] = {
             losses="sinks",
             treatment=True,
             parameters=("other",),
+            drawn={"other": OTHERS},
         ),
         Subject(
             "modules",
@@ -287,6 +299,7 @@ SUBJECTS: Mapping[str, Subject] = {
             losses="modules",
             treatment=True,
             parameters=("other",),
+            drawn={"other": OTHERS},
         ),
         Subject(
             "recovery",
@@ -371,7 +384,7 @@ def read_again(reader: Reader) -> dict[str, object]:
     for subject in SUBJECTS.values():
         if subject.beside is None:
             try:
-                subjects[subject.name] = subject.make(reader)
+                subjects[subject.name] = subject.make(reader, **subject.drawn)
             except (Missing, Unusable):
                 continue
     return subjects

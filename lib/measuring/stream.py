@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.definitions import NAMES, PARTS, WHERE, Name
@@ -20,6 +20,8 @@ from lib.texts import Text
 
 RANKS = 8
 """So many of the largest values of a stream are noted: twice as many as a model is said to have."""
+RUNS = 32
+"""Positions behind the first one are put together to so many runs."""
 DELIMITERS = frozenset(".,;:!?-–—()[]\"'\n\t ")
 """A token of nothing but these is a delimiter."""
 
@@ -34,16 +36,19 @@ def measure_stream(
     [text, layer, state, where] that of Query, Key and Value, all heads together, as projections give them. `median`
     [text, stream] is that of all magnitudes, `largest` [text, stream, rank] the values of the largest ones with their
     signs, which lie at `position`, `channel`, and at a delimiter or not (`at_delimiter`). The stream has an index for
-    the embeddings and one behind each layer.
+    the embeddings and one behind each layer. `run_norm` [text, stream, run] is its mean norm over runs of positions,
+    see `runs`.
     Raises CannotRead for a model whose stream cannot be read (see `lib.probing.places`), ValueError for a token that it
     does not know, and for states that are not finite.
     """
     check_ids(ids, texts, embedding_rows(arm.model))
     layers, ids = len(find_places(arm.model)), ids.to(arm.model.device)
+    run_of, number = runs(ids.shape[1])
     found = {
         "stream_norm": torch.empty(len(texts), layers + 1, len(WHERE)),
         "added_norm": torch.empty(len(texts), layers, len(PARTS), len(WHERE)),
         "state_norm": torch.empty(len(texts), layers, len(NAMES), len(WHERE)),
+        "run_norm": torch.empty(len(texts), layers + 1, number),
         "median": torch.empty(len(texts), layers + 1),
         "largest": torch.empty(len(texts), layers + 1, RANKS),
         **{name: torch.empty(len(texts), layers + 1, RANKS, dtype=torch.int64) for name in ("position", "channel")},
@@ -56,6 +61,7 @@ def measure_stream(
                 found["added_norm"][start:stop, index, PARTS.index(place)] = norm
                 return
             found["stream_norm"][start:stop, index] = norm
+            found["run_norm"][start:stop, index] = over_runs(states, run_of, number)
             magnitudes = states.float().abs()
             found["median"][start:stop, index] = magnitudes.flatten(1).median(1).values.cpu()
             at = magnitudes.flatten(1).topk(RANKS).indices
@@ -78,6 +84,7 @@ def measure_stream(
         "stream_norm": ("text", "stream", "where"),
         "added_norm": ("text", "layer", "part", "where"),
         "state_norm": ("text", "layer", "state", "where"),
+        "run_norm": ("text", "stream", "run"),
         "median": ("text", "stream"),
         **dict.fromkeys(("largest", "position", "channel"), ("text", "stream", "rank")),
     }
@@ -104,6 +111,23 @@ def first_and_rest(states: Float[Tensor, "batch pos width"]) -> Float[Tensor, "b
     if not torch.isfinite(norms).all():
         raise ValueError("the stream is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
     return torch.stack([norms[:, 0], norms[:, 1:].mean(1)], 1).cpu()
+
+
+def runs(tokens: int) -> tuple[Int[Tensor, " pos"], int]:
+    """The run of each position, and their number: the first position alone, and RUNS of others that are as long.
+
+    Fewer where there are fewer positions. So the record of a long text is as small as that of a short one.
+    """
+    number = min(RUNS, tokens - 1)
+    others = torch.arange(tokens - 1) * number // max(1, tokens - 1)
+    return torch.cat([torch.zeros(1, dtype=torch.int64), others + 1]), number + 1
+
+
+def over_runs(states: Float[Tensor, "batch pos width"], run_of: Tensor, number: int) -> Float[Tensor, "batch run"]:
+    """L2 norm of the states, mean over the positions of each run, in float32."""
+    norms = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32).cpu()
+    sums = torch.zeros(len(norms), number).index_add_(1, run_of, norms)
+    return sums / torch.bincount(run_of, minlength=number)
 
 
 def is_delimiter(token: str) -> bool:

@@ -101,6 +101,7 @@ LAYOUT: Mapping[str, Mapping[str, Array]] = {
         "stream_norm": Array("float32", (("text", "stream", "where"),), most=NORM),
         "added_norm": Array("float32", (("text", "layer", "part", "where"),), most=NORM),
         "state_norm": Array("float32", (("text", "layer", "state", "where"),), most=NORM),
+        "run_norm": Array("float32", (("text", "stream", "run"),), most=NORM),
         "median": Array("float32", (("text", "stream"),)),
         "largest": Array("float32", (RANKED,), -FLOAT32),
         "at_delimiter": Array("bool", (RANKED,), most=1),
