@@ -7,11 +7,16 @@ MODELS=required is in the environment.
 import os
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
-from fixtures.models.plain import answer, counts_and_loss
+from fixtures.models.plain import answer, counts_and_loss, layer_by_layer
+from lib.definitions import SINK
 from lib.definitions.massive import massive_mask
+from lib.effects import Sinks, Stream
 from lib.measuring.norms import measure_norms
+from lib.measuring.sinks import measure_sinks
+from lib.measuring.stream import measure_stream
 from lib.models import load, tokenize
 from lib.probing import geometry, survey
 from lib.texts import bundled
@@ -43,6 +48,42 @@ def test_counts_and_losses_are_those_of_plain_arithmetic(arm, tokens):
             assert massive_mask(record[f"{name}_norm"].values[0]).sum((-2, -1)).tolist() == counts[name[0]]
         assert min(sum(counts["q"]), sum(counts["k"])) > 0
         assert float(record["nll"][0]) == pytest.approx(loss, abs=5e-7, rel=0)  # digits of float32
+
+
+@pytest.fixture(scope="module")
+def plain(arm):
+    """Both texts, and what plain arithmetic finds in each of their beginnings of 64 tokens."""
+    ids = tokenize(TEXTS, arm.tokenizer, 64)
+    return ids, [layer_by_layer(arm.model, of_text) for of_text in ids]
+
+
+def test_norms_and_shares_of_the_stream_are_those_of_plain_arithmetic(arm, plain):
+    ids, expected = plain
+    record = measure_stream(arm, ids, TEXTS)
+    found = Stream({"rope": record})
+    for i, of_text in enumerate(expected):
+        first_and_rest = lambda norms: np.stack([norms[:, 0], norms[:, 1:].mean(1)], -1)  # noqa: E731
+        np.testing.assert_allclose(record["stream_norm"][i], first_and_rest(of_text["stream"]), rtol=1e-5)
+        for part in ("attention", "mlp"):
+            np.testing.assert_allclose(
+                record["added_norm"].sel(part=part)[i], first_and_rest(of_text[part]), rtol=1e-5, atol=1e-5
+            )
+        for name in ("query", "key", "value"):
+            np.testing.assert_allclose(found.lengths("rope", name)[i], of_text[name].mean(1), rtol=1e-5)
+        attention, mlp = (of_text[part].mean(1) for part in ("attention", "mlp"))
+        np.testing.assert_allclose(found.shares("rope")[i], 100 * attention / (attention + mlp), rtol=1e-5)
+
+
+def test_attention_to_the_first_position_is_that_of_plain_arithmetic(arm, plain):
+    ids, expected = plain
+    record = measure_sinks(arm, ids, TEXTS, seed=0)
+    found = Sinks({"rope": record})
+    for i, of_text in enumerate(expected):
+        np.testing.assert_allclose(record["first_share"].sel(input="texts")[i], of_text["first"], rtol=1e-5, atol=1e-5)
+        assert found.rate("rope", "texts")[i] == pytest.approx(100 * (of_text["first"] >= SINK).mean(), abs=1e-5)
+        ratio = of_text["turned"][..., 0] / of_text["turned"][..., 1:].mean(-1)
+        assert found.norm_ratio("rope")[i] == pytest.approx(ratio.mean(), rel=1e-5)
+    assert found.rate("rope", "texts").min() > 30
 
 
 def test_its_sites_can_be_read(arm):
