@@ -6,7 +6,7 @@ import torch
 
 from fixtures.models.architectures import build
 from fixtures.models.tiny import as_arm, tiny_llama
-from lib.measuring.stream import RANKS, first_and_rest, is_delimiter, measure_stream
+from lib.measuring.stream import RANKS, first_and_rest, is_delimiter, measure_stream, runs
 from lib.texts.reading import Text
 
 pytestmark = pytest.mark.cpu
@@ -80,11 +80,45 @@ def test_what_is_added_is_what_the_modules_give(arm, tokens, record):
         np.testing.assert_allclose(found.sel(where="rest").values, norms[:, 1:].mean(1), rtol=1e-5)
 
 
+def test_norms_over_runs_are_those_of_the_hidden_states(arm, tokens, record):
+    norms = np.linalg.norm(hidden(arm, tokens), axis=-1)
+    assert record.sizes["run"] == 20  # each position of a short text is a run of its own
+    np.testing.assert_allclose(record["run_norm"].values[:, :-1], norms, rtol=1e-5)
+
+
+def test_norms_of_states_are_those_of_the_projections(arm, tokens, record):
+    given = {}
+    attention = arm.model.model.layers[1].self_attn
+    hooks = [
+        getattr(attention, f"{name[0]}_proj").register_forward_hook(
+            lambda m, a, out, name=name: given.update({name: out.double().norm(dim=-1).numpy()})
+        )
+        for name in ("query", "key", "value")
+    ]
+    with torch.inference_mode():
+        arm.model(input_ids=tokens, use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    for name, norms in given.items():
+        found = record["state_norm"].sel(state=name).isel(layer=1)
+        np.testing.assert_allclose(found.sel(where="first").values, norms[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(found.sel(where="rest").values, norms[:, 1:].mean(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sizes"), [(2, [1, 1]), (33, [1] * 33), (65, [1, *[2] * 32]), (66, [1, 3, *[2] * 31])]
+)
+def test_the_first_position_is_a_run_of_its_own_and_the_others_are_alike(tokens, sizes):
+    run_of, number = runs(tokens)
+    assert torch.bincount(run_of, minlength=number).tolist() == sizes
+    assert (run_of.diff() >= 0).all()
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_fewer_texts_at_once_give_the_same(arm, tokens, record, rows):
     moved = []
     found = measure_stream(arm, tokens, TEXTS, rows=rows, progress=moved.append)
-    for name in ("stream_norm", "added_norm", "median", "largest", "nll"):
+    for name in ("stream_norm", "run_norm", "added_norm", "state_norm", "median", "largest", "nll"):
         np.testing.assert_allclose(found[name].values, record[name].values, rtol=1e-4)
     assert sum(moved) == 3
 
