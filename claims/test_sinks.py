@@ -29,6 +29,7 @@ def test_as_many_heads_are_sinks_with_and_without_rotation(sinks, judge, other):
     """Share of heads that give the first of 64 tokens at least 0.3 of their attention, mean over positions, in another
     arm minus that in the RoPE arm, text by text. Beginnings of texts.
     """
+    sinks.need("rope", other)
     note = "; ".join([sinks.describe("rope"), sinks.describe(other), sinks.chance("rope")])
     judge(sinks.rate(other, "texts") - sinks.rate("rope", "texts"), unit="% of heads", note=note).within(-5, 5)
 
@@ -46,6 +47,7 @@ def test_no_head_is_a_sink_where_one_token_is_repeated(sinks, judge, arm):
     """Share of heads that are sinks where all 64 tokens are the same, which is drawn anew for every text: what is first
     is then first by its position alone.
     """
+    sinks.need(arm)
     judge(sinks.rate(arm, "repeated"), unit="% of heads", note=f"{sinks.describe(arm)}; {sinks.chance(arm)}").below(10)
 
 

@@ -13,8 +13,9 @@ from lib.reporting import documents
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "evidence"
-TASKS = FOLDER / "tasks"
-"""Runs that judge the claims of tasks alone, of models of which the other claims were judged before."""
+PARTS = ("tasks", "stream")
+"""Folders of runs that judge some families alone, of models of which the other claims were judged before: those of
+tasks, and those of the stream, sinks and modules."""
 RECALIBRATION = FOLDER / "recalibration" / "smollm2-135m.json"
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "evidence.md"
 LIBRARIES = ("python", "torch", "transformers", "gguf")
@@ -26,12 +27,15 @@ def runs(folder: Path = FOLDER) -> dict[str, dict]:
     return {file.stem: documents.read(file) for file in sorted(folder.glob("*.json"))}
 
 
-def short(found: Mapping[str, dict], tasks: Mapping[str, dict]) -> str:
-    """The README's table: a row for each claim, in its cells the verdict and estimate for each of its parameters."""
+def short(found: Mapping[str, dict], *parts: Mapping[str, dict]) -> str:
+    """The README's table: a row for each claim, in its cells the verdict and estimate for each of its parameters.
+
+    Runs of `parts` add claims to those of the model with the same name.
+    """
     entries = {}
     for name, document in found.items():
-        judged = [*document["claims"], *(tasks[name]["claims"] if name in tasks else ())]
-        entries[name] = [entry for entry in judged if entry["label"] is None]
+        judged = [document, *(part[name] for part in parts if name in part)]
+        entries[name] = [entry for of in judged for entry in of["claims"] if entry["label"] is None]
     claims: dict[str, list[dict]] = {}
     for entry in (entry for of_run in entries.values() for entry in of_run):
         claims.setdefault(entry["id"].partition("[")[0], []).append(entry)
@@ -93,11 +97,12 @@ def recalibrated(document: dict) -> str:
 
 def written() -> dict[Path, str]:
     """The pages as the documents in evidence/ make them."""
-    found, tasks = runs(), runs(TASKS)
+    found, parts = runs(), {name: runs(FOLDER / name) for name in PARTS}
     pages = {path: path.read_text(encoding="utf-8") for path in (README, PAGE)}
-    pages[README] = between(pages[README], "models", short(found, tasks))
+    pages[README] = between(pages[README], "models", short(found, *parts.values()))
     pages[PAGE] = between(pages[PAGE], "models", page(found))
-    pages[PAGE] = between(pages[PAGE], "tasks", page(tasks))
+    for name, of_part in parts.items():
+        pages[PAGE] = between(pages[PAGE], name, page(of_part))
     pages[PAGE] = between(pages[PAGE], "recalibration", recalibrated(documents.read(RECALIBRATION)))
     return pages
 

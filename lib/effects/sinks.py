@@ -10,6 +10,9 @@ from lib.definitions import SINK, uniform_share
 from lib.judging import NoSubject
 from lib.records import label_of
 
+SOME = 10
+"""Percent of the heads that must be sinks before a claim says something of them."""
+
 
 @dataclass(frozen=True)
 class Sinks:
@@ -39,13 +42,23 @@ class Sinks:
     def norm_ratio(self, arm: str, name: str = "key", inputs: str = "texts") -> np.ndarray:
         """The norm of the first position's Key or Value over the mean of the others', mean over all heads [text].
 
-        Raises NoSubject for a head whose others are zero.
+        A head whose others are zero in a text has no ratio, and is left out. Raises NoSubject if all of them are.
         """
-        norms = self.records[arm][f"{name}_norm"].sel(input=inputs).astype(np.float64)
-        first, rest = (norms.sel(where=where).values for where in ("first", "rest"))
-        if not rest.all():
-            raise NoSubject(f"all {name} states of a head of {self.label(arm)} but the first one are zero")
-        return (first / rest).mean((1, 2))
+        norms = self.records[arm][f"{name}_norm"].sel(input=inputs).transpose("text", ..., "where").astype(np.float64)
+        first, rest = (norms.sel(where=where).values.reshape(norms.sizes["text"], -1) for where in ("first", "rest"))
+        some = (rest > 0).all(0)
+        if not some.any():
+            raise NoSubject(
+                f"every head of {self.label(arm)} has a text in which all {name} states but the first are zero"
+            )
+        return (first[:, some] / rest[:, some]).mean(1)
+
+    def need(self, *arms: str) -> None:
+        """Raise NoSubject unless at least 10 percent of the heads of one of `arms` are sinks on texts."""
+        rates = {arm: self.rate(arm, "texts").mean() for arm in arms}
+        if max(rates.values()) < SOME:
+            told = " and ".join(f"{rate:.3g} % of the heads of {self.label(arm)}" for arm, rate in rates.items())
+            raise NoSubject(f"{told} are sinks on texts, fewer than {SOME} %: there are none to speak of")
 
     def chance(self, arm: str) -> str:
         """What a head gives the first position that prefers none, in words."""

@@ -103,6 +103,9 @@ class PublishedSinks:
         """The arm's name for readers."""
         return label(arm)
 
+    def need(self, *arms: str) -> None:
+        """Nothing: a study that gives sink rates speaks of sinks."""
+
     def rate(self, arm: str, inputs: str) -> np.ndarray:
         """Sink rate: percent of all layers' heads that are sinks [1]."""
         return np.array([self._read(arm, inputs)[1]])

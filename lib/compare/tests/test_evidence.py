@@ -29,12 +29,19 @@ def test_evidence_is_of_full_runs_that_were_not_stopped_and_left_nothing_out():
         assert run["command"].startswith("pytest claims/ --pair ")
 
 
-def test_runs_of_tasks_asked_every_claim_of_tasks_and_no_other():
-    assert sorted(evidence.runs(evidence.TASKS)) == ["gemma3-270m", "smollm2-135m"]
-    wanted = {claim for claim, declared in built_in().items() if declared.family == "tasks"}
-    for run in evidence.runs(evidence.TASKS).values():
+FAMILIES = {"tasks": {"tasks"}, "stream": {"activations", "sinks", "modules"}}
+"""The families that each folder of runs is about."""
+
+
+@pytest.mark.parametrize("part", evidence.PARTS)
+def test_runs_of_some_families_asked_every_claim_of_these_and_no_other(part):
+    found = evidence.runs(evidence.FOLDER / part)
+    assert sorted(found) == ["gemma3-270m", "recalibration", "smollm2-135m"]
+    wanted = {claim for claim, declared in built_in().items() if declared.family in FAMILIES[part]}
+    for run in found.values():
         assert (run["kind"], run["stopped"], run["faults"], run["settings"]["limit"]) == ("measured", "", {}, None)
         assert {entry["id"] for entry in run["claims"]} | set(run["not_asked"]) & wanted == wanted
+        assert not [arm for arm in run["settings"]["arms"].values() if "=/" in arm]
 
 
 def test_the_recalibration_has_eight_checkpoints_and_a_control_trained_for_as_long():

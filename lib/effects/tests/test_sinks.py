@@ -1,9 +1,12 @@
 """Sink rates, from records whose shares are known."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import xarray as xr
 
+from fixtures.planted.records import sinks_record
 from lib.definitions import INPUTS, SINK_TOKENS, WHERE, refuse_short, uniform_share
 from lib.effects.sinks import Sinks
 from lib.judging import NoSubject
@@ -41,8 +44,17 @@ def test_ratios_of_norms_are_means_over_heads(record):
     assert found.norm_ratio("rope").tolist() == [(1 / 2 + 3 / 4) / 2]
     assert found.norm_ratio("rope", inputs="random").tolist() == [1]
     record["key_norm"][0, 0, 0, 0, 1] = 0
-    with pytest.raises(NoSubject, match="all key states of a head of RoPE but the first one are zero"):
+    assert found.norm_ratio("rope").tolist() == [3 / 4]
+    record["key_norm"][0, 0, 1, 0, 1] = 0
+    with pytest.raises(NoSubject, match="every head of RoPE has a text in which all key states but the first are zero"):
         found.norm_ratio("rope")
+
+
+@pytest.mark.parametrize(("rate", "other", "some"), [(9, 9, False), (11, 0, True), (0, 11, True)])
+def test_where_hardly_any_head_is_a_sink_there_are_none_to_speak_of(rate, other, some):
+    found = Sinks({"rope": sinks_record(rate, spread=0.1), "drope": sinks_record(other, spread=0.1)})
+    with nullcontext() if some else pytest.raises(NoSubject, match="of RoPE and 9 % of the heads of DroPE are sinks"):
+        found.need("rope", "drope")
 
 
 def test_chance_is_told(record):
