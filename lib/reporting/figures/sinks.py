@@ -12,8 +12,8 @@ from lib.effects import READ, Sinks
 from lib.reporting.figures.figures import clean, layer_axis, layer_ticks, legend
 from lib.reporting.figures.heat_maps import MASSIVE, ORDINARY
 
-FEW_ARMS = 2
-"""Up to so many maps beside each other there is room for all labels of layers."""
+FEW_ARMS, FEW_LABELS = 2, 4
+"""Up to so many maps beside each other, or labels of layers, there is room for all labels."""
 COLOURS = {"texts": "#3b6fb6", "random": "#d9822b", "repeated": "#222222"}
 LINES = {"texts": "-", "random": "--", "repeated": ":"}
 
@@ -33,7 +33,8 @@ def sink_rates(found: Sinks) -> Figure:
         _rates(clean(below), found, arm)
         for axes in (above, below):
             axes.tick_params(labelsize=8)
-            axes.set_xticks(axes.get_xticks()[:: 1 if len(arms) <= FEW_ARMS else 2])
+            if len(arms) > FEW_ARMS and len(axes.get_xticks()) > FEW_LABELS:
+                axes.set_xticks(axes.get_xticks()[::2])
     maps[0].set_ylabel("head (on texts)", fontsize=9)
     rates[0].set_ylabel("sinks, % of a layer's heads", fontsize=9)
     bar = figure.colorbar(drawn, ax=maps, ticks=[0, 100 * SINK, 100])
