@@ -7,7 +7,7 @@ import xarray as xr
 
 from lib.effects.losses import OTHER_TOKENS
 from lib.judging import NoSubject, Ratio, ratio
-from lib.records import tokenizers
+from lib.records import label_of, tokenizers
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,10 @@ class Recovery:
     """
 
     records: Mapping[str, xr.Dataset]
+
+    def label(self, arm: str) -> str:
+        """The arm's name for readers."""
+        return label_of(self.records[arm], arm)
 
     def loss(self, arm: str):
         """Loss of each text [text], nats per token."""

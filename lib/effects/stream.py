@@ -32,6 +32,10 @@ class Stream:
         """Layers of an arm."""
         return self.records[arm].sizes["layer"]
 
+    def norms(self, arm: str) -> np.ndarray:
+        """L2 norm of the stream [text, stream, run]: at the first position, and its mean over runs of the others."""
+        return self.records[arm]["run_norm"].values.astype(np.float64)
+
     def times_the_limits(self, arm: str) -> np.ndarray:
         """By what factor a text's values reach both limits of a massive activation, in the layer where most do [text].
 

@@ -17,7 +17,7 @@ from lib.published import COLUMNS
 from lib.reporting import sentences
 from lib.reporting.documents import SCHEMA
 from lib.reporting.notes import notes
-from lib.reporting.plotted import numbers
+from lib.reporting.plotted import EXPERIMENTS, numbers
 from lib.reporting.scope import scope
 from lib.settings import Settings
 
@@ -195,17 +195,19 @@ def _complete(entry: dict, run: Run, settings: dict, items: dict, attempt: Calla
 def _measured(run: Run, attempt: Callable) -> dict:
     """The parts made of records: the origin of each arm, the numbers behind the figures, thresholds, and heat maps."""
     settings = run.settings
-    names = ("norms", "disruption", "bands", "specificity", "tasks", settings.named("norms", "projection"))
-    norms, losses, bands, specific, asked, projected = (
-        attempt(f"records of {name}", partial(_arms_in_order, run.recorded, name, settings), {}) for name in names
-    )
+    elsewhere = settings.named("norms", "projection")
+    found = {
+        name: attempt(f"records of {name}", partial(_arms_in_order, run.recorded, name, settings), {})
+        for name in (*EXPERIMENTS, elsewhere)
+    }
+    norms, projected = found["norms"], found[elsewhere]
     parts = {"arms": {}, "measured": None, "threshold_curve": None, "heat_maps": None}
     if not norms:
         return parts
     how = {"threshold": settings.threshold, "scope": settings.scope}
     arms = {arm: {**projected, **norms}[arm] for arm in settings.arms if arm in projected or arm in norms}
     parts["arms"] = attempt("provenance", lambda: {arm: _origin(record) for arm, record in arms.items()}, {})
-    parts["measured"] = attempt("measured numbers", lambda: numbers(norms, losses, bands, specific, asked, **how))
+    parts["measured"] = attempt("measured numbers", lambda: numbers(found, **how))
     main = {arm: norms[arm] for arm in ARMS if arm in norms}
     if len(main) == len(ARMS) or not settings.treated:
         judged_at = run.judged_at if settings.treated else lambda values: {}

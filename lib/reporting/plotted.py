@@ -1,12 +1,12 @@
 """The numbers behind the figures of a report as plain JSON values, for programs that read no pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
 
-from lib.definitions import ARMS, BANDS, EDITED, NAMES, SELECTED, Scope
-from lib.effects import Answers, Bands, Disruption, MassiveValues, Specificity, lorenz
+from lib.definitions import ARMS, BANDS, EDITED, INPUTS, NAMES, SELECTED, Scope, uniform_share
+from lib.effects import Answers, Bands, Disruption, MassiveValues, Modules, Sinks, Specificity, Stream, lorenz
 from lib.judging import NoSubject
 
 POINTS = 101
@@ -14,27 +14,27 @@ POINTS = 101
 
 
 def numbers(
-    norms: Mapping[str, xr.Dataset],
-    losses: Mapping[str, xr.Dataset],
-    bands: Mapping[str, xr.Dataset] | None = None,
-    specific: Mapping[str, xr.Dataset] | None = None,
-    asked: Mapping[str, xr.Dataset] | None = None,
+    records: Mapping[str, Mapping[str, xr.Dataset]],
     *,
     threshold: float,
     scope: Scope,
 ) -> dict:
-    """Under "arms" the numbers of every arm with a record of experiment 1; under "between", of both main arms together.
+    """The numbers of `records[experiment][arm]`; of the experiments but `norms`, those that were made.
+
+    Under "arms" the numbers of every arm with a record of experiment 1; under "between", of both main arms together.
 
     Of an arm: `counts[tensor]` [text, layer], `channels[tensor]` of one layer, `loss` [text] (nats per token), and if
     experiment 2 was made, its `conditions`, `nll` [text, condition] and the number of channels `zeroed`; under `bands`
     the same of slow and of fast channels; under `specificity` losses in each of its `conditions`, and the number of
     `channels` and percent of the `energy` of each selection; under `tasks` the answers to every task's items in each of
-    its `conditions`, see `_answers`. If tensors or arms have different numbers of channels,
-    also `rates[tensor]` [text, layer], percent of them. Of `rope` and `drope` also `gini` [text] and `lorenz` [point]
-    of query and key norms, `rotary_pairs` (massive channels of each rotary pair, fastest first, mean over texts; None
-    for an arm that does not rotate) and `rank_agreement` [text, layer] of weights and norms.
+    its `conditions`, see `_answers`; for `stream`, `sinks` and `modules` see functions of these names. If tensors or
+    arms have different numbers of channels, also `rates[tensor]` [text, layer], percent of them. Of `rope` and `drope`
+    also `gini` [text] and `lorenz` [point] of query and key norms, `rotary_pairs` (massive channels of each rotary
+    pair, fastest first, mean over texts; None for an arm that does not rotate) and `rank_agreement` [text, layer] of
+    weights and norms.
     A number that cannot be formed (the Gini coefficient of norms that are all zero) is None, and costs no other.
     """
+    norms = records["norms"]
     arms, uneven = {}, MassiveValues(norms, threshold, scope).uneven
     for arm, record in norms.items():
         values = MassiveValues({arm: record}, threshold, scope)
@@ -44,10 +44,7 @@ def numbers(
             **({"rates": {name: values.layer_rates(arm, name).tolist() for name in NAMES}} if uneven else {}),
             "loss": record["nll"].values.tolist(),
             **(_concentration(values, arm) if arm in ARMS else {}),
-            **(_disruption(losses, arm) if arm in losses else {}),
-            **(_bands(bands[arm]) if bands and arm in bands else {}),
-            **(_specificity(specific, arm) if specific and arm in specific else {}),
-            **({"tasks": _answers(Answers({arm: asked[arm]}), arm)} if asked and arm in asked else {}),
+            **{name: of(records[name][arm], arm) for name, of in BESIDE_NORMS.items() if arm in records.get(name, {})},
         }
     between = {}
     if all(arm in norms for arm in ARMS):
@@ -75,34 +72,92 @@ def _concentration(values: MassiveValues, arm: str) -> dict:
     return spread
 
 
-def _disruption(losses: Mapping[str, xr.Dataset], arm: str) -> dict:
-    nll = losses[arm]["nll"]
-    return {
-        "disruption": {
-            "conditions": nll["condition"].values.tolist(),
-            "nll": nll.values.tolist(),
-            "zeroed": Disruption({arm: losses[arm]}).zeroed(arm),
-        }
-    }
+def _losses(record: xr.Dataset) -> dict:
+    """Names of conditions, and losses [text, condition]."""
+    return {"conditions": record["condition"].values.tolist(), "nll": record["nll"].values.tolist()}
 
 
-def _bands(record: xr.Dataset) -> dict:
-    losses, nll = Bands({"rope": record}), record["nll"]
-    zeroed = {band: losses.zeroed(band) for band in BANDS}
-    return {"bands": {"conditions": nll["condition"].values.tolist(), "nll": nll.values.tolist(), "zeroed": zeroed}}
+def _disruption(record: xr.Dataset, arm: str) -> dict:
+    return {**_losses(record), "zeroed": Disruption({arm: record}).zeroed(arm)}
 
 
-def _specificity(records: Mapping[str, xr.Dataset], arm: str) -> dict:
+def _bands(record: xr.Dataset, arm: str) -> dict:
+    losses = Bands({"rope": record})
+    return {**_losses(record), "zeroed": {band: losses.zeroed(band) for band in BANDS}}
+
+
+def _specificity(record: xr.Dataset, arm: str) -> dict:
     """Losses in each condition, and what each selection is: its channels, and percent of the energy that they hold."""
-    losses, nll = Specificity({arm: records[arm]}), records[arm]["nll"]
+    losses = Specificity({arm: record})
     chosen = {"channels": losses.replaced, "energy": losses.share}
     return {
-        "specificity": {
-            "conditions": nll["condition"].values.tolist(),
-            "nll": nll.values.tolist(),
-            **{name: {selected: of(arm, selected) for selected in SELECTED} for name, of in chosen.items()},
-        }
+        **_losses(record),
+        **{name: {selected: of(arm, selected) for selected in SELECTED} for name, of in chosen.items()},
     }
+
+
+def _stream(record: xr.Dataset, arm: str) -> dict:
+    """Means over texts: norms of the stream by run of positions, and of states by layer; attention's share of a layer.
+
+    `norms` [stream, run] begin with the embeddings and with the first position. `share` [layer] is of all positions and
+    `share_of_rest` of all but the first one, in percent; both are None where a layer adds nothing.
+    """
+    found = Stream({arm: record})
+    try:
+        shares = [found.shares(arm, first=first).mean(0).tolist() for first in (True, False)]
+    except NoSubject:
+        shares = [None, None]
+    return {
+        "tokens": int(record["tokens"]),
+        "norms": rounded(found.norms(arm).mean(0)),
+        "share": shares[0],
+        "share_of_rest": shares[1],
+        "states": {name: found.lengths(arm, name).mean(0).tolist() for name in NAMES},
+    }
+
+
+def _sinks(record: xr.Dataset, arm: str) -> dict:
+    """By input the sink rate of all heads [text] and of each layer's [layer], mean over texts, in percent.
+
+    And the `first_share` [layer, head] that the first position of a text gets, mean over texts, in percent; `uniform`
+    is what it gets of uniform attention over as many `tokens`.
+    """
+    found, tokens = Sinks({arm: record}), int(record["tokens"])
+    return {
+        "tokens": tokens,
+        "uniform": 100 * uniform_share(tokens),
+        "rate": {inputs: found.rate(arm, inputs).tolist() for inputs in INPUTS},
+        "rate_by_layer": {inputs: found.by_layer(arm, inputs).mean(0).tolist() for inputs in INPUTS},
+        "first_share": rounded(found.shares(arm, "texts").mean(0)),
+    }
+
+
+def _modules(record: xr.Dataset, arm: str) -> dict:
+    """Losses in each condition, the `layer` and the `spike` layer that are edited.
+
+    And the number of massive activations that are `replaced`, mean over texts.
+    """
+    found = Modules({arm: record})
+    places = {"layer": int(record["layer"]), "spike": found.spike(arm), "replaced": found.replaced(arm)}
+    return {**_losses(record), **places}
+
+
+def _tasks(record: xr.Dataset, arm: str) -> dict:
+    return _answers(Answers({arm: record}), arm)
+
+
+BESIDE_NORMS: Mapping[str, Callable[[xr.Dataset, str], dict]] = {
+    "disruption": _disruption,
+    "bands": _bands,
+    "specificity": _specificity,
+    "tasks": _tasks,
+    "stream": _stream,
+    "sinks": _sinks,
+    "modules": _modules,
+}
+"""The numbers of an arm's record of every experiment but that on norms."""
+EXPERIMENTS = ("norms", *BESIDE_NORMS)
+"""The experiments whose records `numbers` reads."""
 
 
 def _answers(answers: Answers, arm: str) -> dict:
@@ -151,6 +206,11 @@ def _overlap(both: MassiveValues, name) -> dict[str, list | str | None]:
     except ValueError as reason:
         return {"kept": None, "jaccard": None, "reason": str(reason)}
     return {"kept": plain(kept), "jaccard": plain(jaccard)}
+
+
+def rounded(array: np.ndarray, digits: int = 4) -> list:
+    """An array as lists of numbers of so many digits: there are thousands of them, and a colour tells no more."""
+    return [rounded(row, digits) if row.ndim else float(f"{row:.{digits}g}") for row in array]
 
 
 def plain(array: np.ndarray) -> list:

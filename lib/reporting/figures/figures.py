@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from lib.definitions import ARMS, NAMES, ranks, slow_half
 from lib.effects import Disruption, MassiveValues, need_perplexity
 
-COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b"}
+COLOURS = {"rope": "#3b6fb6", "drope": "#d9822b", "dropped": "#7d4316", "continued": "#7fb2e5"}
+"""Of arms. What was trained with the same rotation differs in lightness, and the others also in hue."""
 TENSORS = {"query": "#3b6fb6", "key": "#d9822b", "value": "#4d9a5b"}
 MANY_LAYERS = 40
 """Beyond so many layers there is no room for words beside one."""
@@ -191,6 +192,18 @@ def layer_axis(axes: Axes, number: int) -> None:
     axes.set_xlim(-0.6, number - 0.4)
     axes.set_xticks(layer_ticks(number))
     axes.set_xlabel("layer")
+
+
+def layer_places(axes: Axes, numbers: Sequence[int]) -> list[np.ndarray]:
+    """Where the layers of several arms stand from left to right; the axis is labelled.
+
+    Arms of different depth stand side by side from 0 to 1.
+    """
+    if len(set(numbers)) > 1:
+        axes.set_xlabel("depth: the middle of a layer, from the first (0) to the last (1)")
+        return [(np.arange(number) + 0.5) / number for number in numbers]
+    layer_axis(axes, numbers[0])
+    return [np.arange(number) for number in numbers]
 
 
 def layer_ticks(number: int) -> np.ndarray:

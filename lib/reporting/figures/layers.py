@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from lib.definitions import ARMS, Name
 from lib.effects import MassiveValues
-from lib.reporting.figures.figures import COLOURS, MANY_LAYERS, canvas, layer_axis, legend, main_arms
+from lib.reporting.figures.figures import COLOURS, MANY_LAYERS, canvas, layer_axis, layer_places, legend, main_arms
 
 MARKED_LAYER = 1
 """The layer the study singles out."""
@@ -31,20 +31,15 @@ def _per_layer(values: MassiveValues, name: Name) -> Figure:
     if not any(values.totals(arm, name).any() for arm in arms):
         raise ValueError(f"no {name} channel is massive in {'either' if len(arms) > 1 else 'the'} arm")
     figure, axes = canvas()
-    uneven, apart = values.uneven, bool(values.other_layers())
+    uneven = values.uneven
     lines = {arm: (values.layer_rates if uneven else values.counts)(arm, name).mean(0) for arm in arms}
-    for arm, line in lines.items():
-        places = (np.arange(len(line)) + 0.5) / len(line) if apart else np.arange(len(line))
+    for places, (arm, line) in zip(layer_places(axes, [*map(len, lines.values())]), lines.items(), strict=True):
         label = values.label(arm) + (_counted(values, arm, name) if uneven else "")
         axes.plot(places, line, marker="o", markersize=3, color=COLOURS[arm], label=label)
-    if apart:
-        axes.set_xlabel("depth: the middle of a layer, from the first (0) to the last (1)")
-    else:
-        if len(lines) > 1:
-            rope, drope = lines.values()
-            for where, arm in ((rope >= drope, "rope"), (rope <= drope, "drope")):
-                axes.fill_between(places, rope, drope, where=where, interpolate=True, color=COLOURS[arm], alpha=0.2)
-        layer_axis(axes, len(places))
+    if len(lines) > 1 and not values.other_layers():
+        rope, drope = lines.values()
+        for where, arm in ((rope >= drope, "rope"), (rope <= drope, "drope")):
+            axes.fill_between(places, rope, drope, where=where, interpolate=True, color=COLOURS[arm], alpha=0.2)
     channels = {values.channels(name, arm) for arm in arms}
     if uneven and len(channels) == 1:
         _second_axis(axes, channels.pop() / 100, "channels")

@@ -9,7 +9,19 @@ from matplotlib.figure import Figure
 
 from lib.definitions import write_whole
 from lib.judging import NoSubject
-from lib.reporting.figures import bands, figures, layers, series, sites, specificity, tasks, thresholds
+from lib.reporting.figures import (
+    bands,
+    figures,
+    layers,
+    modules,
+    series,
+    sinks,
+    sites,
+    specificity,
+    stream,
+    tasks,
+    thresholds,
+)
 
 
 class Picture(NamedTuple):
@@ -78,6 +90,19 @@ PICTURES = [
     Picture("specificity", "Damage", "specificity", specificity.specificity,
             lambda losses: "Rise of the loss with massive, next-largest and random channels of equal energy replaced"
             f"{_within(losses)}"),
+    Picture("stream_norms", "Residual stream and modules", "stream", stream.stream_norms,
+            "Norm of the residual stream behind every layer, by position, in each arm; the first position apart"),
+    Picture("module_shares", "Residual stream and modules", "stream", stream.module_shares,
+            "Attention's share of what every layer adds to the residual stream, in each arm, with and without the "
+            "first position"),
+    Picture("state_norms", "Residual stream and modules", "stream", stream.state_norms,
+            "Norm of query, key and value states in every layer, in each arm"),
+    Picture("modules", "Residual stream and modules", "modules", modules.modules,
+            lambda losses: "Rise of the loss with the output of modules or massive activations replaced, text by text, "
+            f"in each arm{_within(losses)}"),
+    Picture("sink_rates", "Attention sinks", "sinks", sinks.sink_rates,
+            "Attention of every head to the first position of a text, and share of the heads of every layer that are "
+            "sinks, on texts, random tokens and one repeated token, in each arm"),
     Picture("counts_over_steps", "Recalibration", "trajectory", series.counts_over_steps,
             "Massive channels at every checkpoint, by tensor", WITH),
     Picture("loss_over_steps", "Recalibration", "trajectory", series.loss_over_steps,
@@ -86,6 +111,9 @@ PICTURES = [
             "Massive query channels of every layer at every checkpoint"),
     Picture("reliance_over_steps", "Recalibration", "reliance", series.reliance_over_steps,
             "Rise of the loss with massive channels zeroed, at every checkpoint"),
+    Picture("recovery", "Recalibration", "recovery", series.recovery,
+            "Share of the loss that recalibration recovers of what dropping the rotation costs, 95 % marked",
+            ("trajectory",)),
     Picture("rescaled", "Rescaling and sites", "with_rescaled", series.rescaled,
             "Massive query and key channels of the RoPE arm and with its rotation rescaled, and their losses"),
     Picture("sites", "Rescaling and sites", "both_sites", sites.sites,

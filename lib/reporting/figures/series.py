@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.definitions import RESCALED, Name, label
-from lib.effects import MassiveValues, Trajectory, lorenz
+from lib.effects import MassiveValues, Recovery, Trajectory, lorenz
 from lib.records import tokenizers
 from lib.reporting.figures.figures import (
     COLOURS,
@@ -18,6 +18,9 @@ from lib.reporting.figures.figures import (
     legend,
     main_arms,
 )
+
+RECOVERED = 95
+"""Percent of the loss that recalibration is said to bring back. Source: Gelberg et al. 2025."""
 
 
 def counts_over_steps(
@@ -196,5 +199,30 @@ def reliance_over_steps(trajectory: Trajectory) -> Figure:
     _step_axis(axes, trajectory.steps, f"recalibration, {trajectory.unit}")
     axes.set_ylabel("rise of the loss, nats per token")
     axes.set_title("Reliance on massive values along recalibration")
+    legend(figure)
+    return figure
+
+
+def recovery(found: Recovery, trajectory: Trajectory | None = None) -> Figure:
+    """Share of the loss that is recovered at every checkpoint: 0 with the rotation dropped, 100 as in the RoPE arm.
+
+    Where there is no series, a single point is the treatment. Raises NoSubject where dropping the rotation costs
+    nothing.
+    """
+    figure, axes = canvas()
+    last = found.recovered().value
+    if trajectory is None:
+        steps, course = [0], [last]
+        axes.set_xticks([0], [found.label("drope")])
+    else:
+        each = [Recovery({**found.records, "drope": values.records["drope"]}) for values in trajectory.values]
+        steps, course = [0, *trajectory.steps], [0.0, *(at.recovered().value for at in each)]
+        _step_axis(axes, steps, f"{trajectory.unit} (step 0: the rotation dropped, nothing trained)")
+    _line(axes, steps, course, COLOURS["drope"], f"{found.label('drope')}: {last:.4g} %")
+    axes.axhline(RECOVERED, color="#444444", linestyle="--", linewidth=0.8, label=f"{RECOVERED} %")
+    axes.axhline(100, color=COLOURS["rope"], linewidth=0.8, label="as in RoPE")
+    axes.axhline(0, color=COLOURS["dropped"], linewidth=0.8, label="rotation dropped")
+    axes.set_ylabel("loss recovered, %")
+    axes.set_title("How much of the loss recalibration brings back")
     legend(figure)
     return figure

@@ -176,7 +176,7 @@ def test_the_reliance_of_another_shape_stands_beside_rope_unless_the_tokens_are_
 
 
 def test_the_document_has_rates_beside_counts_where_they_say_something(even, wide):
-    plain, found = (numbers(v.records, {}, threshold=5.0, scope="layer") for v in (even, wide))
+    plain, found = (numbers({"norms": v.records}, threshold=5.0, scope="layer") for v in (even, wide))
     assert "rates" not in plain["arms"]["rope"]
     assert plain["arms"]["rope"]["channels"]["value"] == 2048
     counts, rates = (found["arms"]["drope"][key]["query"][1] for key in ("counts", "rates"))

@@ -10,6 +10,7 @@ from fixtures.plugin.catalogue import built_in
 from lib.effects.answers import Answers
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Disruption
+from lib.effects.recovery import Recovery
 from lib.effects.trajectory import Trajectory
 from lib.reporting.figures import bands, figures, layers, series
 from lib.reporting.figures.figures import as_svg
@@ -60,7 +61,12 @@ def read(values, disruption, course):
         "specificity": subjects.specificity((4, 2), (3, 1), (3, 1)),
         "answers": answers,
         "rope_answers": Answers({"rope": answers.records["rope"]}),
+        "stream": subjects.stream(),
+        "sinks": subjects.sinks(),
+        "modules": subjects.modules({"mlp": 7.0}),
     }
+    rope = values.records["rope"]
+    third["recovery"] = Recovery({"rope": rope, "dropped": rope.assign(nll=rope["nll"] + 5), "drope": rope})
     third["both_sites"] = MassiveValues({"rope": values.records["rope"], "attention": values.records["drope"]})
     return {"massive_values": values, "disruption": disruption, "trajectory": course, "reliance": course, **third}
 
@@ -81,6 +87,8 @@ EVERY = {claim.figure for claim in built_in().values()}
         (("answers",), set()),
         (("answers", "rope_answers"), {"tasks", "hidden_facts"}),
         (("both_sites",), {"sites"}),
+        (("stream", "sinks"), {"stream_norms", "module_shares", "state_norms", "sink_rates"}),
+        (("modules", "recovery"), {"modules", "recovery"}),
     ],
 )
 def test_every_claim_has_its_figure_where_there_is_something_to_draw(read, without, missing):
@@ -111,8 +119,8 @@ def test_a_figure_that_cannot_be_drawn_takes_no_other_with_it(read, values):
 def test_every_figure_has_a_name_of_its_own_and_a_group():
     assert len(GROUPS) == len(PICTURES)
     assert list(dict.fromkeys(GROUPS.values())) == [
-        "Counts", "Layers", "Frequency and weights", "Damage", "Recalibration", "Rescaling and sites", "Tasks",
-        "Threshold",
+        "Counts", "Layers", "Frequency and weights", "Damage", "Residual stream and modules", "Attention sinks",
+        "Recalibration", "Rescaling and sites", "Tasks", "Threshold",
     ]  # fmt: skip
 
 
