@@ -19,12 +19,19 @@ BEFORE, AFTER = (50.0, 5.0, 35.0, 35.0), (10.0, 70.0, 35.0, 35.0)
 """Attention's share of what layers add, under RoPE and under DroPE, as the study has them."""
 
 
+def of_drope(figure: str) -> dict[str, str]:
+    """A figure that the study has of DroPE; it has none of the controls."""
+    return {"drope": figure, "dropped": "not measured", "continued": "not measured"}
+
+
 def _after(*share: float, **how) -> dict:
     return {"share": share, **how}
 
 
 @EACH_OTHER
-@claim("B1", source=f"{STUDY}, experiment 4", published="1249 v 1.00 times", family="modules", figure="modules")
+@claim(
+    "B1", source=f"{STUDY}, experiment 4", published=of_drope("1249 v 1.00 times"), family="modules", figure="modules"
+)
 @tried_on(
     supported=modules({"mlp at first": 7.0}, {"mlp at first": 0.0}),
     refuted=modules({"mlp at first": 7.0}, {"mlp at first": 5.0}),
@@ -54,7 +61,7 @@ def test_only_rope_needs_what_the_mlp_writes_at_the_first_position(modules, judg
 @claim(
     "B2",
     source=f"{STUDY}, experiments 8 and 9",
-    published="layer 1: 0.9 to 68.6 %; layer 0: 46.9 to 3.3 %",
+    published=of_drope("layer 1: 0.9 to 68.6 %; layer 0: 46.9 to 3.3 %"),
     family="modules",
     figure="module_shares",
 )
@@ -120,7 +127,7 @@ def test_from_layer_2_on_attention_keeps_its_share(stream, judge, other):
 @claim(
     "B4",
     source=f"{STUDY}, experiment 8",
-    published="query 145 times, key 106 times",
+    published=of_drope("query 145 times, key 106 times"),
     family="modules",
     figure="state_norms",
 )
@@ -149,7 +156,7 @@ def test_query_and_key_of_layer_1_grow_tenfold(stream, judge, other):
 @claim(
     "B5",
     source=f"{STUDY}, experiment 6",
-    published="RoPE 1815 v 2.5 times, DroPE 202 v 201 times",
+    published=of_drope("RoPE 1815 v 2.5 times, DroPE 202 v 201 times"),
     family="modules",
     figure="modules",
 )

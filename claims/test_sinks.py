@@ -14,7 +14,7 @@ EACH_OTHER = pytest.mark.parametrize("other", ["drope", "dropped", "continued"])
 @claim(
     "Z1",
     source="Africa 2026, experiment 4; Xiao et al. 2024",
-    published="97.8 v 95.6 % of heads",
+    published={"drope": "97.8 v 95.6 % of heads", "dropped": "not measured", "continued": "not measured"},
     family="sinks",
     figure="sink_rates",
 )

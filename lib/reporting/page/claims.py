@@ -39,6 +39,13 @@ def filters(document: dict) -> str:
     return f'<div class="filters-of-claims scripted" hidden>{boxes}{family}{count}</div>'
 
 
+ABSENT = {
+    "no --drope": "one that was trained from it",
+    "no --continued": "a control that was trained on with its rotation",
+}
+"""What a claim that was not asked compares the model with, by what the run lacks."""
+
+
 def table(document: dict) -> str:
     """Every claim that ran, family by family; a claim's rows are one tbody, so that they move together."""
     shown = [entry for entry in document["claims"] if not entry["label"]]
@@ -46,11 +53,10 @@ def table(document: dict) -> str:
     absent = [claim for claim in document["registered"] if claim in document["not_asked"]]
     missing = [claim for claim in document["registered"] if claim not in ran and claim not in absent]
     note = f'<p class="missing">Not run: {escape(", ".join(missing))}.</p>' if missing else ""
-    if absent:  # by number: their names are those of an arm that is not there
-        more = "1 more claim compares" if len(absent) == 1 else f"{len(absent)} more claims compare"
-        note += (
-            f'<p class="missing">Not asked: {more} the model with one that was trained from it, and none was given.</p>'
-        )
+    for why, compared in ABSENT.items():  # by number: their names are those of an arm that is not there
+        if number := sum(document["not_asked"][claim] == why for claim in absent):
+            more = "1 more claim compares" if number == 1 else f"{number} more claims compare"
+            note += f'<p class="missing">Not asked: {more} the model with {compared}, and none was given.</p>'
     head = "".join(
         f'<th scope="col" data-sort="{key}"><button type="button">{name}</button></th>' for name, key in COLUMNS.items()
     )
