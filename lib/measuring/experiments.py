@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from lib.definitions import ARMS, EDITED, PROTOCOLS
+from lib.definitions import ARMS, EDITED, PROTOCOLS, SINK_TOKENS
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.modules import measure_modules
 from lib.measuring.norms import measure_norms
@@ -60,13 +60,22 @@ class Given:
 class Experiment:
     """One row. It is made on texts of this `role`; of "items" of tasks, where that is the role.
 
-    It is made on every arm that is compared, or `only_on` some, and `after` others on the same arm.
+    It is made on every arm that is compared, or `only_on` some, and `after` others on the same arm. `reads` says what
+    it reads beside states (see `lib.probing.proofs`), and `tokens` are the fewest of a text that it needs.
     """
 
     make: Callable[[Given], xr.Dataset]
     role: str = "score"
     only_on: tuple[str, ...] = ()
     after: tuple[str, ...] = ("norms",)
+    reads: str = ""
+    tokens: int = 0
+
+    def refused(self, name: str, unreadable: Mapping[str, str], tokens: int) -> str:
+        """Why it cannot be made on texts of so many tokens, of a model with these reasons; "" if it can."""
+        if tokens < self.tokens:
+            return f"{name} are measured on {self.tokens} tokens, and the texts have {tokens}: raise --max-tokens"
+        return unreadable.get(self.reads, "")
 
 
 def _norms(given: Given) -> xr.Dataset:
@@ -137,7 +146,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "bands": Experiment(_bands, only_on=("rope",)),
     "specificity": Experiment(_specificity, only_on=ARMS),
     "tasks": Experiment(_tasks, "items", only_on=ARMS),
-    "stream": Experiment(_stream, "count", only_on=UNROTATED),
-    "sinks": Experiment(_sinks, "count", only_on=UNROTATED),
-    "modules": Experiment(_modules, only_on=UNROTATED, after=("norms", "stream")),
+    "stream": Experiment(_stream, "count", only_on=UNROTATED, reads="stream"),
+    "sinks": Experiment(_sinks, "count", only_on=UNROTATED, reads="weights", tokens=SINK_TOKENS),
+    "modules": Experiment(_modules, only_on=UNROTATED, after=("norms", "stream"), reads="stream"),
 }

@@ -1,5 +1,6 @@
 """Experiment 1: an arm and texts in, a record of norms out. Memory does not grow with the length of a text."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,17 @@ from transformers.pytorch_utils import Conv1D
 from lib.definitions import EDITED, NAMES, Name, Site
 from lib.measuring.scoring import in_batches, nll_per_text
 from lib.models import Arm, check_ids, embedding_rows
-from lib.probing import Geometry, Tap, frequencies, geometry, position_response, positions_held, survey, visiting
+from lib.probing import (
+    Geometry,
+    Tap,
+    frequencies,
+    geometry,
+    position_response,
+    positions_held,
+    survey,
+    unreadable,
+    visiting,
+)
 from lib.texts import Text
 
 Progress = Callable[[float], None]
@@ -38,7 +49,8 @@ def measure_norms(
     position of a text is unlike all others in many models: `*_rest_norm` are the norms without it.
     The record also holds properties of the model alone: the norms of the projections' rows, if it has projections; the
     radians per position by which each dim of query and key turns (`frequency`, see `lib.probing.rotation`); and its
-    response to stretched positions (`position_change`, `position_noise`).
+    response to stretched positions (`position_change`, `position_noise`). Its attributes say at which `sites` the model
+    can be read, and what else is `unreadable` in it.
     Raises ValueError for a model that has no such site, for a token that it does not know, and for texts that are
     longer than its table of positions.
     """
@@ -74,7 +86,7 @@ def measure_norms(
             "position_noise": response["noise"],
         },
         coords=text_coordinates(texts),
-        attrs={"sites": " ".join(survey(arm.model).sites)},
+        attrs={"sites": " ".join(survey(arm.model).sites), "unreadable": json.dumps(unreadable(arm.model))},
     )
 
 

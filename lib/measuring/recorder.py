@@ -31,7 +31,7 @@ from lib.models import (
     tokenizer_facts,
 )
 from lib.probing import CannotRead
-from lib.records import Unusable, profile_of, sites_of
+from lib.records import Unusable, profile_of, sites_of, unreadable_of
 from lib.settings import Settings
 from lib.tasks import Item, Task
 from lib.texts import Text
@@ -61,8 +61,7 @@ class Recorder:
 
     `experiments` are run on the arms that are compared, as far as their rows say (`lib.measuring.experiments`), and
     experiment 1 at the `sites` as well.
-    `faults` holds an error for every arm that cannot be measured although others can, and `unreadable` one for every
-    experiment on an arm that its architecture or its texts do not allow.
+    `faults` holds an error for every arm that cannot be measured although others can.
     """
 
     def __init__(
@@ -79,7 +78,6 @@ class Recorder:
         self.tasks: tuple[Task, ...] = settings.asked if "tasks" in experiments else ()
         self.taken: dict[tuple[str, str], xr.Dataset] = {}
         self.faults: dict[str, Exception] = {arm: Unusable(fault) for arm, fault in settings.faults.items()}
-        self.unreadable: dict[tuple[str, str], CannotRead] = {}
         self.profiles = Profiles(settings, self.texts, self._on_disk, self._fault)
 
     def record(self, arm: str, experiment: str, site: str | None = None) -> xr.Dataset:
@@ -91,10 +89,10 @@ class Recorder:
         if arm in self.faults:
             raise Unusable(str(self.faults[arm])) from self.faults[arm]
         try:
-            if (arm, experiment) not in (self.taken.keys() | self.unreadable.keys()):
+            if (arm, experiment) not in self.taken and not self._refused(arm, experiment):
                 self._take_all(arm, experiment)
-            if reason := self.unreadable.get((arm, experiment)):
-                raise Unusable(str(reason)) from reason
+            if reason := self._refused(arm, experiment):
+                raise Unusable(reason) from CannotRead(reason)
             return self.taken[arm, experiment]
         except UNMEASURABLE as error:
             self._fault(arm, error)
@@ -122,7 +120,10 @@ class Recorder:
 
     def _take_all(self, arm: str, experiment: str) -> None:
         if self.settings.replay:
-            self._keep(arm, experiment, self._replay(arm, experiment))
+            # the norms tell whether the others can have been made
+            for e in dict.fromkeys((*_after(experiment), experiment)):
+                if (arm, e) not in self.taken and self._can_be_made(arm, e):
+                    self._keep(arm, e, self._replay(arm, e))
             self._replay_along(arm)
             return
         # a library's warning about a GPU or a checkpoint must not end hours of measuring
@@ -179,7 +180,7 @@ class Recorder:
         every = {e: self._wanted(arm, e, exact=True) for e in experiments}
         try:
             for experiment, wanted in every.items():
-                if self._has_site_of(arm, experiment):
+                if self._can_be_made(arm, experiment):
                     self._keep(arm, experiment, records.find(self.settings.records, wanted))
         except (records.NoRecord, records.BrokenRecord):
             with self._alone():
@@ -195,10 +196,17 @@ class Recorder:
             reason = error.strerror or error
             raise NotKept(f"records cannot be written to {self.settings.records}: {reason}") from error
 
-    def _has_site_of(self, arm: str, experiment: str) -> bool:
-        """Can the arm's model be read at the site of this experiment? True if unknown, before its first record."""
+    def _can_be_made(self, arm: str, experiment: str) -> bool:
+        """Does the arm's model show what this experiment reads? True if unknown, before its first record."""
         _, _, site = experiment.partition("@")
-        return not site or (arm, "norms") not in self.taken or site in sites_of(self.taken[arm, "norms"])
+        has_site = not site or (arm, "norms") not in self.taken or site in sites_of(self.taken[arm, "norms"])
+        return has_site and not self._refused(arm, experiment)
+
+    def _refused(self, arm: str, experiment: str) -> str:
+        """Why the arm's model or its texts do not allow an experiment, as far as is known without the model."""
+        norms, name = self.taken.get((arm, "norms")), _plain(experiment)
+        unreadable = {} if norms is None else unreadable_of(norms)
+        return EXPERIMENTS[name].refused(name, unreadable, self.settings.max_tokens)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -218,23 +226,15 @@ class Recorder:
 
     def _find_or_take(self, arm: str, every: dict[str, dict]) -> None:
         for experiment, wanted in every.items():
-            # what comes after an experiment that cannot be made cannot be made, either
-            if reason := next(filter(None, (self.unreadable.get((arm, e)) for e in _after(experiment))), None):
-                self.unreadable[arm, experiment] = reason
-                continue
-            if not self._has_site_of(arm, experiment):
+            if not self._can_be_made(arm, experiment):
                 continue
             try:
                 self._keep(arm, experiment, records.find(self.settings.records, wanted))
-                continue
             except records.NoRecord:
-                pass
+                self._take(arm, experiment, wanted)
             except records.BrokenRecord as error:
                 self.progress.say(f"{error}: this run does so now")
-            try:
                 self._take(arm, experiment, wanted)
-            except CannotRead as reason:
-                self.unreadable[arm, experiment] = reason
 
     def _take(self, arm: str, experiment: str, wanted: dict) -> None:
         self.profiles.check_all()

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "anatomy": ["CannotRead", "survey"],
         "places": ["Place", "find_places", "looking"],
         "probe": ["Visit", "geometry", "visiting"],
+        "proofs": ["PROOFS", "unreadable"],
         "rotation": ["frequencies", "position_response", "positions_held"],
         "taps": ["Geometry", "Tap"],
         "weights": ["prove_weights", "weighing"],

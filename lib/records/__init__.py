@@ -10,6 +10,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             *("BrokenRecord", "NoRecord", "Unusable", "find", "load", "names_in"),
             *("provenance_of", "save", "search", "settings_of"),
         ],
-        "shapes": ["Profile", "label_of", "profile_of", "site_before", "sites_of", "tokenizers", "trained_length"],
+        "shapes": [
+            "Profile",
+            "label_of",
+            "profile_of",
+            "site_before",
+            "sites_of",
+            "tokenizers",
+            "trained_length",
+            "unreadable_of",
+        ],
     },
 )

@@ -167,6 +167,8 @@ def check(record: xr.Dataset, settings: dict) -> None:
     _check_provenance(_told(record, "provenance"))
     if experiment == "norms" and not _are_sites(record.attrs.get("sites")):
         raise Misfit("it does not say at which sites its model can be read")
+    if "unreadable" in record.attrs and not all(isinstance(why, str) for why in _told(record, "unreadable").values()):
+        raise Misfit("it does not say why something cannot be read")
     check_arrays(record, experiment)
 
 

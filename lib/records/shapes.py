@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from lib import checkpoints
-from lib.definitions import label
+from lib.definitions import from_json, label
 from lib.records.files import provenance_of
 
 
@@ -36,6 +36,11 @@ def tokenizers(records: Iterable[xr.Dataset]) -> set[str]:
 def sites_of(record: xr.Dataset) -> list[str]:
     """The sites at which the states of a record's model can be read."""
     return record.attrs["sites"].split()
+
+
+def unreadable_of(record: xr.Dataset) -> dict[str, str]:
+    """What cannot be read in a record's model beside its states, each with a sentence; {} in a record of older code."""
+    return from_json(record.attrs.get("unreadable", "{}"))
 
 
 def site_before(record: xr.Dataset) -> str:

@@ -10,7 +10,6 @@ from filelock import FileLock
 from lib.measuring import recorder as module
 from lib.measuring.experiments import EXPERIMENTS
 from lib.measuring.recorder import Recorder, cannot_be_made, check_manipulation
-from lib.probing import CannotRead
 from lib.records import BrokenRecord, NoRecord, Unusable
 from lib.records.layout import LAYOUT
 from lib.tasks.items import Item, Task
@@ -44,7 +43,7 @@ def recorder(tmp_path, monkeypatch):
         essential=("rope",),
     )
     found.experiments, found.at_sites, found.taken = ("norms", "disruption"), ("norms@attention",), {}
-    found.unreadable, found.faults = {}, {}
+    found.faults = {}
     found.texts = [Text("t", "a", "count", "one"), Text("u", "a", "score", "other")]
     found.progress = SimpleNamespace(say=found.said.append)
     monkeypatch.setattr(module, "identity", lambda args: "weights")
@@ -154,58 +153,60 @@ def test_a_run_that_is_alone_makes_its_folder_and_says_nothing(recorder):
 def test_an_experiment_at_a_site_that_an_arm_does_not_have_leaves_those_behind_it(recorder, monkeypatch):
     kept = []
     monkeypatch.setattr(module.records, "find", lambda folder, wanted: wanted)
-    recorder._has_site_of = lambda arm, experiment: experiment != "norms@attention"
+    recorder._can_be_made = lambda arm, experiment: experiment != "norms@attention"
     recorder._keep = lambda arm, experiment, record: kept.append(experiment)
     recorder._find_or_take("rope", {"norms": {}, "norms@attention": {}, "disruption": {}})
     assert kept == ["norms", "disruption"]
 
 
 @pytest.fixture
-def without_stream(recorder, monkeypatch):
-    """A recorder without records, on a model whose stream cannot be read; `made` are the experiments that it makes."""
+def reading_nothing(recorder, monkeypatch):
+    """A recorder without records of a model whose stream cannot be read; `made` are the experiments that it makes."""
     recorder.made = []
 
     def take(arm, experiment, wanted):
-        if experiment == "stream":
-            raise CannotRead("its stream cannot be read")
         recorder.made.append(experiment)
-        recorder.taken[arm, experiment] = experiment
+        recorder.taken[arm, experiment] = xr.Dataset(attrs={"unreadable": '{"stream": "its stream cannot be read"}'})
 
     def nothing(folder, wanted):
         raise NoRecord("none")
 
     monkeypatch.setattr(module.records, "find", nothing)
-    recorder._has_site_of, recorder._take = lambda arm, experiment: True, take
+    recorder._take = take
     recorder._wanted = lambda arm, experiment, exact: {}
     recorder.arms = SimpleNamespace(free=lambda: None)
-    recorder.experiments, recorder.at_sites = ("norms", "stream", "modules", "disruption"), ()
+    recorder.experiments, recorder.at_sites = ("norms", "stream", "modules", "sinks", "disruption"), ()
+    recorder.settings.max_tokens = 64
     return recorder
 
 
 @pytest.mark.parametrize("experiment", ["stream", "modules"])
 def test_an_experiment_that_an_architecture_does_not_allow_costs_those_that_rest_on_it_alone(
-    without_stream, experiment
+    reading_nothing, experiment
 ):
-    with pytest.raises(Unusable, match="its stream cannot be read") as caught:
-        without_stream.record("rope", experiment)
-    assert cannot_be_made(caught.value)
-    assert without_stream.made == ["norms", "disruption"]
-    assert without_stream.record("rope", "disruption") == "disruption"
-    assert without_stream.failures() == {}
-
-
-def test_what_an_architecture_does_not_allow_is_tried_once(without_stream):
     for _ in range(2):
-        with pytest.raises(Unusable):
-            without_stream.record("rope", "modules")
-    assert without_stream.made == ["norms", "disruption"]
+        with pytest.raises(Unusable, match="its stream cannot be read") as caught:
+            reading_nothing.record("rope", experiment)
+        assert cannot_be_made(caught.value)
+    assert reading_nothing.made == ["norms", "sinks", "disruption"]
+    assert "unreadable" in reading_nothing.record("rope", "disruption").attrs
+    assert reading_nothing.failures() == {}
 
 
-def test_an_arm_that_is_not_compared_is_asked_for_all_that_its_row_names_under_one_load(without_stream):
-    without_stream.experiments = ("norms", "sinks", "disruption", "specificity")
-    assert without_stream._asked_of("dropped") == ["sinks"]
-    assert without_stream._asked_of("drope@step5") == []
-    assert without_stream._asked_of("drope") == ["norms", "sinks", "disruption", "specificity"]
+def test_texts_that_are_too_short_for_an_experiment_are_told_before_a_model_is_loaded(reading_nothing):
+    reading_nothing.settings.max_tokens = 63
+    with pytest.raises(Unusable, match="sinks are measured on 64 tokens, and the texts have 63: raise --max-tokens"):
+        reading_nothing.record("rope", "sinks")
+    assert reading_nothing.made == []
+    reading_nothing.record("rope", "disruption")
+    assert reading_nothing.made == ["norms", "disruption"]
+
+
+def test_an_arm_that_is_not_compared_is_asked_for_all_that_its_row_names_under_one_load(reading_nothing):
+    reading_nothing.experiments = ("norms", "sinks", "disruption", "specificity")
+    assert reading_nothing._asked_of("dropped") == ["sinks"]
+    assert reading_nothing._asked_of("drope@step5") == []
+    assert reading_nothing._asked_of("drope") == ["norms", "sinks", "disruption", "specificity"]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
