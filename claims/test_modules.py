@@ -11,6 +11,7 @@ STUDY = "Africa 2026"
 EACH_OTHER = pytest.mark.parametrize("other", ["drope", "dropped", "continued"])
 """DroPE, and the two controls: the rotation dropped without training, and training without dropping it."""
 DROPE = pytest.mark.parametrize("other", ["drope"])
+TRAINED = ("drope", "continued")
 BREAKS, SPARED = "RoPE breaks", "the other arm does not"
 FIRST, SECOND = "layer 1", "layer 0"
 MEAN, EACH = "mean over layers", "each layer"
@@ -30,7 +31,12 @@ def _after(*share: float, **how) -> dict:
 
 @EACH_OTHER
 @claim(
-    "B1", source=f"{STUDY}, experiment 4", published=of_drope("1249 v 1.00 times"), family="modules", figure="modules"
+    "B1",
+    source=f"{STUDY}, experiment 4",
+    published=of_drope("1249 v 1.00 times"),
+    family="modules",
+    figure="modules",
+    training=TRAINED,
 )
 @tried_on(
     supported=modules({"mlp at first": 7.0}, {"mlp at first": 0.0}),
@@ -63,6 +69,7 @@ def test_only_rope_needs_what_the_mlp_writes_at_the_first_position(modules, judg
     source=f"{STUDY}, experiments 8 and 9",
     published=of_drope("layer 1: 0.9 to 68.6 %; layer 0: 46.9 to 3.3 %"),
     family="modules",
+    training=TRAINED,
     figure="module_shares",
 )
 @tried_on(
@@ -96,6 +103,7 @@ def test_attention_takes_over_layer_1_and_leaves_layer_0(stream, judge, other):
     source=f"{STUDY}, experiment 9",
     published="34.7 v 35.2 %; stored 34.6 v 36.0 %",
     family="modules",
+    training=TRAINED,
     figure="module_shares",
 )
 @tried_on(
@@ -129,6 +137,7 @@ def test_from_layer_2_on_attention_keeps_its_share(stream, judge, other):
     source=f"{STUDY}, experiment 8",
     published=of_drope("query 145 times, key 106 times"),
     family="modules",
+    training=TRAINED,
     figure="state_norms",
 )
 @tried_on(
@@ -158,6 +167,7 @@ def test_query_and_key_of_layer_1_grow_tenfold(stream, judge, other):
     source=f"{STUDY}, experiment 6",
     published=of_drope("RoPE 1815 v 2.5 times, DroPE 202 v 201 times"),
     family="modules",
+    training=TRAINED,
     figure="modules",
 )
 @tried_on(
@@ -192,6 +202,7 @@ def test_layer_1_rests_on_its_mlp_under_rope_and_on_both_alike_otherwise(modules
     source=f"{STUDY}, experiment 5",
     published="4.12 v 3.39 times",
     family="modules",
+    training=TRAINED,
     figure="modules",
 )
 @tried_on(

@@ -15,6 +15,7 @@ EACH_OTHER = pytest.mark.parametrize("other", ["drope", "dropped", "continued"])
     "Z1",
     source="Africa 2026, experiment 4; Xiao et al. 2024",
     published={"drope": "97.8 v 95.6 % of heads", "dropped": "not measured", "continued": "not measured"},
+    training=("drope", "continued"),
     family="sinks",
     figure="sink_rates",
 )

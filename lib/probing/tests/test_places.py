@@ -91,7 +91,7 @@ def test_what_replaces_a_stream_is_what_comes_after_it(name, index):
 
 def test_a_part_is_found_by_what_it_adds_and_not_by_its_name():
     model = build("gemma3_text")
-    assert find_find_places(model).names == {
+    assert find_places(model).names == {
         "attention": "post_attention_layernorm",
         "mlp": "post_feedforward_layernorm",
     }
