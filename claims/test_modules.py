@@ -6,9 +6,10 @@ import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import modules, stream
+from lib.definitions import OTHERS
 
 STUDY = "Africa 2026"
-EACH_OTHER = pytest.mark.parametrize("other", ["drope", "dropped", "continued"])
+EACH_OTHER = pytest.mark.parametrize("other", OTHERS)
 """DroPE, and the two controls: the rotation dropped without training, and training without dropping it."""
 DROPE = pytest.mark.parametrize("other", ["drope"])
 TRAINED = ("drope", "continued")

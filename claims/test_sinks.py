@@ -4,10 +4,11 @@ import pytest
 
 from fixtures.claim import claim, tried_on
 from fixtures.planted import sinks
+from lib.definitions import OTHERS
 
 GU = "Gu et al. 2025"
 EACH_ARM = pytest.mark.parametrize("arm", ["rope", "drope"])
-EACH_OTHER = pytest.mark.parametrize("other", ["drope", "dropped", "continued"])
+EACH_OTHER = pytest.mark.parametrize("other", OTHERS)
 
 
 @EACH_OTHER

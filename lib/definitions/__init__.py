@@ -33,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Name",
             "OF_ACTIVATIONS",
             "OF_PROMPT",
+            "OTHERS",
             "OUTCOMES",
             "PARTS",
             "PLACES",

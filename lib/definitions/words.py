@@ -19,6 +19,8 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 ARMS = ("rope", "drope")
 """The two main arms: the control, and the treatment."""
+OTHERS = ("drope", "dropped", "continued")
+"""The arms that the RoPE arm is compared with: the treatment, and what tells its two parts from each other."""
 RESCALED = ("linear", "dynamic", "yarn", "ntk")
 """Arms with the RoPE arm's weights and a rescaled rotation, see `lib.models.rescaling`."""
 FACTOR = 4

@@ -10,7 +10,7 @@ from typing import Protocol
 import xarray as xr
 
 from lib.checkpoints import step_of, tokens_per_step
-from lib.definitions import RESCALED
+from lib.definitions import OTHERS, RESCALED
 from lib.effects.answers import Answers
 from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
@@ -23,8 +23,6 @@ from lib.effects.trajectory import Trajectory
 from lib.records import Unusable, site_before, sites_of
 from lib.settings import Settings
 
-OTHERS = ("drope", "dropped", "continued")
-"""The arms that the RoPE arm is compared with: the treatment, and what tells its two parts from each other."""
 ENOUGH = 3
 """The fewest checkpoints that make a trend."""
 
@@ -49,8 +47,8 @@ class Subject:
 
     `make(reader, **parameters)` makes the subject; `parameters` name parameters that a claim's test may have, and
     `other` is the arm that is compared with the RoPE arm in the place of `drope`. Figures are of the subject that is
-    made with the parameters `drawn`. `losses` is the experiment beside
-    that on norms that it needs, and `sites` are additional sites at which it needs the RoPE arm's norms.
+    made with the parameters `drawn`. `losses` is the experiment beside that on norms that it needs, and `sites` are
+    additional sites at which it needs the RoPE arm's norms.
     With `each_checkpoint`, it is made anew for every checkpoint of a series. `unpublished` completes the sentence
     "the text gives .." for a subject that no study has figures for. A value `beside` marks a subject that a claim asks
     for in addition to another; the claim is tried on planted records and judged on published figures with this value.

@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from lib.definitions import ARMS, EDITED, PROTOCOLS, SINK_TOKENS
+from lib.definitions import ARMS, EDITED, OTHERS, PROTOCOLS, SINK_TOKENS
 from lib.measuring.disruption import measure_bands, measure_protocol
 from lib.measuring.modules import measure_modules
 from lib.measuring.norms import measure_norms
@@ -20,7 +20,7 @@ from lib.settings import Settings
 from lib.tasks import Task
 from lib.texts import Text
 
-UNROTATED = (*ARMS, "dropped", "continued")
+COMPARED = ("rope", *OTHERS)
 """The main arms, and those that tell what dropping the rotation or training alone does."""
 
 
@@ -146,7 +146,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "bands": Experiment(_bands, only_on=("rope",)),
     "specificity": Experiment(_specificity, only_on=ARMS),
     "tasks": Experiment(_tasks, "items", only_on=ARMS),
-    "stream": Experiment(_stream, "count", only_on=UNROTATED, reads="stream"),
-    "sinks": Experiment(_sinks, "count", only_on=UNROTATED, reads="weights", tokens=SINK_TOKENS),
-    "modules": Experiment(_modules, only_on=UNROTATED, after=("norms", "stream"), reads="stream"),
+    "stream": Experiment(_stream, "count", only_on=COMPARED, reads="stream"),
+    "sinks": Experiment(_sinks, "count", only_on=COMPARED, reads="weights", tokens=SINK_TOKENS),
+    "modules": Experiment(_modules, only_on=COMPARED, after=("norms", "stream"), reads="stream"),
 }
