@@ -7,7 +7,6 @@ and a choice is written if each of its tokens is the most likely one, so that gr
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from inspect import signature
 from typing import Literal
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from lib.definitions import Site
 from lib.measuring.interventions import Masks
+from lib.measuring.logits import last_logits_only
 from lib.probing import Visit, visiting
 
 Where = Literal["prompt", "answer", "both"]
@@ -84,7 +84,7 @@ def score_choices(
         raise ValueError("its context is a single token, before which nothing can be read")
     with editing(model, edits if where != "answer" else ()):
         tokens = torch.tensor([ids], device=context.device).expand(rows, -1)
-        read = model(input_ids=tokens, use_cache=True, **_last_logits_only(model))
+        read = model(input_ids=tokens, use_cache=True, **last_logits_only(model))
     cache = read.past_key_values
     if cache is None:
         raise ValueError(f"{type(model).__name__} keeps no KV cache, so no choice can continue a context")
@@ -114,8 +114,3 @@ def _likelihoods(logits: Tensor, choices: Sequence[Sequence[int]]) -> tuple[Tens
     if not torch.isfinite(likelihood).all():
         raise ValueError("the likelihood of an answer is not finite: the forward pass overflowed; try dtype=float32")
     return likelihood, written
-
-
-def _last_logits_only(model: nn.Module) -> dict[str, int]:
-    """Logits of a long context over a large vocabulary fill the memory, and only the last ones are needed."""
-    return {"logits_to_keep": 1} if "logits_to_keep" in signature(model.forward).parameters else {}

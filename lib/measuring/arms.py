@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from lib.checkpoints import ModelArguments
+from lib.measuring.logits import try_parts
 from lib.measuring.threads import use_threads
 from lib.models import Arm, fingerprint, load
 
@@ -28,6 +29,7 @@ class Arms:
             use_threads(self.threads)
             with quiet():
                 self.held[name] = load(self.arguments[name], device=self.device)
+                try_parts(self.held[name].model)
             self.loads.append(name)
             self._fingerprints[name] = fingerprint(self.held[name].model)
         return self.held[name]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from lib.definitions import EDITED, NAMES, Name, Site
-from lib.measuring.scoring import in_batches, nll_per_text
+from lib.measuring.scoring import in_batches, score
 from lib.models import Arm, check_ids, embedding_rows
 from lib.probing import (
     Geometry,
@@ -117,11 +117,11 @@ def norms_and_loss(
         rest[name].append(channel_norms(states[:, 1:]))
 
     with visiting(model, visit, site):
-        logits = model(input_ids=ids, use_cache=False).logits
+        loss = score(model, ids)
     all_positions, but_first = (
         {name: torch.stack(norms, 1).cpu() for name, norms in found.items()} for found in (layers, rest)
     )
-    return nll_per_text(logits, ids), all_positions, but_first
+    return loss, all_positions, but_first
 
 
 def rows_that_fit(arm: Arm, tokens: int) -> int:

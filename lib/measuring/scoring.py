@@ -9,13 +9,36 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lib.measuring.interventions import Masks, zeroing
+from lib.measuring.logits import POSITIONS_AT_ONCE, in_parts, last_logits_only
 from lib.probing import Visit, visiting
-
-POSITIONS_AT_ONCE = 128
-"""Logits are widened to float32 this many positions at a time, so that memory does not grow with the text."""
 
 FEW, BEGINNING = 4, 64
 """Texts, and tokens of each, that are read to see what a BOS token before them is worth."""
+
+
+class Losses:
+    """Sums of the losses of several texts, taken in part by part. `tokens` is the number of predicted tokens."""
+
+    def __init__(self, texts: int, tokens: int):
+        if tokens < 1:
+            raise ValueError("a text needs at least two tokens to be scored")
+        self.total, self.tokens = torch.zeros(texts, dtype=torch.float64), tokens
+
+    def add(self, logits: Float[Tensor, "batch pos vocab"], right: Int[Tensor, "batch pos"]) -> None:
+        """Add the losses of some positions, in float64: logits that predict the tokens `right`."""
+        for start in range(0, right.shape[1], POSITIONS_AT_ONCE):
+            part = slice(start, start + POSITIONS_AT_ONCE)
+            for row in range(len(right)):
+                predicted, wanted = logits[row, part].float(), right[row, part, None]
+                # cross_entropy in float32 loses a part of the sum over a large vocabulary: 4e-5 nats of 262,144 tokens
+                loss = predicted.logsumexp(-1).double() - predicted.gather(-1, wanted)[:, 0].double()
+                self.total[row] += loss.sum().cpu()
+
+    def mean(self) -> Float[Tensor, " batch"]:
+        """Nats per predicted token. Raises ValueError if a loss is not finite."""
+        if not torch.isfinite(self.total).all():
+            raise ValueError("a loss is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
+        return self.total / self.tokens
 
 
 def nll_per_text(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "batch pos"]) -> Float[Tensor, " batch"]:
@@ -23,25 +46,19 @@ def nll_per_text(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "bat
 
     Raises ValueError if a loss is not finite, or if no token can be predicted.
     """
-    if ids.shape[1] < 2:
-        raise ValueError("a text needs at least two tokens to be scored")
-    total = torch.zeros(len(ids), dtype=torch.float64)
-    for start in range(0, ids.shape[1] - 1, POSITIONS_AT_ONCE):
-        stop = min(start + POSITIONS_AT_ONCE, ids.shape[1] - 1)
-        for row in range(len(ids)):
-            predicted, right = logits[row, start:stop].float(), ids[row, start + 1 : stop + 1, None]
-            # cross_entropy in float32 loses a part of the sum over a large vocabulary: 4e-5 nats of 262,144 tokens
-            loss = predicted.logsumexp(-1).double() - predicted.gather(-1, right)[:, 0].double()
-            total[row] += loss.sum().cpu()
-    if not torch.isfinite(total).all():
-        raise ValueError("a loss is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
-    return total / (ids.shape[1] - 1)
+    losses = Losses(len(ids), ids.shape[1] - 1)
+    losses.add(logits[:, :-1], ids[:, 1:])
+    return losses.mean()
 
 
 @torch.inference_mode()
 def score(model: nn.Module, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, " batch"]:
-    """NLL of each row, nats per token."""
-    return nll_per_text(model(input_ids=ids, use_cache=False).logits, ids)
+    """NLL of each row, nats per token, without the logits of all positions at once."""
+    losses = Losses(len(ids), ids.shape[1] - 1)
+    for start, logits in in_parts(model, ids):
+        right = ids[:, start + 1 : start + 1 + logits.shape[1]]
+        losses.add(logits[:, : right.shape[1]], right)
+    return losses.mean()
 
 
 def gain_of_bos(model: nn.Module, ids: Int[Tensor, "batch pos"], bos: int) -> float | None:
@@ -74,11 +91,16 @@ def score_after_prompt(
     if not 0 < prompt < ids.shape[1]:
         raise ValueError(f"a text of {ids.shape[1]} tokens cannot be split into a prompt of {prompt} and what follows")
     with reading():
-        read = model(input_ids=ids[:, :prompt], use_cache=True)
+        read = model(input_ids=ids[:, :prompt], use_cache=True, **last_logits_only(model))
     if read.past_key_values is None:
         raise ValueError(f"{type(model).__name__} keeps no KV cache, so nothing can be scored after a prompt")
-    rest = model(input_ids=ids[:, prompt:], past_key_values=read.past_key_values, use_cache=True)
-    return nll_per_text(torch.cat([read.logits[:, -1:], rest.logits], 1), ids[:, prompt - 1 :])
+    losses = Losses(len(ids), ids.shape[1] - prompt)
+    losses.add(read.logits[:, -1:], ids[:, prompt : prompt + 1])
+    rest = ids[:, prompt:]
+    for start, logits in in_parts(model, rest, past_key_values=read.past_key_values, use_cache=True):
+        right = rest[:, start + 1 : start + 1 + logits.shape[1]]
+        losses.add(logits[:, : right.shape[1]], right)
+    return losses.mean()
 
 
 def score_conditions(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lib.definitions import NAMES, PARTS, WHERE, Name
 from lib.measuring.norms import Progress, rows_that_fit, text_coordinates
-from lib.measuring.scoring import in_batches, nll_per_text
+from lib.measuring.scoring import in_batches, score
 from lib.models import Arm, check_ids, embedding_rows
 from lib.probing import Place, find_places, looking, visiting
 from lib.texts import Text
@@ -73,9 +73,9 @@ def measure_stream(
             found["state_norm"][start:stop, layer, NAMES.index(name)] = first_and_rest(states.flatten(2))
 
         with torch.inference_mode(), looking(arm.model, look), visiting(arm.model, visit):
-            logits = arm.model(input_ids=ids[start:stop], use_cache=False).logits
+            loss = score(arm.model, ids[start:stop])
         progress(stop - start)
-        return nll_per_text(logits, ids[start:stop])
+        return loss
 
     nll, _ = in_batches(run, len(texts), rows or rows_that_fit(arm, ids.shape[1]))
     delimits = torch.tensor([[is_delimiter(arm.tokenizer.decode([token])) for token in of] for of in ids.tolist()])
