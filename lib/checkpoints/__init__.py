@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "adapters": ["ADAPTER_WEIGHTS", "adapter_identity", "read_adapter"],
-        "arguments": ["ModelArguments", "parse", "scaling"],
+        "arguments": ["ModelArguments", "parse", "portable", "scaling"],
         "gguf_header": ["Header", "read_header"],
         "hashes": ["sha256_of"],
         "provenance": [

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from glob import glob
 from itertools import accumulate
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lib.definitions import RESCALED, meant
 
@@ -115,6 +115,11 @@ class ModelArguments:
         here = self.package or self.gguf_file or where.exists()
         return where.resolve().name.removesuffix(".gguf") if here else self.source
 
+    @property
+    def portable(self) -> "ModelArguments":
+        """The same with paths that mean something on other machines too, for what is kept of a model."""
+        return replace(self, **{name: portable(path) for name in PATHS if (path := getattr(self, name))})
+
     def same_but_for_rotation(self, other: "ModelArguments") -> bool:
         """Do the two load the same weights in the same way, whatever is done to their rotation?"""
         return replace(self, rope=None) == replace(other, rope=None)
@@ -134,6 +139,14 @@ class ModelArguments:
     def __str__(self) -> str:
         values = ((field, getattr(self, field.name)) for field in fields(self))
         return ",".join(f"{field.name}={value}" for field, value in values if value != field.default)
+
+
+def portable(path: str) -> str:
+    """An id or a path as it is, but of a path that begins at a root only the last two parts: `drope/checkpoint-4000`.
+
+    What lies above them is of one machine, and often tells whose it is.
+    """
+    return "/".join(PurePath(path).parts[1:][-2:]) if PurePath(path).is_absolute() else path
 
 
 def scaling(rope: str) -> tuple[str, float]:

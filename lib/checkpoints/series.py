@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from lib.checkpoints import provenance
-from lib.checkpoints.arguments import ModelArguments, parse
+from lib.checkpoints.arguments import ModelArguments, parse, portable
 from lib.checkpoints.tokenizers import has_tokenizer
 from lib.definitions import from_json, printable
 
@@ -105,7 +105,9 @@ def expand(given: str | Mapping | Sequence, *, known: Sequence[str] = ()) -> lis
         if args.pretrained and has_magic(args.pretrained) and not Path(args.pretrained).exists():
             fit = (path for path in glob(args.pretrained) if Path(path).is_dir() or path.endswith(".gguf"))
             names = sorted(fit, key=_by_number)
-            names = names or sorted((name for name in known if fnmatch(name, args.pretrained)), key=_by_number)
+            names = names or sorted(
+                (name for name in known if fnmatch(name, portable(args.pretrained))), key=_by_number
+            )
             if not names:
                 raise ValueError(f"no folder fits {args.pretrained!r}")
             expanded += [replace(args, pretrained=name) for name in names]

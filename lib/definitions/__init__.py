@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "signals": ["heard"],
         "sinks": ["SINK", "SINK_TOKENS", "refuse_short", "uniform_share"],
         "spelling": ["meant"],
-        "whole_files": ["clear", "write_whole"],
+        "whole_files": ["clear", "is_here", "modified", "write_whole"],
         "words": [
             "ABSENT",
             "ARMS",

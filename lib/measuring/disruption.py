@@ -1,7 +1,9 @@
 """Experiment 2: the loss of texts while channels are replaced. An arm and texts in, a record of losses out."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -17,6 +19,7 @@ from lib.measuring.interventions import (
     top_of_heads,
     zeroing,
 )
+from lib.measuring.keeping import Keep, at_once
 from lib.measuring.norms import Progress, channel_norms, rows_that_fit, text_coordinates
 from lib.measuring.scoring import score, score_after_prompt, score_conditions
 from lib.models import Arm
@@ -42,6 +45,7 @@ def measure_protocol(
     seed: int,
     site: str,
     progress: Progress = lambda n: None,
+    keep: Keep = at_once,
 ) -> xr.Dataset:
     """Experiment 2 by a protocol: a record with the conditions baseline, massive, control 0, ..
 
@@ -50,10 +54,10 @@ def measure_protocol(
     draws; protocols without massive or without random channels ignore these, too.
     """
     if protocol.chosen_on == "prompt":
-        return measure_prompts(arm, ids, texts, protocol, site=site, progress=progress)
+        return measure_prompts(arm, ids, texts, protocol, site=site, progress=progress, keep=keep)
     norms = counted if protocol.chosen_on == "count" else norms_of_texts(arm, ids, site)
     chosen = {name: chosen_mask(norms[name], threshold=threshold, scope=scope) for name in EDITED}
-    how = {"replacing": REPLACEMENTS[protocol.replacement], "site": site, "progress": progress}
+    how = {"replacing": REPLACEMENTS[protocol.replacement], "site": site, "progress": progress, "keep": keep}
     return measure_disruption(arm, ids, texts, chosen, controls=controls, seed=seed, **how)
 
 
@@ -69,6 +73,7 @@ def measure_disruption(
     site: str = "projection",
     rows: int | None = None,
     progress: Progress = lambda n: None,
+    keep: Keep = at_once,
 ) -> xr.Dataset:
     """Experiment 2: the loss of every text with nothing zeroed, the massive channels zeroed, and random ones zeroed.
 
@@ -80,7 +85,8 @@ def measure_disruption(
         name: condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
         for name in EDITED
     }
-    nll = losses(arm, ids, lambda row: tables, rows, progress, site=site, replacing=replacing)
+    how = {"site": site, "replacing": replacing}
+    nll = losses(arm, ids, texts, [tables] * len(ids), rows=rows, progress=progress, keep=keep, **how)
     return loss_record(nll, conditions(controls), texts, {f"{name}_zeroed": chosen[name] for name in EDITED})
 
 
@@ -93,6 +99,7 @@ def measure_prompts(
     site: str = "projection",
     rows: int | None = None,
     progress: Progress = lambda n: None,
+    keep: Keep = at_once,
 ) -> xr.Dataset:
     """Experiment 2 by a protocol that edits prompts: the loss of every text after its prompt, in the same conditions.
 
@@ -101,16 +108,16 @@ def measure_prompts(
     Raises ValueError unless the baseline equals the same two passes without a probe.
     """
     prompt = protocol.prompt_tokens(ids.shape[1])
-    chosen: list[Masks] = []
-
-    def tables(row: Tensor) -> Masks:
+    chosen, tables = [], []
+    for row in ids.to(arm.model.device):
         norms = norms_of(arm.model, row[:prompt], site)
-        chosen.append({name: OF_HEADS[protocol.selection](norms[name]) for name in EDITED})
-        controls = {name: OF_HEADS[protocol.control](norms[name]) for name in EDITED}
-        return {name: torch.stack([torch.zeros_like(c), c, controls[name]]) for name, c in chosen[-1].items()}
-
-    how = {"replacing": REPLACEMENTS[protocol.replacement]}
-    nll = losses(arm, ids, tables, rows, progress, site=site, prompt=prompt, **how)
+        top, control = (
+            {name: OF_HEADS[of](norms[name]) for name in EDITED} for of in (protocol.selection, protocol.control)
+        )
+        chosen.append(top)
+        tables.append({name: torch.stack([torch.zeros_like(c), c, control[name]]) for name, c in top.items()})
+    how = {"replacing": REPLACEMENTS[protocol.replacement], "site": site, "prompt": prompt}
+    nll = losses(arm, ids, texts, tables, rows=rows, progress=progress, keep=keep, **how)
     replaced = {f"{name}_zeroed": torch.stack([masks[name] for masks in chosen]) for name in EDITED}
     return loss_record(nll, conditions(1), texts, replaced)
 
@@ -126,6 +133,7 @@ def measure_bands(
     scope: Scope,
     site: str = "projection",
     progress: Progress = lambda n: None,
+    keep: Keep = at_once,
 ) -> xr.Dataset:
     """The loss of every text with nothing zeroed, and with the largest channels of slow or of fast rotary pairs zeroed.
 
@@ -138,7 +146,7 @@ def measure_bands(
     by_name = {name: both_bands(pooled_norms(counted[name]), massive[name], frequency) for name in EDITED}
     empty = {name: torch.zeros_like(bands["slow"]) for name, bands in by_name.items()}
     tables = {name: torch.stack([empty[name], *(bands[band] for band in BANDS)]) for name, bands in by_name.items()}
-    nll = losses(arm, ids, lambda row: tables, None, progress, site=site)
+    nll = losses(arm, ids, texts, [tables] * len(ids), site=site, progress=progress, keep=keep)
     zeroed = {f"{name}_{band}": bands[band] for name, bands in by_name.items() for band in BANDS}
     record = loss_record(nll, ["baseline", *BANDS], texts, zeroed)
     return record.assign(frequency=(("layer", "dim"), frequency.numpy()))
@@ -165,20 +173,37 @@ def norms_of_texts(arm: Arm, ids: Tensor, site: str = "projection") -> dict[Name
 
 
 def losses(
-    arm: Arm, ids: Tensor, tables: Callable[[Tensor], Masks], rows: int | None, progress: Progress, **how
+    arm: Arm,
+    ids: Tensor,
+    texts: Sequence[Text],
+    tables: Sequence[Masks],
+    *,
+    rows: int | None = None,
+    progress: Progress = lambda n: None,
+    keep: Keep = at_once,
+    **how,
 ) -> Tensor:
-    """Losses [text, condition]: `tables(row)` returns a text's masks, `how` are options of `score_conditions`."""
+    """Losses [text, condition]: `tables` are the masks of each text, `how` are options of `score_conditions`.
+
+    The loss of each text is kept under its name as it comes.
+    """
     ids = ids.to(arm.model.device)
     rows = rows or rows_that_fit(arm, ids.shape[1])
-    found = []
-    for row in ids:
-        masks = tables(row)
-        if not found:
+    checked = False
+
+    def measure(row: Tensor, masks: Masks) -> list[np.ndarray]:
+        nonlocal rows, checked
+        if not checked:
             _check_that_nothing_replaced_changes_nothing(arm.model, row[:CHECKED], masks, **how)
+            checked = True
         loss, rows = score_conditions(arm.model, row, masks, rows, **how)
-        found.append(loss)
+        return [loss.numpy()]
+
+    found = []
+    for text, row, masks in zip(texts, ids, tables, strict=True):
+        found += keep(text.name, partial(measure, row, masks))
         progress(1)
-    return torch.stack(found)
+    return torch.from_numpy(np.stack(found))
 
 
 def _check_that_nothing_replaced_changes_nothing(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lib.definitions import ARMS, EDITED, OTHERS, PROTOCOLS, SINK_TOKENS
 from lib.measuring.disruption import measure_bands, measure_protocol
+from lib.measuring.keeping import Keep, at_once
 from lib.measuring.modules import measure_modules
 from lib.measuring.norms import measure_norms
 from lib.measuring.sinks import measure_sinks
@@ -30,6 +31,7 @@ class Given:
 
     `ids(role)` are the tokens [text, pos] of the texts of a role, `texts(role)` the texts, `earlier(experiment)` a
     record of the same arm, and `site` is where states are read. Tasks are `tasks`, to be asked `most_items` each.
+    `keep` keeps what is measured of each text as it comes.
     """
 
     arm: Arm
@@ -40,6 +42,7 @@ class Given:
     earlier: Callable[[str], xr.Dataset]
     tasks: Sequence[Task]
     progress: Callable[[float], None]
+    keep: Keep = at_once
 
     def counted(self) -> dict[str, Tensor]:
         """Norms of Query and Key over the counting texts."""
@@ -92,12 +95,14 @@ def _disruption(given: Given) -> xr.Dataset:
         seed=settings.seed,
         controls=settings.controls,
         progress=given.progress,
+        keep=given.keep,
     )
 
 
 def _bands(given: Given) -> xr.Dataset:
     frequency = torch.from_numpy(given.earlier("norms")["frequency"].values)
-    return measure_bands(*given.of("score"), given.counted(), frequency, **given.massive(), progress=given.progress)
+    how = {**given.massive(), "progress": given.progress, "keep": given.keep}
+    return measure_bands(*given.of("score"), given.counted(), frequency, **how)
 
 
 def _specificity(given: Given) -> xr.Dataset:
@@ -108,6 +113,7 @@ def _specificity(given: Given) -> xr.Dataset:
         **given.massive(),
         seed=given.settings.seed,
         progress=given.progress,
+        keep=given.keep,
     )
 
 
@@ -123,6 +129,7 @@ def _tasks(given: Given) -> xr.Dataset:
         chat=settings.apply_chat_template,
         most=settings.most_items,
         progress=given.progress,
+        keep=given.keep,
     )
 
 
@@ -136,7 +143,11 @@ def _sinks(given: Given) -> xr.Dataset:
 
 def _modules(given: Given) -> xr.Dataset:
     return measure_modules(
-        *given.of("score"), given.earlier("stream"), seed=given.settings.seed, progress=given.progress
+        *given.of("score"),
+        given.earlier("stream"),
+        seed=given.settings.seed,
+        progress=given.progress,
+        keep=given.keep,
     )
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lib.definitions import IN_MODULES, OF_ACTIVATIONS, Activations, Name, activations, is_massive
+from lib.measuring.keeping import Keep, at_once
 from lib.measuring.norms import Progress, text_coordinates
 from lib.measuring.scoring import in_batches, score
 from lib.models import Arm
@@ -44,6 +45,7 @@ def measure_modules(
     seed: int,
     rows: int = ROWS,
     progress: Progress = lambda n: None,
+    keep: Keep = at_once,
 ) -> xr.Dataset:
     """The loss of every text, `ids` [text, pos], in every one of IN_MODULES.
 
@@ -58,21 +60,26 @@ def measure_modules(
     massive = activations(stream)
     conditions = [c for c in IN_MODULES if massive or c not in OF_ACTIVATIONS]
     spike, number = spike_layer(stream), min(LAYER, len(find_places(model)) - 1)
-    losses, replaced = (
-        torch.empty(len(texts), len(conditions), dtype=torch.float64),
-        np.zeros(len(texts), dtype=np.int64),
-    )
-    for i, text in enumerate(texts):
+    proven = False
+
+    def measure(row: Tensor, text: Text) -> list[np.ndarray]:
+        nonlocal rows, proven
         editing = Editing(number, spike, massive, f"{seed}/{text.name}")
-        if i == 0:
-            prove_harmless(model, ids[:1], editing)
-        run = partial(scored, model, ids[i], conditions, editing)
-        losses[i], rows = in_batches(run, len(conditions), min(rows, len(conditions)))
-        replaced[i] = editing.replaced
+        if not proven:
+            prove_harmless(model, row[None], editing)
+            proven = True
+        run = partial(scored, model, row, conditions, editing)
+        loss, rows = in_batches(run, len(conditions), min(rows, len(conditions)))
+        return [loss.double().numpy(), np.array(editing.replaced, dtype=np.int64)]
+
+    found = []
+    for row, text in zip(ids, texts, strict=True):
+        found.append(keep(text.name, partial(measure, row, text)))
         progress(1)
+    losses, replaced = (np.stack(each) for each in zip(*found, strict=True))
     return xr.Dataset(
         {
-            "nll": (("text", "condition"), losses.numpy(), {"units": "nats per token"}),
+            "nll": (("text", "condition"), losses, {"units": "nats per token"}),
             "replaced": ("text", replaced),
             "layer": number,
             "spike": spike,

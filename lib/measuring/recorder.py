@@ -5,18 +5,21 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Protocol
 
+import numpy as np
 import torch
 import xarray as xr
 from filelock import FileLock, Timeout
 
 from lib import records
 from lib.checkpoints import identity, tokenizer_identity
-from lib.definitions import RESCALED, ROTATING
+from lib.definitions import RESCALED, ROTATING, is_here
 from lib.measuring.alike import Profiles
 from lib.measuring.arms import Arms
 from lib.measuring.experiments import EXPERIMENTS, Given
+from lib.measuring.keeping import Measure
 from lib.measuring.numerics import numerics
 from lib.measuring.scoring import gain_of_bos
 from lib.models import (
@@ -159,7 +162,7 @@ class Recorder:
     def _replay(self, arm: str, experiment: str) -> xr.Dataset:
         args, device = self.settings.arms[arm], self.settings.device
         absent = device != "cpu" and not torch.cuda.is_available()  # records of a GPU are judged without one, too
-        here = {"numerics": None if absent else numerics(args, device)}
+        here = {"numerics": None if absent else numerics(args, device), "code": records.code_version()}
         try:
             return records.search(self.settings.records, self._wanted(arm, experiment, exact=False), here)
         except (records.NoRecord, records.BrokenRecord) as error:
@@ -211,9 +214,13 @@ class Recorder:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Only one process measures into a folder of records; others wait, and then read the records that it wrote."""
-        lock = FileLock(self.settings.records / ".lock")
         with self._writing():
             self.settings.records.mkdir(parents=True, exist_ok=True)
+        if not is_here(self.settings.records):
+            yield  # at an address there are no locks: the later of two equal records stays
+            return
+        lock = FileLock(self.settings.records / ".lock")
+        with self._writing():
             try:
                 lock.acquire(blocking=False)
             except Timeout:
@@ -251,6 +258,7 @@ class Recorder:
 
         read = ids("score" if row.role == "items" else row.role)
         number = self._items if row.role == "items" else len(self._of_role(row.role))
+        parts = records.Parts(self.settings.records, wanted)
         with self.progress.measuring(arm, experiment, number) as advance:
             record = row.make(
                 Given(
@@ -262,6 +270,7 @@ class Recorder:
                     lambda earlier: self.taken[arm, earlier],
                     self.tasks,
                     advance,
+                    partial(self._keep_part, parts),
                 )
             )
         self.arms.verify()
@@ -273,7 +282,17 @@ class Recorder:
         }
         with self._writing():
             records.save(self.settings.records, wanted, origin, record)
+            parts.clear()
         self._keep(arm, experiment, records.find(self.settings.records, wanted))
+
+    def _keep_part(self, parts: records.Parts, name: str, measure: Measure) -> Sequence[np.ndarray]:
+        """What a run that was broken off has measured of a text; else what is measured now, which is kept."""
+        found = parts.find(name)
+        if found is None:
+            found = measure()
+            with self._writing():
+                parts.keep(name, found)
+        return found
 
     def _facts(self, arm: str, loaded: Arm, ids: torch.Tensor) -> dict:
         """What the arm's tokenizer does, and the loss that a BOS token before a text would save if it adds none."""
@@ -339,7 +358,7 @@ class Recorder:
             tokenizer = None
         wanted = {
             "experiment": experiment,
-            "pretrained": args.source if exact or weights is None else None,
+            "pretrained": args.portable.source if exact or weights is None else None,
             "identity": weights,
             "rope": args.rope or "as it is",
             "tokenizer": tokenizer,
@@ -350,7 +369,7 @@ class Recorder:
             "device": device if exact or settings.device_asked else None,
             "numerics": numerics(args, settings.device) if exact else None,
             "count_texts": _hash(self._of_role("count")),
-            "code": records.code_version(),
+            "code": records.code_version() if exact else None,
             **settings.key(experiment),
         }
         if site:

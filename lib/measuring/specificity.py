@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lib.definitions import DRAWS, EDITED, REPLACED_BY, SELECTED, Name, Scope, compared_conditions, pooled_norms
 from lib.measuring.disruption import HEADS, loss_record, losses
 from lib.measuring.interventions import chosen_mask, equal_energy, filling, next_largest, zeroing
+from lib.measuring.keeping import Keep, at_once
 from lib.measuring.norms import Progress
 from lib.models import Arm
 from lib.probing import visiting
@@ -29,6 +30,7 @@ def measure_specificity(
     site: str = "projection",
     rows: int | None = None,
     progress: Progress = lambda n: None,
+    keep: Keep = at_once,
 ) -> xr.Dataset:
     """The loss of every text with the massive, the next-largest, or random channels of equal energy replaced.
 
@@ -45,10 +47,21 @@ def measure_specificity(
     on_device = {name: table.to(arm.model.device) for name, table in tables.items()}
     empty_first = {name: torch.cat([torch.zeros_like(table[:1]), table]) for name, table in on_device.items()}
     means = means_of_texts(arm.model, counting.to(arm.model.device), site)
-    how = {"rows": rows, "site": site, "progress": lambda n: progress(n / 2)}
-    zeroed = losses(arm, ids, lambda row: empty_first, replacing=zeroing, **how)
-    averaged = losses(arm, ids, lambda row: on_device, replacing=filling(means), **how)
-    record = loss_record(torch.cat([zeroed, averaged], 1), compared_conditions(), texts, {})
+    found = [
+        losses(
+            arm,
+            ids,
+            texts,
+            [tables_of] * len(ids),
+            rows=rows,
+            site=site,
+            replacing=replacing,
+            progress=lambda n: progress(n / 2),
+            keep=lambda name, measure, by=by: keep(f"{name}, {by}", measure),
+        )
+        for by, tables_of, replacing in (("zeroed", empty_first, zeroing), ("averaged", on_device, filling(means)))
+    ]
+    record = loss_record(torch.cat(found, 1), compared_conditions(), texts, {})
     every = {name: torch.cat([torch.zeros_like(t[:1]), *[t] * len(REPLACED_BY)]) for name, t in tables.items()}
     return record.assign(
         {f"{name}_replaced": (("condition", "layer", HEADS[name], "dim"), every[name].numpy()) for name in EDITED}

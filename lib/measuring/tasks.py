@@ -1,6 +1,7 @@
 """Experiment 3: answers to the items of tasks while channels are replaced. An arm and tasks in, a record out."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -20,6 +21,7 @@ from lib.measuring.interventions import (
     top_of_heads,
     zeroing,
 )
+from lib.measuring.keeping import Keep, at_once
 from lib.measuring.norms import Progress, channel_norms
 from lib.measuring.scoring import in_batches
 from lib.models import Arm, check_ids, embedding_rows
@@ -46,6 +48,7 @@ def measure_tasks(
     most: int | None = None,
     rows: int | None = None,
     progress: Progress = lambda n: None,
+    keep: Keep = at_once,
 ) -> xr.Dataset:
     """The log-likelihood of every choice of every item in every condition of `lib.definitions.ASKED`.
 
@@ -63,15 +66,22 @@ def measure_tasks(
     conditions = [condition for condition in ASKED if condition not in OF_PROMPT or condition in of_prompt]
     drawn = Drawn({name: counted[name] for name in EDITED}, threshold, scope, seed)
     asking = Asking(arm.model, site, where, bool(of_prompt), rows)
-    found, embedding = [], embedding_rows(arm.model)
+    found, embedding, proven = [], embedding_rows(arm.model), False
+
+    def ask(name: str, context: list[int], choices: list[list[int]]) -> list[np.ndarray]:
+        nonlocal proven
+        if not proven:
+            asking.prove_harmless(context, choices, drawn)
+            proven = True
+        return [answer.numpy() for answer in asking(context, choices, drawn.masks(name))]
+
     for task in tasks:
         for item in task.asked_items(most):
             context, choices = encoded(arm.tokenizer, task, item, chat=chat)
+            name = f"{task.name}/{item.name}"
             try:
                 check_ids(torch.tensor([[*context, *chain(*choices)]]), [item], embedding)
-                if not found:
-                    asking.prove_harmless(context, choices, drawn)
-                likelihood, written = asking(context, choices, drawn.masks(f"{task.name}/{item.name}"))
+                likelihood, written = keep(name, partial(ask, name, context, choices))
             except ValueError as error:
                 raise ValueError(f"{task.name}, item {item.name!r}: {error}") from error
             found.append((task, item, len(context), likelihood, written))
@@ -213,8 +223,8 @@ def _rows(mask: Tensor, start: int, stop: int) -> Tensor:
 def _record(found, conditions, massive, chat, where) -> xr.Dataset:
     most = max(likelihood.shape[1] for *_, likelihood, _ in found)
 
-    def filled(values: Sequence[Tensor], empty) -> np.ndarray:
-        return np.stack([np.pad(v.numpy(), [(0, 0), (0, most - v.shape[1])], constant_values=empty) for v in values])
+    def filled(values: Sequence[np.ndarray], empty) -> np.ndarray:
+        return np.stack([np.pad(v, [(0, 0), (0, most - v.shape[1])], constant_values=empty) for v in values])
 
     per_item = lambda values: ("item", list(values))  # noqa: E731
     optional = lambda value: np.nan if value is None else float(value)  # noqa: E731

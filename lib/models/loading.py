@@ -18,6 +18,7 @@ from lib.checkpoints import (
     gguf_of,
     identity,
     parse,
+    portable,
     read_adapter,
     read_config,
     sizes,
@@ -71,11 +72,11 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
     """The provenance of a loaded model, as plain JSON values."""
     gguf = gguf_of(args)
     return {
-        "arguments": asdict(args),
-        "pretrained": args.name,
+        "arguments": asdict(args.portable),
+        "pretrained": args.portable.name,
         "identity": identity(args),
         "class": type(model).__name__,
-        "config": model.config.to_dict(),
+        "config": _without_paths(model.config.to_dict()),
         "dtype": str(model.dtype).removeprefix("torch."),
         "quantization": _quantization_shown(model, gguf),
         "attn_implementation": model.config._attn_implementation,
@@ -84,6 +85,15 @@ def describe(args: ModelArguments, model: transformers.PreTrainedModel, device: 
         "versions": versions(),
         **({"gguf": gguf_provenance(gguf)} if gguf else {}),
         **({"adapter": _adapter_provenance(Path(args.peft))} if args.peft else {}),
+    }
+
+
+def _without_paths(config: dict) -> dict:
+    """A config without the place that it was read from, which is no fact about the model."""
+    return {
+        name: _without_paths(value) if isinstance(value, dict) else value
+        for name, value in config.items()
+        if name != "_name_or_path"
     }
 
 
@@ -116,10 +126,10 @@ def _refuse_second_quantization(args: ModelArguments, raw: Mapping) -> None:
 def _adapter_provenance(folder: Path) -> dict[str, Any]:
     config = read_adapter(folder)
     return {
-        "folder": str(folder),
+        "folder": portable(str(folder)),
         "identity": "sha256:" + adapter_identity(folder),
         "kind": config["peft_type"],
-        "made_for": config.get("base_model_name_or_path"),
+        "made_for": portable(str(config.get("base_model_name_or_path") or "")) or None,
     }
 
 

@@ -10,6 +10,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             *("BrokenRecord", "NoRecord", "Unusable", "find", "load", "names_in"),
             *("provenance_of", "save", "search", "settings_of"),
         ],
+        "layout": ["LAYOUT"],
+        "parts": ["Parts"],
+        "places": ["place"],
         "shapes": [
             "Profile",
             "label_of",

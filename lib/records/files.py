@@ -7,10 +7,11 @@ from pathlib import Path
 
 import xarray as xr
 
-from lib.definitions import clear, write_whole
+from lib.definitions import clear, modified, write_whole
 from lib.records.layout import check
+from lib.records.older import record_of_today
 from lib.records.opening import Misfit, opened
-from lib.records.seal import Unsealed, content, sealed, with_seal
+from lib.records.seal import Newer, Seal, Unsealed, content, sealed, with_seal
 
 
 class NoRecord(LookupError):
@@ -52,9 +53,9 @@ def load(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise NoRecord(f"there is no record {path}")
     try:
-        settings, netcdf = content(path)
-        record = opened(netcdf)
-        check(record, settings)
+        seal, netcdf = content(path)
+        record = record_of_today(opened(netcdf), seal.layout)
+        check(record, seal.settings)
     except (Unsealed, Misfit, OSError) as error:
         raise _broken(path, error) from error
     record.encoding["source"] = str(path)
@@ -63,7 +64,9 @@ def load(path: Path) -> xr.Dataset:
 
 def _broken(path: Path, error: Exception) -> BrokenRecord:
     if isinstance(error, OSError):
-        return BrokenRecord(f"the record {path} cannot be read: {error.strerror}")
+        return BrokenRecord(f"the record {path} cannot be read: {error.strerror or error}")
+    if isinstance(error, Newer):
+        return BrokenRecord(f"the record {path} {error}")
     fault = error if isinstance(error, Unsealed) else f"is not as a run writes it: {error}"
     return BrokenRecord(f"the record {path} {fault}; delete it and measure again")
 
@@ -82,17 +85,17 @@ def find(folder: Path, settings: dict) -> xr.Dataset:
 def search(folder: Path, settings: dict, here: dict | None = None) -> xr.Dataset:
     """The one record that agrees with `settings` wherever they are not None, for replaying without the model.
 
-    Of records that differ only in the settings `here`, those of this machine, one that agrees with them is taken, else
-    the newest; so of copies the newest is. Files that cannot be read are passed over. Raises NoRecord if several
-    records agree, or if none does (naming what differs in the nearest one, and the first file that cannot be read);
-    BrokenRecord if the one record that does is damaged.
+    Of records that differ only in the settings `here`, those of this machine and its code, the newest of those that
+    agree with most of them is taken; so of copies the newest is. Files that cannot be read are passed over. Raises
+    NoRecord if several records agree, or if none does (naming what differs in the nearest one, and the first file that
+    cannot be read); BrokenRecord if the one record that does is damaged.
     """
-    candidates, unreadable = _readable(folder, settings["experiment"])
+    found, unreadable = seals(folder, settings["experiment"])
+    candidates = {path: seal.settings for path, seal in found.items()}
     differences = {path: _differing(settings, candidate) for path, candidate in candidates.items()}
     fitting = [path for path, differing in differences.items() if not differing]
     if len(fitting) > 1 and not _apart(fitting, candidates) - set(here or ()):
-        own = [path for path in fitting if not _differing(here or {}, candidates[path])]
-        fitting = [max(own or fitting, key=lambda path: path.stat().st_mtime_ns)]
+        fitting = [max(fitting, key=lambda path: (-len(_differing(here or {}, candidates[path])), modified(path)))]
     where = f"{settings['experiment']} in {folder}"
     if len(fitting) > 1:
         apart = ", ".join(sorted(_apart(fitting, candidates)))
@@ -111,15 +114,20 @@ def _apart(paths: list[Path], settings: dict[Path, dict]) -> set[str]:
     return {key for path in paths for key in _differing(settings[paths[0]], settings[path])}
 
 
-def _readable(folder: Path, experiment: str = "*") -> tuple[dict[Path, dict], list[BrokenRecord]]:
-    """The settings of all records of an experiment, without their arrays, and what is wrong with the other files."""
-    settings, broken = {}, []
-    for path in sorted(path for path in folder.glob(f"*.{experiment}.*.nc") if path.is_file()):
+def seals(folder: Path, experiment: str = "*") -> tuple[dict[Path, Seal], list[BrokenRecord]]:
+    """The seals of all records of an experiment, without their arrays, and what is wrong with the other files."""
+    found, broken = {}, []
+    for path in paths_in(folder, experiment):
         try:
-            settings[path] = sealed(path).settings
+            found[path] = sealed(path)
         except (Unsealed, OSError) as error:
             broken.append(_broken(path, error))
-    return settings, broken
+    return found, broken
+
+
+def paths_in(folder: Path, experiment: str = "*") -> list[Path]:
+    """The files in a folder that are called like records of an experiment."""
+    return sorted(path for path in folder.glob(f"*.{experiment}.*.nc") if path.is_file())
 
 
 def settings_of(record: xr.Dataset) -> dict:
@@ -145,4 +153,4 @@ def _differing(wanted: dict, candidate: dict) -> list[str]:
 
 def names_in(folder: Path) -> list[str]:
     """The names of the models whose records a folder holds."""
-    return sorted({str(settings["pretrained"]) for settings in _readable(folder)[0].values()})
+    return sorted({str(seal.settings["pretrained"]) for seal in seals(folder)[0].values()})

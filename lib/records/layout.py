@@ -1,7 +1,7 @@
 """The layout of records: which arrays and facts each experiment writes, and within which bounds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -38,7 +38,10 @@ HEADS = {"query": "head", "key": "kv_head", "value": "kv_head"}
 
 @dataclass(frozen=True)
 class Array:
-    """What an array must be: its type, one of some `dims`, and bounds; NaN stands for the unknown where it may."""
+    """What an array must be: its type, one of some `dims`, and bounds; NaN stands for the unknown where it may.
+
+    `doc` says for docs/records.md what its numbers are, and in which unit.
+    """
 
     dtype: str
     dims: tuple[tuple[str, ...], ...]
@@ -46,6 +49,7 @@ class Array:
     most: float = FLOAT32
     unknown: bool = False
     optional: bool = False
+    doc: str = ""
 
 
 def _of(name: str, *first: str) -> tuple[str, ...]:
@@ -53,76 +57,161 @@ def _of(name: str, *first: str) -> tuple[str, ...]:
     return (*first, "layer", HEADS[name], "dim")
 
 
-SCALAR = Array("float64", ((),))
-NUMBER = Array("int64", ((),))
 TOKENS = Array("int64", ((),), 2)
-FREQUENCY = Array("float64", (("layer", "dim"),), unknown=True)
-VALUE = Array("float32", tuple(("text", "layer", "kv_head", dim) for dim in ("dim", "value_dim")), most=NORM)
+FREQUENCY = Array(
+    "float64",
+    (("layer", "dim"),),
+    unknown=True,
+    doc="angle of the rotation per position, in radians, by layer and channel of a head; NaN where a channel is not "
+    "rotated",
+)
+NLL = "mean loss of a text, in nats per predicted token"
+
+
+def _channels(name: str, what: str) -> Array:
+    dims = (_of(name, "text"),) if name in EDITED else tuple((*_of(name, "text")[:-1], d) for d in ("dim", "value_dim"))
+    return Array("float32", dims, most=NORM, doc=what.format(name))
+
+
 NORMS = {
+    **{f"{name}_norm": _channels(name, "norm of each channel of {} over the positions of a text") for name in NAMES},
+    **{f"{name}_rest_norm": _channels(name, "the same of {} without the first position of the text") for name in NAMES},
     **{
-        f"{name}_{kind}": Array("float32", (_of(name, "text"),), most=NORM)
+        f"{name}_row_norm": Array(
+            "float32",
+            (_of(name),),
+            most=NORM,
+            optional=True,
+            doc=f"norm of the row of weights that makes a {name} channel",
+        )
         for name in EDITED
-        for kind in ("norm", "rest_norm")
     },
-    **{f"value_{kind}": VALUE for kind in ("norm", "rest_norm")},
-    **{f"{name}_row_norm": Array("float32", (_of(name),), most=NORM, optional=True) for name in EDITED},
     "frequency": FREQUENCY,
-    "nll": Array("float64", (("text",),), -LOSS, LOSS),
-    "position_change": SCALAR,
-    "position_noise": SCALAR,
+    "nll": Array("float64", (("text",),), -LOSS, LOSS, doc=NLL),
+    "position_change": Array(
+        "float64", ((),), doc="how far logits move when positions are stretched, in their standard deviations"
+    ),
+    "position_noise": Array("float64", ((),), doc="how far they move when nothing is changed, in the same unit"),
 }
-LOSSES = {"nll": Array("float64", (("text", "condition"),), -LOSS, LOSS)}
+LOSSES = {"nll": Array("float64", (("text", "condition"),), -LOSS, LOSS, doc=f"{NLL}, under each condition")}
 
 
-def _masks(*kinds: str) -> dict[str, Array]:
+def _masks(of: Mapping[str, str]) -> dict[str, Array]:
     return {
-        f"{name}_{kind}": Array("bool", (_of(name), _of(name, "text")), most=1) for name in EDITED for kind in kinds
+        f"{name}_{kind}": Array("bool", (_of(name), _of(name, "text")), most=1, doc=what.format(name))
+        for name in EDITED
+        for kind, what in of.items()
     }
 
 
 RANKED = ("text", "stream", "rank")
+AT = "at the positions that `where` names"
 LAYOUT: Mapping[str, Mapping[str, Array]] = {
     "norms": NORMS,
-    "disruption": {**LOSSES, **_masks("zeroed")},
-    "bands": {**LOSSES, **_masks(*BANDS), "frequency": FREQUENCY},
+    "disruption": {**LOSSES, **_masks({"zeroed": "the massive {} channels, which are zeroed"})},
+    "bands": {
+        **LOSSES,
+        **_masks({band: f"the {{}} channels that are zeroed as {band}" for band in BANDS}),
+        "frequency": FREQUENCY,
+    },
     "specificity": {
         **LOSSES,
-        **{f"{name}_replaced": Array("bool", (_of(name, "condition"),), most=1) for name in EDITED},
-        **{f"{name}_share": Array("float64", (("condition", "layer"),), most=1 + ROUNDING) for name in EDITED},
+        **{
+            f"{name}_replaced": Array(
+                "bool", (_of(name, "condition"),), most=1, doc=f"the {name} channels that are replaced"
+            )
+            for name in EDITED
+        },
+        **{
+            f"{name}_share": Array(
+                "float64",
+                (("condition", "layer"),),
+                most=1 + ROUNDING,
+                doc=f"their share of the sum of squares of a layer's {name} channels",
+            )
+            for name in EDITED
+        },
     },
     "tasks": {
-        "likelihood": Array("float64", (("item", "condition", "choice"),), -LOSS, 0.0, unknown=True),
-        "written": Array("bool", (("item", "condition", "choice"),), most=1),
-        **{name: Array("int64", (("item",),)) for name in ("answer", "choices", "tokens")},
-        **{name: Array("float64", (("item",),), unknown=True) for name in ("length", "depth")},
-        **{f"{name}_replaced": Array("bool", (_of(name),), most=1) for name in EDITED},
+        "likelihood": Array(
+            "float64",
+            (("item", "condition", "choice"),),
+            -LOSS,
+            0.0,
+            unknown=True,
+            doc="log-likelihood of each choice after the prompt, in nats; NaN beyond an item's choices",
+        ),
+        "written": Array(
+            "bool", (("item", "condition", "choice"),), most=1, doc="does the model, decoding greedily, begin with it?"
+        ),
+        "answer": Array("int64", (("item",),), doc="which choice is right, from 0"),
+        "choices": Array("int64", (("item",),), doc="number of an item's choices"),
+        "tokens": Array("int64", (("item",),), doc="tokens of the prompt"),
+        "length": Array("float64", (("item",),), unknown=True, doc="tokens around a pass key; NaN for other tasks"),
+        "depth": Array("float64", (("item",),), unknown=True, doc="share of them that stands before it; NaN elsewhere"),
+        **{
+            f"{name}_replaced": Array(
+                "bool", (_of(name),), most=1, doc=f"the massive {name} channels, which are replaced"
+            )
+            for name in EDITED
+        },
     },
     "stream": {
-        "stream_norm": Array("float32", (("text", "stream", "where"),), most=NORM),
-        "added_norm": Array("float32", (("text", "layer", "part", "where"),), most=NORM),
-        "state_norm": Array("float32", (("text", "layer", "state", "where"),), most=NORM),
-        "run_norm": Array("float32", (("text", "stream", "run"),), most=NORM),
-        "median": Array("float32", (("text", "stream"),)),
-        "largest": Array("float32", (RANKED,), -FLOAT32),
-        "at_delimiter": Array("bool", (RANKED,), most=1),
-        **dict.fromkeys(("position", "channel"), Array("int64", (RANKED,))),
-        "width": Array("int64", ((),), 1),
-        "tokens": TOKENS,
-        "nll": Array("float64", (("text",),), -LOSS, LOSS),
+        "stream_norm": Array(
+            "float32", (("text", "stream", "where"),), most=NORM, doc=f"norm of the residual stream {AT}"
+        ),
+        "added_norm": Array(
+            "float32",
+            (("text", "layer", "part", "where"),),
+            most=NORM,
+            doc=f"norm of what attention and the MLP add to it {AT}",
+        ),
+        "state_norm": Array(
+            "float32", (("text", "layer", "state", "where"),), most=NORM, doc=f"norm of query, key and value {AT}"
+        ),
+        "run_norm": Array(
+            "float32",
+            (("text", "stream", "run"),),
+            most=NORM,
+            doc="mean norm of the stream in runs of positions, in order",
+        ),
+        "median": Array("float32", (("text", "stream"),), doc="median of the absolute values of the stream"),
+        "largest": Array("float32", (RANKED,), -FLOAT32, doc="its largest values, with their signs, by absolute value"),
+        "at_delimiter": Array("bool", (RANKED,), most=1, doc="does each of these stand at a delimiter?"),
+        "position": Array("int64", (RANKED,), doc="its position in the text, from 0"),
+        "channel": Array("int64", (RANKED,), doc="its dimension of the stream, from 0"),
+        "width": Array("int64", ((),), 1, doc="dimensions of the stream"),
+        "tokens": replace(TOKENS, doc="tokens of each text"),
+        "nll": Array("float64", (("text",),), -LOSS, LOSS, doc=NLL),
     },
     "sinks": {
-        "first_share": Array("float64", (("input", "text", "layer", "head"),), most=1 + ROUNDED),
+        "first_share": Array(
+            "float64",
+            (("input", "text", "layer", "head"),),
+            most=1 + ROUNDED,
+            doc="attention to the first position, mean over the later ones",
+        ),
         **{
-            f"{name}_norm": Array("float32", (("input", "text", "layer", "kv_head", "where"),), most=NORM)
+            f"{name}_norm": Array(
+                "float32",
+                (("input", "text", "layer", "kv_head", "where"),),
+                most=NORM,
+                doc=f"norm of the {name} of each head {AT}",
+            )
             for name in ("key", "value")
         },
-        "tokens": TOKENS,
+        "tokens": replace(TOKENS, doc="tokens of each text"),
     },
     "modules": {
         **LOSSES,
-        "replaced": Array("int64", (("text",),)),
-        **dict.fromkeys(("layer", "spike"), NUMBER),
-        "massive_at": Array("int64", ((),), -1),
+        "replaced": Array(
+            "int64", (("text",),), doc="values of the stream that are massive in a text and are replaced"
+        ),
+        "layer": Array("int64", ((),), doc="the layer whose modules are zeroed"),
+        "spike": Array("int64", ((),), doc="the layer behind which the first position grows most"),
+        "massive_at": Array(
+            "int64", ((),), -1, doc="the place of the stream whose massive values are replaced; -1 if none"
+        ),
     },
 }
 """The arrays of each experiment's record."""

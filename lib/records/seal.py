@@ -1,7 +1,7 @@
 """The seal of a record: settings and checksums behind the file's content, so that no changed byte is believed.
 
-A sealed file is its content, a line of JSON with the settings and the SHA-256 of the content, and the SHA-256 of that
-line. Programs that read NetCDF take no notice of it.
+A sealed file is its content, a line of JSON with the settings, the SHA-256 of the content and the number of its layout,
+and the SHA-256 of that line. Programs that read NetCDF take no notice of it.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.definitions import from_json
+from lib.records.older import NEWEST, settings_of_today
 
 LONGEST = 1 << 16
 """Bytes at the end of a file that hold the seal, whatever paths the settings name."""
@@ -24,17 +25,26 @@ class Unsealed(ValueError):
     """There is no seal, or it is broken: a phrase."""
 
 
+class Newer(Unsealed):
+    """A version that is newer than this one made the file: a phrase."""
+
+
 class Seal(NamedTuple):
-    """The settings of a record, the SHA-256 of its content, and the length of the content in bytes."""
+    """The settings of a record, the SHA-256 of its content, the length of the content in bytes, and its layout.
+
+    The settings are as a record of today's layout would have them.
+    """
 
     settings: dict
     sha256: str
     length: int
+    layout: int
 
 
 def with_seal(content: bytes, settings: dict) -> bytes:
     """The content of a file and its seal."""
-    line = json.dumps({"settings": settings, "sha256": hashlib.sha256(content).hexdigest()}).encode()
+    told = {"settings": settings, "sha256": hashlib.sha256(content).hexdigest(), "layout": NEWEST}
+    line = json.dumps(told).encode()
     return b"\n".join([content, line, _hash(line)])
 
 
@@ -48,13 +58,13 @@ def sealed(path: Path) -> Seal:
     return _parsed(end, length, head)
 
 
-def content(path: Path) -> tuple[dict, bytes]:
-    """The settings and the content of a sealed file, no byte of which has changed. Raises Unsealed, or OSError."""
+def content(path: Path) -> tuple[Seal, bytes]:
+    """The seal and the content of a sealed file, no byte of which has changed. Raises Unsealed, or OSError."""
     whole = path.read_bytes()
     found = _parsed(whole[-LONGEST:], len(whole), whole[: END_IN_HDF5.stop])
     if hashlib.sha256(memoryview(whole)[: found.length]).hexdigest() != found.sha256:
         raise Unsealed(DAMAGED)
-    return found.settings, whole[: found.length]
+    return found, whole[: found.length]
 
 
 def _parsed(end: bytes, length: int, head: bytes) -> Seal:
@@ -64,13 +74,17 @@ def _parsed(end: bytes, length: int, head: bytes) -> Seal:
         raise Unsealed(OLDER if complete else DAMAGED)
     try:
         told = from_json(line.decode())
-        settings, sha256 = told["settings"], told["sha256"]
+        settings, sha256, layout = told["settings"], told["sha256"], told.get("layout", 1)  # layout 1 had no number
         named = [settings["experiment"], settings["pretrained"]]
     except (ValueError, KeyError, TypeError) as error:
         raise Unsealed(SILENT) from error
     if not all(isinstance(name, str) for name in named):
         raise Unsealed(SILENT)
-    return Seal(settings, sha256, length - len(line) - len(digest) - 2)
+    if type(layout) is not int or layout < 1:
+        raise Unsealed(SILENT)
+    if layout > NEWEST:
+        raise Newer(f"has layout {layout}, and this version knows those up to {NEWEST}: a newer version reads it")
+    return Seal(settings_of_today(settings, layout), sha256, length - len(line) - len(digest) - 2, layout)
 
 
 def _hash(line: bytes) -> bytes:

@@ -66,7 +66,7 @@ def assemble(run: Run) -> dict:
             faults[part] = f"it cannot be made ({type(error).__name__}: {error})"
             return otherwise
 
-    remarks = attempt("notes", lambda: notes(run.settings, run.recorded("norms")), [])
+    remarks = attempt("notes", lambda: notes(run.settings, run.recorded), [])
     settings = None if run.stopped else attempt("texts", lambda: settings_of(run.settings))
     settings = settings or settings_of(run.settings, strict=False)
     items = attempt("items of tasks", lambda: _items(run), {})

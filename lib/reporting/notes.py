@@ -1,6 +1,6 @@
 """Notes on a run, to be read beside its verdicts: how arms differ, what tokenizers do, which texts were taken."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import xarray as xr
 
@@ -16,11 +16,13 @@ COMPUTING = ("torch", "transformers")
 """Libraries that compute every measurement."""
 
 
-def notes(settings: Settings, norms: Mapping[str, xr.Dataset]) -> list[str]:
-    """All of them, as sentences, from the records of norms by arm."""
+def notes(settings: Settings, recorded: Callable[[str], Mapping[str, xr.Dataset]]) -> list[str]:
+    """All of them, as sentences, from the records by arm that each experiment has."""
+    norms = recorded("norms")
     texts = _of_texts(settings) if norms and not settings.published else ""
     tasks = _of_tasks(settings) if norms and not settings.published else []
-    return [*differences(norms), *tokenizers(norms), *libraries(norms), *([texts] if texts else []), *tasks]
+    made = [*libraries(norms), *other_code({name: recorded(name) for name in records.LAYOUT})]
+    return [*differences(norms), *tokenizers(norms), *made, *([texts] if texts else []), *tasks]
 
 
 def _of_texts(settings: Settings) -> str:
@@ -100,6 +102,24 @@ def libraries(norms: Mapping[str, xr.Dataset]) -> list[str]:
         f"and is installed here in version {here[library]}: last digits may differ."
         for library, by_version in made.items()
         if set(by_version) != {here[library]}
+    ]
+
+
+def other_code(recorded: Mapping[str, Mapping[str, xr.Dataset]]) -> list[str]:
+    """A sentence for each other version of the code that measured records of a run, by experiment and arm.
+
+    Only a replay judges such records: it takes any of a known layout.
+    """
+    made: dict[str, dict[str, list[str]]] = {}
+    for experiment, of_arms in recorded.items():
+        for arm, record in of_arms.items():
+            code = records.settings_of(record).get("code") if "settings" in record.attrs else None
+            if code not in (None, records.code_version()):
+                made.setdefault(code, {}).setdefault(experiment, []).append(arm)
+    return [
+        f"Code {code} measured {'; '.join(f'{name} of {_named(arms)}' for name, arms in found.items())}, and is "
+        f"{records.code_version()} here: what was measured is judged as it is, and may come out otherwise today."
+        for code, found in made.items()
     ]
 
 

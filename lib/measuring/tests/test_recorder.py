@@ -10,7 +10,7 @@ from filelock import FileLock
 from lib.measuring import recorder as module
 from lib.measuring.experiments import EXPERIMENTS
 from lib.measuring.recorder import Recorder, cannot_be_made, check_manipulation
-from lib.records import BrokenRecord, NoRecord, Unusable
+from lib.records import BrokenRecord, NoRecord, Unusable, code_version
 from lib.records.layout import LAYOUT
 from lib.tasks.items import Item, Task
 from lib.texts.reading import Text
@@ -20,6 +20,7 @@ ARGS = SimpleNamespace(
     **dict.fromkeys(("source", "name"), "here"),
     **dict.fromkeys(("rope", "tokenizer", "add_bos_token", "dtype", "attn_implementation")),
     quantization="none",
+    portable=SimpleNamespace(source="here"),
 )
 STRETCHED = SimpleNamespace(**{**vars(ARGS), "rope": "linear:4"})
 
@@ -257,7 +258,7 @@ def test_a_replay_without_its_gpu_takes_records_of_any_installation(recorder, mo
     monkeypatch.setattr(module.torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(module.records, "search", lambda folder, wanted, here: seen.append(here))
     recorder._replay("rope", "norms")
-    assert seen == [{"numerics": f"numbers of {device}" if known else None}]
+    assert seen == [{"numerics": f"numbers of {device}" if known else None, "code": code_version()}]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from fixtures.models.gguf_files import write
 from fixtures.models.tiny import save, tiny_llama
-from lib.checkpoints import ADAPTER_WEIGHTS, identity, parse
+from lib.checkpoints import ADAPTER_WEIGHTS, identity, parse, portable
 from lib.models.drope import drop_rope, mark_as_drope
 from lib.models.hashing import fingerprint
 from lib.models.loading import load
@@ -96,7 +96,7 @@ def test_a_merged_model_is_saved_like_any_other(base, change, ids, tmp_path):
 
 def test_the_provenance_names_the_adapter(base, change):
     found = json.loads(json.dumps(arm(base, change).provenance))
-    assert found["pretrained"] == f"{base} + {change}"
+    assert found["pretrained"] == f"{portable(str(base))} + {portable(str(change))}"
     assert found["adapter"]["kind"] == "LORA"
     assert found["identity"] == f"{identity(parse(str(base)))}+peft:{found['adapter']['identity'][7:]}"
 

@@ -8,7 +8,7 @@ import torch
 
 from fixtures.models.gguf_files import write
 from fixtures.models.tiny import save, tiny_llama
-from lib.checkpoints import identity, parse
+from lib.checkpoints import identity, parse, portable
 from lib.models import rescaling
 from lib.models.drope import drop_rope
 from lib.models.hashing import fingerprint
@@ -83,7 +83,7 @@ def test_the_tokenizer_is_that_of_the_file_whatever_lies_beside_it(file):
 def test_the_provenance_names_hash_and_types(tmp_path):
     path = write(llama(), tmp_path / "q8.gguf", kind="Q8_0")
     loaded = json.loads(json.dumps(arm(path).provenance))
-    assert (loaded["pretrained"], loaded["identity"]) == (str(path), f"sha256:{loaded['gguf']['sha256']}")
+    assert (loaded["pretrained"], loaded["identity"]) == (portable(str(path)), f"sha256:{loaded['gguf']['sha256']}")
     assert loaded["gguf"]["types"] == {"Q8_0": 23, "F32": 7}
     assert loaded["quantization"] == "GGUF Q8_0, F32"
     assert loaded["gguf"]["tensors"]["blk.2.ffn_up.weight"] == "Q8_0"

@@ -13,6 +13,7 @@ from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
 from fixtures.models.tiny import byte_tokenizer, save, tiny_llama
+from lib.checkpoints import portable
 from lib.definitions.words import NAMES, SITES
 from lib.measuring.norms import channel_norms, norms_and_loss
 from lib.models.drope import NORMED, NoRotation, drop_rope
@@ -191,7 +192,7 @@ def test_four_bits_are_the_kind_asked_for(folder):
 
 def test_the_provenance_is_plain_json_and_complete(folder):
     found = json.loads(json.dumps(arm(folder).provenance))
-    assert (found["pretrained"], found["quantization"], found["device"]) == (str(folder), "none", "cpu")
+    assert (found["pretrained"], found["quantization"], found["device"]) == (portable(str(folder)), "none", "cpu")
     assert (found["class"], found["parameters"]) == ("LlamaForCausalLM", tiny_llama(kv_heads=2).num_parameters())
     assert found["identity"].startswith("sha256:")
     assert found["versions"]["torch"] == torch.__version__
@@ -441,4 +442,4 @@ def test_a_model_in_a_subfolder_is_that_of_the_subfolder(tiny_folder, tmp_path, 
     within, alone = arm(tmp_path, subfolder="inside", **options), arm(folder, **options)
     assert fingerprint(within.model) == fingerprint(alone.model)
     assert within.provenance["identity"] == alone.provenance["identity"]
-    assert within.provenance["pretrained"] == f"{tmp_path}/inside"
+    assert within.provenance["pretrained"] == f"{portable(str(tmp_path))}/inside"

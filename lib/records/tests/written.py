@@ -49,11 +49,11 @@ def write(folder, experiment="norms", record=None, **settings):
 @contextmanager
 def changed(path):
     """The content of a record as HDF5, to be changed; its checksum is right again afterwards."""
-    settings, netcdf = content(path)
+    seal, netcdf = content(path)
     path.write_bytes(netcdf)
     with h5py.File(path, "r+") as file:
         yield file
-    path.write_bytes(with_seal(path.read_bytes(), settings))
+    path.write_bytes(with_seal(path.read_bytes(), seal.settings))
 
 
 def tell(file, name, change):

@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from lib import records
 from lib.checkpoints.provenance import versions
-from lib.reporting.notes import libraries, notes, tokenizer_in_short, tokenizers, without_bos
+from lib.reporting.notes import libraries, notes, other_code, tokenizer_in_short, tokenizers, without_bos
 from lib.reporting.tests.test_assemble import PROVENANCE, SETTINGS, record
 from lib.tasks import load
 from lib.texts import parse
@@ -17,6 +18,25 @@ PLAIN = {"adds_bos": True, "adds_eos": False, "bos_token": "<s>", "vocabulary": 
 def of(add_bos_token=None, **changes):
     arguments = {**PROVENANCE["arguments"], "add_bos_token": add_bos_token}
     return record(1, tokenizer_facts={**PLAIN, **changes}, arguments=arguments)
+
+
+def of_norms(**by_arm):
+    return lambda experiment: by_arm if experiment == "norms" else {}
+
+
+def measured_by(code):
+    return record(1).assign_attrs(settings=json.dumps({"experiment": "norms", "code": code}))
+
+
+def test_other_code_is_named_with_the_experiments_and_arms_that_it_measured():
+    mine, old = measured_by(records.code_version()), measured_by("0123")
+    assert other_code({"norms": {"rope": mine, "drope": record(1).drop_attrs()}}) == []
+    found = other_code({"norms": {"rope": old, "drope": old, "dropped": mine}, "disruption": {"rope": old}})
+    assert found == [
+        f"Code 0123 measured norms of rope and drope; disruption of rope, and is {records.code_version()} here: what "
+        "was measured is judged as it is, and may come out otherwise today."
+    ]
+    assert notes(SETTINGS, of_norms(rope=old))[0].startswith("Code 0123 measured norms of rope, and is")
 
 
 def test_a_tokenizer_that_puts_bos_before_a_text_and_fits_its_model_is_not_mentioned():
@@ -89,21 +109,21 @@ def test_the_notes_say_which_rows_were_taken(tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text("\n".join(json.dumps({"body": "word " * 8 + str(i)}) for i in range(4)))
     settings = replace(SETTINGS, texts=parse(f"{path},text=body,count=1,score=1"))
-    (sentence,) = notes(settings, {"rope": record(1)})
+    (sentence,) = notes(settings, of_norms(rope=record(1)))
     assert sentence.endswith("0 with fewer than 8 words are left out, 1 are taken to count and 1 to score.")
-    assert notes(settings, {}) == []
+    assert notes(settings, of_norms()) == []
 
 
 def test_texts_that_are_gone_cost_no_other_note(tmp_path):
     settings = replace(SETTINGS, texts=parse(str(tmp_path / "gone.parquet")))
-    assert notes(settings, {"rope": of(adds_eos=True)})[0].startswith("The tokenizer of rope adds EOS")
+    assert notes(settings, of_norms(rope=of(adds_eos=True)))[0].startswith("The tokenizer of rope adds EOS")
 
 
 def test_rows_that_a_task_leaves_out_are_noted(monkeypatch):
     left_out = replace(load("capitals"), note="2 rows are left out.")
     monkeypatch.setitem(vars(settings := replace(SETTINGS)), "asked", (load("passkey"), left_out))
-    assert notes(settings, {"rope": record(1)})[-1] == "Task capitals: 2 rows are left out."
-    assert notes(settings, {}) == []
+    assert notes(settings, of_norms(rope=record(1)))[-1] == "Task capitals: 2 rows are left out."
+    assert notes(settings, of_norms()) == []
 
 
 GEMMA = {**PLAIN, "adds_bos": False, "bos_token": "<bos>", "expects_bos": "<bos>", "gain_of_bos": 2.68}
