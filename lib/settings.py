@@ -26,6 +26,9 @@ DRAWN = ("disruption", "specificity", "tasks", "sinks", "modules")
 EVERY = ("norms", *LOSSES)
 """Experiments that read channels, at a site."""
 
+SIDES = ("control", "treatment")
+"""The arms that a worker of a sweep measures: the treatment's checkpoints, or all others."""
+
 FEWEST_TOKENS = 16
 """Counts and losses on fewer tokens say nothing of a text."""
 MOST_CONTROLS = 9_999
@@ -300,6 +303,13 @@ OPTIONS: tuple[Option, ...] = (
         shown="one for each physical core, or OMP_NUM_THREADS; one in each process of -n",
     ),
     Option(
+        "--measure",
+        "measure only the arms of the control, or only those of the treatment, and judge nothing",
+        "running",
+        "ARMS",
+        one_of(*SIDES),
+    ),
+    Option(
         "--records",
         "folder of the records, or an address of fsspec such as s3://..",
         "records",
@@ -380,6 +390,12 @@ class Settings:
     published: bool = False
     seed: int = SEED
     device_asked: bool = False
+    measure: str | None = None
+
+    def is_measured(self, arm: str) -> bool:
+        """Does this run measure an arm that has no record? With `measure`, other runs measure the other side."""
+        of_treatment = arm == "drope" or arm.startswith("drope@")
+        return self.measure is None or (self.measure == "treatment") == of_treatment
 
     @property
     def essential(self) -> tuple[str, ...]:

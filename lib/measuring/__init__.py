@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "arms": ["Arms"],
         "interventions": ["chosen_mask", "condition_masks", "zeroing"],
         "norms": ["channel_norms", "measure_norms", "norms_and_loss"],
-        "recorder": ["Recorder", "cannot_be_made"],
+        "recorder": ["Elsewhere", "Recorder", "cannot_be_made"],
         "scoring": ["score"],
     },
 )

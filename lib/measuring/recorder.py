@@ -49,6 +49,10 @@ class NotKept(ValueError):
     """A record was measured and cannot be written."""
 
 
+class Elsewhere(Unusable):
+    """An arm that this run does not measure: others do."""
+
+
 class Progress(Protocol):
     """Shows the progress of a run."""
 
@@ -91,6 +95,8 @@ class Recorder:
         experiment = self.settings.named(experiment, site or self.settings.site_of(arm))
         if arm in self.faults:
             raise Unusable(str(self.faults[arm])) from self.faults[arm]
+        if not self.settings.is_measured(arm) and not self._is_on_disk(arm, experiment):
+            raise Elsewhere(f"the {arm} arm is measured by another run")
         try:
             if (arm, experiment) not in self.taken and not self._refused(arm, experiment):
                 self._take_all(arm, experiment)
@@ -100,6 +106,17 @@ class Recorder:
         except UNMEASURABLE as error:
             self._fault(arm, error)
             raise Unusable(str(self.faults[arm])) from error
+
+    def _is_on_disk(self, arm: str, experiment: str) -> bool:
+        """Is there a record that another run has measured? It is kept, and so are those before it."""
+        for e in dict.fromkeys(("norms", *_after(experiment), experiment)):
+            if (arm, e) in self.taken:
+                continue
+            try:
+                self._keep(arm, e, records.find(self.settings.records, self._wanted(arm, e, exact=True)))
+            except (records.NoRecord, records.BrokenRecord):
+                return False
+        return True
 
     def paths(self) -> dict[str, dict[str, str]]:
         """The files of the records of this run, {arm: {experiment: file}}."""
@@ -186,7 +203,7 @@ class Recorder:
                 if self._can_be_made(arm, experiment):
                     self._keep(arm, experiment, records.find(self.settings.records, wanted))
         except (records.NoRecord, records.BrokenRecord):
-            with self._alone():
+            with self._alone(self._lock_of(every)):
                 self._find_or_take(arm, every)
             self.arms.free()
 
@@ -211,15 +228,22 @@ class Recorder:
         unreadable = {} if norms is None else unreadable_of(norms)
         return EXPERIMENTS[name].refused(name, unreadable, self.settings.max_tokens)
 
+    def _lock_of(self, every: dict[str, dict]) -> str:
+        """One lock for all, so that two runs do not share a memory; workers of a sweep have what they need."""
+        if self.settings.measure is None:
+            return ".lock"
+        first = min(every.values(), key=lambda wanted: wanted["experiment"] != "norms")
+        return f".{first['identity'].rpartition(':')[2][:16]}.lock".replace("/", "-")
+
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Only one process measures into a folder of records; others wait, and then read the records that it wrote."""
+    def _alone(self, name: str = ".lock") -> Iterator[None]:
+        """Only one process measures under a lock in a folder of records; others wait, and then read what it wrote."""
         with self._writing():
             self.settings.records.mkdir(parents=True, exist_ok=True)
         if not is_here(self.settings.records):
             yield  # at an address there are no locks: the later of two equal records stays
             return
-        lock = FileLock(self.settings.records / ".lock")
+        lock = FileLock(self.settings.records / name)
         with self._writing():
             try:
                 lock.acquire(blocking=False)

@@ -42,6 +42,8 @@ def recorder(tmp_path, monkeypatch):
         named=lambda experiment, site: experiment,
         site_of=lambda arm: "projection",
         essential=("rope",),
+        measure=None,
+        is_measured=lambda arm: True,
     )
     found.experiments, found.at_sites, found.taken = ("norms", "disruption"), ("norms@attention",), {}
     found.faults = {}
