@@ -31,6 +31,11 @@ def test_evidence_is_of_full_runs_that_were_not_stopped_and_left_nothing_out():
 
 FAMILIES = {"tasks": {"tasks"}, "stream": {"activations", "sinks", "modules"}}
 """The families that each folder of runs is about."""
+MODELS = {
+    "tasks": ["gemma3-270m", "smollm2-135m"],
+    "stream": ["recalibration", "smollm2-135m"],
+}
+"""The runs in each of them."""
 BESIDE = {("stream", "recalibration"): {"R5"}}
 """Claims of other families that a run judged beside them."""
 
@@ -38,7 +43,7 @@ BESIDE = {("stream", "recalibration"): {"R5"}}
 @pytest.mark.parametrize("part", evidence.PARTS)
 def test_runs_of_some_families_asked_every_claim_of_these_and_no_other(part):
     found = evidence.runs(evidence.FOLDER / part)
-    assert sorted(found) == ["gemma3-270m", "recalibration", "smollm2-135m"]
+    assert sorted(found) == MODELS[part]
     of_families = {claim for claim, declared in built_in().items() if declared.family in FAMILIES[part]}
     for name, run in found.items():
         wanted = of_families | BESIDE.get((part, name), set())
