@@ -32,7 +32,7 @@ def test_evidence_is_of_full_runs_that_were_not_stopped_and_left_nothing_out():
 FAMILIES = {"tasks": {"tasks"}, "stream": {"activations", "sinks", "modules"}}
 """The families that each folder of runs is about."""
 MODELS = {
-    "tasks": ["gemma3-270m", "smollm2-135m"],
+    "tasks": ["gemma3-270m", "recalibration", "smollm2-135m"],
     "stream": ["recalibration", "smollm2-135m"],
 }
 """The runs in each of them."""
