@@ -24,6 +24,7 @@ NEVER = {
     "the library imports claims": (("lib",), ("claims",)),
     "probing imports measuring": (("lib.probing",), ("lib.measuring",)),
     "judging imports published": (("lib.judging",), ("lib.published",)),
+    "sweeps, which start measurements elsewhere, import what measures": (("lib.sweep",), (*LEFT, *TORCH)),
     "reporting imports compare": (("lib.reporting",), ("lib.compare",)),
     "the plugin imports claims": (("fixtures.plugin",), ("claims",)),
 }
