@@ -137,4 +137,6 @@ def test_a_checkpoint_that_cannot_be_measured_costs_no_other(home):
     code, output = finish(start(home, "--in-order"))
     assert code == 1
     assert "checkpoint-1:" in output
-    assert len(list((home / "out").glob("checkpoint-*.json"))) == FEW - 1
+    stopped, judged = (json.loads((home / "out" / f"checkpoint-{step}.json").read_text()) for step in (1, 2))
+    assert stopped["stopped"]
+    assert (len(stopped["claims"]), len(judged["claims"])) == (0, 3)
