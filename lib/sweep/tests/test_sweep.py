@@ -51,7 +51,7 @@ def start(home, *options):
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=900)
+    output, _ = process.communicate(timeout=1800)
     assert "Traceback" not in output, output
     return process.returncode, output
 
@@ -62,7 +62,7 @@ def kept(home):
     return {path.name: path.stat().st_mtime_ns for path in found}
 
 
-def wait_for(what, process, seconds=300):
+def wait_for(what, process, seconds=900):
     for _ in range(seconds * 10):
         if found := what():
             return found
