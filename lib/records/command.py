@@ -90,7 +90,7 @@ def _flat(facts: dict, above: str = "") -> dict[str, object]:
 
 def _verify(given: argparse.Namespace) -> int:
     sound, faults = 0, []
-    for path in _paths(given.folder):
+    for path in files.paths_in(_at(given.folder)):
         try:
             files.load(path)
             sound += 1
@@ -137,10 +137,7 @@ def _tables(record: xr.Dataset) -> Iterator[tuple[str, "object"]]:
 
 def _listed(folder: str) -> tuple[list[dict[str, object]], list[files.BrokenRecord]]:
     """A row for each record of a folder, and what is wrong with other files that are called like records."""
-    at = place(folder)
-    if not at.is_dir():
-        raise ValueError(f"there is no folder {folder}: name the one that a run was given as --records")
-    found, broken = files.seals(at)
+    found, broken = files.seals(_at(folder))
     return [_row(path, seal) for path, seal in found.items()], broken
 
 
@@ -152,8 +149,9 @@ def _row(path: Path, seal: Seal) -> dict[str, object]:
     return {name: own.get(name, told.get(name, "")) for name in COLUMNS}
 
 
-def _paths(folder: str) -> list[Path]:
+def _at(folder: str) -> Path:
+    """A folder or address that is there. Raises ValueError, one sentence, for one that is not."""
     at = place(folder)
     if not at.is_dir():
         raise ValueError(f"there is no folder {folder}: name the one that a run was given as --records")
-    return files.paths_in(at)
+    return at

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lib.settings import BY_NAME, truth
 from lib.sweep.grid import Cell
 
 
@@ -49,8 +50,8 @@ def typed(options: Mapping[str, str]) -> tuple[str, ...]:
     found: list[str] = []
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
-        if name == "apply_chat_template":
-            found += [flag] if value in ("true", "1", "yes", "on") else []
+        if BY_NAME[name].switch:
+            found += [flag] if truth(value, flag) else []
         else:
             found.append(f"{flag}={value}")
     return tuple(found)
