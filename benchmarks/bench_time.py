@@ -5,33 +5,20 @@ import pytest
 import straightforward
 import torch
 from alternate import alternate
-from workload import names, random_ids
+from both import assert_equal_counts, assert_equal_losses, both, disruption
+from workload import CONTROLS, COUNTED, SCORED, SEED, TOKENS
 
 from lib.definitions.massive import massive_mask
-from lib.definitions.words import EDITED, NAMES, conditions
+from lib.definitions.words import EDITED, conditions
 from lib.effects.thresholds import THRESHOLDS, counts_at
-from lib.measuring.disruption import measure_disruption
-from lib.measuring.interventions import chosen_mask, condition_masks
+from lib.measuring.interventions import condition_masks
 from lib.measuring.norms import norms_and_loss, rows_that_fit
 from lib.measuring.scoring import score
 from lib.probing.anatomy import _KNOWN
 from lib.probing.probe import geometry
 from lib.probing.rotation import frequencies
 
-TOKENS = 256
-COUNTED = random_ids(5, TOKENS)
-SCORED = random_ids(7, TOKENS)[5:]
-CONTROLS, SEED = 10, 0
 CONDITIONS = len(conditions(CONTROLS))
-TOLERANCE = 1e-5
-"""Largest difference of losses, nats per token, that rounding in another order of rows may make."""
-
-
-@pytest.fixture(scope="module")
-def chosen(arm):
-    """The massive channels of texts that are not scored, as experiment 2 takes them."""
-    norms = norms_and_loss(arm.model, COUNTED, geometry(arm.model))[1]
-    return {name: chosen_mask(norms[name]) for name in EDITED}
 
 
 @pytest.mark.parametrize(("site", "aim"), [("projection", "at most 1.05"), ("attention", "none set")])
@@ -87,15 +74,13 @@ def bench_counts_at_all_thresholds_against_counts_at_one(benchmark, report):
 
 
 def bench_both_experiments_against_the_straightforward_way(benchmark, report, arm, chosen):
-    model, sizes = arm.model, geometry(arm.model)
+    model = arm.model
     drawn = {name: condition_masks(chosen[name], name=name, controls=CONTROLS, seed=SEED) for name in EDITED}
     random = {name: masks[2:] for name, masks in drawn.items()}
     results = {}
 
     def ours():
-        norms = norms_and_loss(model, SCORED, sizes)[1]
-        results["counts"] = {name: massive_mask(norms[name]).sum((-2, -1)) for name in NAMES}
-        results["losses"] = disruption(arm, SCORED, chosen)
+        results["counts"], results["losses"] = both(arm, chosen)
 
     def other():
         texts = SCORED.split(1)
@@ -107,22 +92,3 @@ def bench_both_experiments_against_the_straightforward_way(benchmark, report, ar
     assert_equal_losses(results["losses"], results["other losses"].numpy())
     comparison = f"straightforward way / experiments 1 and 2 ({len(SCORED)} texts)"
     report("Time", comparison=comparison, CPU_time=faster, rounds=faster.rounds, aim="at least 2.2")
-
-
-def disruption(arm, ids, chosen):
-    return measure_disruption(arm, ids, names(len(ids)), chosen, controls=CONTROLS, seed=SEED)["nll"].values
-
-
-def assert_equal_counts(counts, others):
-    for name in NAMES:
-        assert torch.equal(counts[name], torch.stack([other[name] for other in others])), name
-    assert counts["query"].all()
-    assert counts["key"].all()
-
-
-def assert_equal_losses(losses, others):
-    """`losses` is [text, condition], `others` [text, seed, (baseline, massive, random)]."""
-    assert (others[:, :, :2] == others[:, :1, :2]).all(), "a deterministic pass was repeated and differed"
-    same = np.concatenate([others[:, 0, :2], others[:, :, 2]], axis=1)
-    assert np.abs(losses - same).max() < TOLERANCE
-    assert np.abs(losses[:, 1:] - losses[:, :1]).min() > TOLERANCE, "nothing was zeroed: equal losses prove nothing"

@@ -1,17 +1,31 @@
-"""A random model for all benchmarks, one thread, and the tables at the end of the run."""
+"""A random model for all benchmarks, one thread, and the tables of the run, which `--page` puts into BENCHMARKS.md."""
 
+import os
+import platform
 from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
-from workload import random_arm
+from workload import COUNTED, random_arm
 
+from lib.definitions import EDITED
+from lib.measuring.interventions import chosen_mask
+from lib.measuring.norms import norms_and_loss
 from lib.models.loading import Arm
+from lib.probing import geometry
 
 TABLES = pytest.StashKey[dict[str, list[str]]]()
-FILE = Path(__file__).parent.parent / ".benchmarks" / "figures.md"
-"""The tables of the latest run, as BENCHMARKS.md quotes them."""
+PAGE = Path(__file__).parents[1] / "BENCHMARKS.md"
+COMMAND = 'pytest benchmarks -m "" --benchmark-only --page'
+START, END = f"<!-- made by {COMMAND} -->\n", "<!-- end -->\n"
+LIBRARIES = ("torch", "transformers", "pytest-benchmark")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--page", action="store_true", help="put the tables of this run into BENCHMARKS.md")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,6 +37,13 @@ def one_thread():
 @pytest.fixture(scope="session")
 def arm() -> Arm:
     return random_arm()
+
+
+@pytest.fixture(scope="session")
+def chosen(arm):
+    """The massive channels of texts that are not scored, as experiment 2 takes them."""
+    norms = norms_and_loss(arm.model, COUNTED, geometry(arm.model)).norms
+    return {name: chosen_mask(norms[name]) for name in EDITED}
 
 
 @pytest.fixture
@@ -39,10 +60,23 @@ def report(request) -> Callable[..., None]:
 
 def pytest_terminal_summary(terminalreporter, config):
     if tables := config.stash.get(TABLES, {}):
-        text = "\n\n".join("\n".join([f"{title}:", "", *rows]) for title, rows in tables.items())
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(text + "\n")
-        terminalreporter.write_line(f"\n{text}\n\nwritten to {FILE}")
+        text = "\n\n".join("\n".join([f"### {title}", "", *rows]) for title, rows in tables.items())
+        made = f"{machine()}\n\n{text}\n"
+        terminalreporter.write_line(f"\n{made}")
+        if config.getoption("--page"):
+            page = PAGE.read_text(encoding="utf-8")
+            PAGE.write_text(f"{page.split(START)[0]}{START}{made}{END}{page.split(END)[1]}", encoding="utf-8")
+
+
+def machine() -> str:
+    """The command, the day, the machine and the versions of a run."""
+    found = Path("/proc/cpuinfo").read_text().split("model name\t: ")[1:] if Path("/proc/cpuinfo").is_file() else []
+    processor = found[0].splitlines()[0] if found else platform.processor()
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return (
+        f"`{COMMAND}`, {datetime.now(UTC):%Y-%m-%d}, {processor}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, {libraries}."
+    )
 
 
 def _row(cells) -> str:

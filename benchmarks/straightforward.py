@@ -10,9 +10,14 @@ from torch import Tensor, nn
 @torch.no_grad()
 def count(model: nn.Module, ids: Tensor) -> dict[str, Tensor]:
     """Massive channels of one text, {name: [layer]}: capture the states of all layers, then take their norms."""
+    return counts_of(capture(model, ids))
+
+
+def counts_of(states: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+    """Massive channels {name: [layer]} of states [batch, pos, channel] of one text, layer by layer."""
     counts = {}
-    for name, layers in capture(model, ids).items():
-        norms = torch.stack([torch.norm(states[0].float(), dim=0) for states in layers])
+    for name, layers in states.items():
+        norms = torch.stack([torch.norm(of_layer[0].float(), dim=0) for of_layer in layers])
         counts[name] = (norms > 5 * norms.mean(-1, keepdim=True)).sum(-1)
     return counts
 

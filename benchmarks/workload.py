@@ -9,6 +9,7 @@ from lib.texts.reading import Text
 LAYERS, HEADS, DIM, VOCABULARY = 8, 8, 64, 8192
 PLANTED = 6
 """Massive channels planted in every layer of query and of key."""
+TOKENS, CONTROLS, SEED = 256, 10, 0
 
 
 def random_arm() -> Arm:
@@ -38,3 +39,8 @@ def random_ids(texts: int, tokens: int) -> torch.Tensor:
 def names(texts: int) -> list[Text]:
     """Texts with names and no content: their token ids are random."""
     return [Text(f"text {i}", "random", "score", "") for i in range(texts)]
+
+
+COUNTED = random_ids(5, TOKENS)
+SCORED = random_ids(7, TOKENS)[5:]
+"""Texts that choose the massive channels, and others whose losses are measured."""

@@ -1,9 +1,9 @@
-"""What rescaling the rotation does to massive values: interpolation, NTK-aware, dynamic NTK and YaRN, no training."""
+"""What rescaling the rotation does, without training: interpolation, NTK-aware, dynamic NTK and YaRN."""
 
 import pytest
 
 from fixtures.claim import claim, tried_on
-from fixtures.planted import EACH_250, rescaled, to
+from fixtures.planted import EACH_250, positions, rescaled, to
 from lib.judging import NoSubject
 
 LEAST = 0.001
@@ -53,3 +53,28 @@ def test_rescaling_the_rotation_without_training_leaves_query_counts_alone(with_
             with_rescaled.kept("query", kind), of=2, unit="% of RoPE's massive channels", label="the same channels"
         ).at_least(80),
     )
+
+
+@pytest.mark.parametrize("kind", ["linear", "dynamic", "yarn", "ntk"])
+@claim(
+    "X3",
+    source="Chen et al. 2023, bloc97 2023, Peng et al. 2023",
+    published="the loss stays low beyond the trained length, where RoPE's explodes",
+    family="beyond the trained length",
+    figure="loss_by_position",
+    multiverse=False,
+)
+@tried_on(
+    supported=positions(6.0, 3.2),
+    refuted=positions(3.2, 3.6),
+    open=positions(3.4, 3.4, spread=0.5),
+    inside=positions(3.21, 3.2, spread=0.002),
+    outside=positions(3.19, 3.2, spread=0.002),
+)
+def test_rescaled_arms_lose_less_beyond_the_trained_length(by_position, judge, kind):
+    """Mean loss of a text's tokens beyond the trained length under RoPE, minus that with the rotation rescaled by 4 and
+    nothing trained. The trained length is that of the model's config.
+    """
+    by_position.need_beyond()
+    lost = by_position.beyond("rope") - by_position.beyond(kind)
+    judge(lost, unit="nats per token", note=by_position.describe("rope", kind)).above(0)

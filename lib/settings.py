@@ -189,6 +189,16 @@ OPTIONS: tuple[Option, ...] = (
         compared=True,
     ),
     Option(
+        "--chunk",
+        "positions of a text that are read at a time, the earlier ones from the KV cache: for long texts; counts and "
+        "losses are the same but for rounding",
+        "measuring",
+        "N",
+        whole(1),
+        shown="a whole text",
+        key=("norms", "disruption", "bands", "specificity"),
+    ),
+    Option(
         "--threshold",
         "a channel is massive above this many times the mean norm",
         "measuring",
@@ -384,6 +394,7 @@ class Settings:
     task_data: tuple[tuple[str, str], ...] = ()
     items: int | None = None
     limit: int | None = None
+    chunk: int | None = None
     replay: bool = False
     threads: int | None = None
     min_decided: int = 0

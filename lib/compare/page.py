@@ -6,6 +6,8 @@ from html import escape
 
 from lib.compare.compatible import plain
 from lib.compare.drift import interval
+from lib.compare.over_runs import OverRuns
+from lib.reporting import ONLY_TEXTS
 from lib.reporting.page import STYLE, forest
 from lib.settings import COMPARED
 
@@ -27,8 +29,11 @@ NOT_ASKED: dict = {"verdict": "not asked"}
 ORIGIN = ("identity", "revision", "class", "parameters", "dtype", "quantization", "attn_implementation", "threads")
 
 
-def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str:
-    """The whole page: `warnings` come first, rows of the claims in `differing` are marked."""
+def page(runs: Runs, warnings: Sequence[str], differing: Collection[str], over_runs: Sequence[OverRuns] = ()) -> str:
+    """The whole page: `warnings` come first, rows of the claims in `differing` are marked.
+
+    `over_runs` are verdicts with a run of training as the unit.
+    """
     title = f"{len(runs)} runs compared"
     entries = {
         name: dict.fromkeys(document["not_asked"], NOT_ASKED) | {entry["id"]: entry for entry in document["claims"]}
@@ -42,6 +47,7 @@ def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str
         f"<h1>{title}</h1>",
         *(f'<p class="stopped">{escape(sentence)}</p>' for sentence in warnings),
         *_settings(runs),
+        *(_over_runs(over_runs, runs) if over_runs else ()),
         "<h2>Claims</h2>",
         f"<p>{len(set(last) & set(differing))} of {len(last)} claims have verdicts that differ; their rows are marked. "
         "Intervals: a line for each run that has an estimate, in the order of the columns; dashed: the threshold.</p>",
@@ -54,6 +60,38 @@ def page(runs: Runs, warnings: Sequence[str], differing: Collection[str]) -> str
         f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}{OWN}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def _over_runs(found: Sequence[OverRuns], runs: Runs) -> list[str]:
+    """A table of the claims about training: the verdict over all runs, and what each run gave."""
+    rows = []
+    for of in found:
+        judged = of.judgement
+        shown = interval(judged.as_dict()) if judged.estimate is not None else judged.reason
+        chip = f'<span class="verdict {judged.verdict}">{judged.verdict}</span>'
+        needed = f"<small>needed {escape(judged.rule)}</small>" if judged.rule else ""
+        cells = {
+            "Claim": f"<b>{escape(of.claim)}</b> {escape(of.statement)}{needed}",
+            "Over runs": f"{chip} <div>{escape(shown)}</div>",
+            **{name: escape(_estimates(of, name)) for name in runs},
+        }
+        line = "".join(f'<td data-label="{escape(name)}">{cell}</td>' for name, cell in cells.items())
+        rows.append(f"<tr>{line}</tr>")
+    return [
+        "<h2>Over runs of training</h2>",
+        "<p>Of runs of one recipe that differ in their seeds, claims about training, with a run as the unit: each gave "
+        f"one estimate. In one run, {ONLY_TEXTS}.</p>",
+        _framed("cards compare", ("Claim", "Over runs", *runs), rows),
+    ]
+
+
+def _estimates(of: OverRuns, name: str) -> str:
+    """The estimate of each rule in a run, or why there is none."""
+    if name in of.absent:
+        return of.absent[name]
+    judged = of.told[name]
+    parts = judged["parts"] or [judged]
+    return "; ".join("none" if p["estimate"] is None else f"{p['estimate']:.4g} {p['unit']}" for p in parts)
 
 
 def _table(claims: Sequence[str], entries: Mapping[str, Mapping[str, dict]], differing: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lib.compare.compatible import other_settings
 from lib.compare.drift import interval
+from lib.compare.over_runs import lines, over_runs
 from lib.compare.page import page
 from lib.compare.table import table
 from lib.definitions import ABSENT, SMOKE, printable, refuse_empty, write_whole
@@ -22,6 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.compare", description="Put several runs on one page.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.json", help="report.json or baseline of a run")
     parser.add_argument("--out", type=Path, default=Path("compare.html"), help="the page (default: compare.html)")
+    parser.add_argument(
+        "--unit",
+        choices=("text", "run"),
+        default="text",
+        help="run: these are runs of one recipe, and claims about training are judged over them as well",
+    )
     parser.add_argument("--table", type=Path, metavar="FILE.md", help="also write claims by runs as Markdown")
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -29,13 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = parser.parse_args(arguments)
         _keep_the_inputs(given.files, given.out, given.table)
         runs = read(given.files)
-        write(given.out, page(runs, warnings(runs), differing(runs)))
+        found = over_runs(runs) if given.unit == "run" else []
+        write(given.out, page(runs, warnings(runs), differing(runs), found))
         if given.table:
-            write(given.table, table(runs))
+            write(given.table, table(runs, found))
     except (ValueError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)
         return 2
-    for line in summary(runs):
+    for line in (*summary(runs), *lines(found)):
         print(printable(line))
     print(printable(f"the page is {given.out}"))
     return 0

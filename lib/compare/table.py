@@ -3,13 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from lib.compare.drift import interval
+from lib.compare.over_runs import OverRuns
 from lib.definitions import ABSENT
+from lib.judging import Judgement
 
 Runs = Mapping[str, dict]
 
 
-def table(runs: Runs) -> str:
-    """One row for each claim that any of the runs was asked, one column for each run."""
+def table(runs: Runs, over: Sequence[OverRuns] = ()) -> str:
+    """One row for each claim that any of the runs was asked, one column for each run, and one for all runs together.
+
+    The last one is there if claims were judged over runs.
+    """
+    of_all = {of.claim: of.judgement for of in over}
     entries = {name: {entry["id"]: entry for entry in document["claims"]} for name, document in runs.items()}
     claims = dict.fromkeys(i for found in entries.values() for i, entry in found.items() if entry["label"] is None)
     rows = []
@@ -18,8 +24,16 @@ def table(runs: Runs) -> str:
         rule = next((e["judgement"]["rule"] for e in asked if e["judgement"] and e["judgement"]["rule"]), "")
         cells = [_cell(found.get(claim), claim, runs[name]) for name, found in entries.items()]
         row = [claim, asked[0]["statement"], asked[0]["published"], rule, *cells]
+        row += [_over(of_all.get(claim))] if over else []
         rows.append([_escaped(cell) for cell in row])
-    return markdown(["", "claim", "published", "needed", *runs], rows)
+    return markdown(["", "claim", "published", "needed", *runs, *(["over runs"] if over else [])], rows)
+
+
+def _over(judged: Judgement | None) -> str:
+    if judged is None:
+        return ""
+    shown = interval(judged.as_dict(), 3) if judged.estimate is not None else f": {judged.reason}"
+    return f"**{judged.verdict}** {shown}".replace(" :", ":")
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

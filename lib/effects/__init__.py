@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "losses": ["Bands", "Disruption", "GROUPS", "Specificity", "need_perplexity"],
         "modules": ["Modules"],
         "multiverse": ["Asked", "OF_COUNTS", "multiverse"],
+        "positions": ["Positions"],
         "recovery": ["Recovery"],
         "sinks": ["READ", "Sinks"],
         "stream": ["Stream"],

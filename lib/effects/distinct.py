@@ -11,12 +11,13 @@ from lib.definitions import NAMES
 from lib.effects.answers import Answers
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Losses
+from lib.effects.positions import Positions
 from lib.effects.recovery import Recovery
 from lib.effects.sinks import Sinks
 from lib.effects.stream import Stream
 from lib.effects.trajectory import Trajectory
 
-MEASURED = (*(f"{name}_norm" for name in NAMES), "nll", "first_share")
+MEASURED = (*(f"{name}_norm" for name in NAMES), "nll", "token_nll", "first_share")
 """What is measured of every text: channel norms, losses, and attention to the first position."""
 
 
@@ -44,7 +45,7 @@ def _records(subject: object) -> Iterator[xr.Dataset]:
     if isinstance(subject, Trajectory):
         for part in filter(None, (subject.start, *subject.values, *subject.disruptions)):
             yield from part.records.values()
-    elif isinstance(subject, (Answers, MassiveValues, Losses, Recovery, Sinks, Stream)):
+    elif isinstance(subject, (Answers, MassiveValues, Losses, Positions, Recovery, Sinks, Stream)):
         yield from subject.records.values()
 
 

@@ -16,6 +16,7 @@ from lib.effects.before_after import AFTER, BEFORE
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Bands, Disruption, Specificity
 from lib.effects.modules import Modules
+from lib.effects.positions import Positions
 from lib.effects.recovery import Recovery
 from lib.effects.sinks import Sinks
 from lib.effects.stream import Stream
@@ -173,6 +174,10 @@ def _with_rescaled(reader: Reader, kind: str | None = None) -> MassiveValues:
     return _values(reader, "projection", **{"rope": "rope", kind: kind})
 
 
+def _by_position(reader: Reader, kind: str | None = None) -> Positions:
+    return Positions(_with_rescaled(reader, kind).records)
+
+
 def _trained_steps(reader: Reader) -> dict[str, int | None]:
     return {
         arm: step_of(reader.settings.arms[arm]) if arm in reader.settings.arms else None
@@ -328,6 +333,15 @@ SUBJECTS: Mapping[str, Subject] = {
             sites=("projection",),
             parameters=("kind",),
             unpublished="nothing about the RoPE arm with its rotation rescaled",
+        ),
+        Subject(
+            "by_position",
+            "Losses of the RoPE arm and of its weights with a rescaled rotation, token by token.",
+            _by_position,
+            sites=("projection",),
+            counted=False,
+            parameters=("kind",),
+            unpublished="nothing about the loss beyond the trained length",
         ),
         Subject(
             "with_continued",

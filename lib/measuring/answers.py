@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lib.definitions import Site
 from lib.measuring.interventions import Masks
-from lib.measuring.logits import last_logits_only
+from lib.measuring.logits import cache_of, last_logits_only
 from lib.probing import Visit, visiting
 
 Where = Literal["prompt", "answer", "both"]
@@ -85,9 +85,7 @@ def score_choices(
     with editing(model, edits if where != "answer" else ()):
         tokens = torch.tensor([ids], device=context.device).expand(rows, -1)
         read = model(input_ids=tokens, use_cache=True, **last_logits_only(model))
-    cache = read.past_key_values
-    if cache is None:
-        raise ValueError(f"{type(model).__name__} keeps no KV cache, so no choice can continue a context")
+    cache = cache_of(model, read)
     found = [] if last else [read.logits[:, -1:].float().expand(-1, len(choices), -1).unsqueeze(2)]
     # what stands behind the end of a shorter choice is read, and counts for nothing
     longest = max(map(len, choices))

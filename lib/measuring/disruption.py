@@ -20,10 +20,11 @@ from lib.measuring.interventions import (
     zeroing,
 )
 from lib.measuring.keeping import Keep, at_once
-from lib.measuring.norms import Progress, channel_norms, rows_that_fit, text_coordinates
+from lib.measuring.logits import read_through
+from lib.measuring.norms import Progress, Squares, rows_that_fit, text_coordinates
 from lib.measuring.scoring import score, score_after_prompt, score_conditions
 from lib.models import Arm
-from lib.probing import Visit, visiting
+from lib.probing import Visit, geometry, visiting
 from lib.texts import Text
 
 CHECKED = 32
@@ -44,6 +45,7 @@ def measure_protocol(
     controls: int,
     seed: int,
     site: str,
+    chunk: int | None = None,
     progress: Progress = lambda n: None,
     keep: Keep = at_once,
 ) -> xr.Dataset:
@@ -51,14 +53,17 @@ def measure_protocol(
 
     `counted[name]` are the norms [text, layer, head, dim] of the counting texts; protocols that choose their channels
     on other tokens ignore them. `threshold` and `scope` define massive channels, `controls` and `seed` the random
-    draws; protocols without massive or without random channels ignore these, too.
+    draws; protocols without massive or without random channels ignore these, too. `chunk` is as in `score_conditions`.
+    Raises ValueError for a chunk and a protocol that edits a prompt: it puts means over the prompt there.
     """
     if protocol.chosen_on == "prompt":
+        if chunk is not None:
+            raise ValueError(f"the protocol {protocol.name} reads a prompt at once: leave out --chunk")
         return measure_prompts(arm, ids, texts, protocol, site=site, progress=progress, keep=keep)
-    norms = counted if protocol.chosen_on == "count" else norms_of_texts(arm, ids, site)
+    norms = counted if protocol.chosen_on == "count" else norms_of_texts(arm, ids, site, chunk)
     chosen = {name: chosen_mask(norms[name], threshold=threshold, scope=scope) for name in EDITED}
     how = {"replacing": REPLACEMENTS[protocol.replacement], "site": site, "progress": progress, "keep": keep}
-    return measure_disruption(arm, ids, texts, chosen, controls=controls, seed=seed, **how)
+    return measure_disruption(arm, ids, texts, chosen, controls=controls, seed=seed, chunk=chunk, **how)
 
 
 def measure_disruption(
@@ -72,20 +77,22 @@ def measure_disruption(
     replacing: Callable[[Masks], Visit] = zeroing,
     site: str = "projection",
     rows: int | None = None,
+    chunk: int | None = None,
     progress: Progress = lambda n: None,
     keep: Keep = at_once,
 ) -> xr.Dataset:
     """Experiment 2: the loss of every text with nothing zeroed, the massive channels zeroed, and random ones zeroed.
 
     `chosen[name]` is bool [layer, head, dim] for query and key; the result leaks if it was chosen on the scored texts.
-    All conditions of a text run as rows of one batch; baseline and massive are deterministic and run once.
+    All conditions of a text run as rows of one batch; baseline and massive are deterministic and run once. A `chunk` is
+    as in `score_conditions`.
     Raises ValueError unless the baseline equals the plain forward pass: an empty mask must do nothing.
     """
     tables = {
         name: condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
         for name in EDITED
     }
-    how = {"site": site, "replacing": replacing}
+    how = {"site": site, "replacing": replacing, "chunk": chunk}
     nll = losses(arm, ids, texts, [tables] * len(ids), rows=rows, progress=progress, keep=keep, **how)
     return loss_record(nll, conditions(controls), texts, {f"{name}_zeroed": chosen[name] for name in EDITED})
 
@@ -132,6 +139,7 @@ def measure_bands(
     threshold: float,
     scope: Scope,
     site: str = "projection",
+    chunk: int | None = None,
     progress: Progress = lambda n: None,
     keep: Keep = at_once,
 ) -> xr.Dataset:
@@ -146,29 +154,25 @@ def measure_bands(
     by_name = {name: both_bands(pooled_norms(counted[name]), massive[name], frequency) for name in EDITED}
     empty = {name: torch.zeros_like(bands["slow"]) for name, bands in by_name.items()}
     tables = {name: torch.stack([empty[name], *(bands[band] for band in BANDS)]) for name, bands in by_name.items()}
-    nll = losses(arm, ids, texts, [tables] * len(ids), site=site, progress=progress, keep=keep)
+    nll = losses(arm, ids, texts, [tables] * len(ids), site=site, chunk=chunk, progress=progress, keep=keep)
     zeroed = {f"{name}_{band}": bands[band] for name, bands in by_name.items() for band in BANDS}
     record = loss_record(nll, ["baseline", *BANDS], texts, zeroed)
     return record.assign(frequency=(("layer", "dim"), frequency.numpy()))
 
 
-@torch.inference_mode()
-def norms_of(model: torch.nn.Module, row: Tensor, site: str = "projection") -> dict[Name, Tensor]:
+def norms_of(
+    model: torch.nn.Module, row: Tensor, site: str = "projection", chunk: int | None = None
+) -> dict[Name, Tensor]:
     """Norms of the query and key channels of one text [pos] in a plain pass: {name: [layer, head, dim]}."""
-    layers: dict[Name, list[Tensor]] = {name: [] for name in EDITED}
-
-    def visit(name: Name, layer: int, states: Tensor) -> None:
-        if name in layers:
-            layers[name].append(channel_norms(states)[0].cpu())
-
-    with visiting(model, visit, site):
-        model(input_ids=row[None], use_cache=False)
-    return {name: torch.stack(norms) for name, norms in layers.items()}
+    sums = Squares(geometry(model).layers, len(row), chunk)
+    with visiting(model, sums.visit, site):
+        read_through(model, row[None], chunk)
+    return {name: sums.norms(name)[0] for name in EDITED}
 
 
-def norms_of_texts(arm: Arm, ids: Tensor, site: str = "projection") -> dict[Name, Tensor]:
+def norms_of_texts(arm: Arm, ids: Tensor, site: str = "projection", chunk: int | None = None) -> dict[Name, Tensor]:
     """Norms of the query and key channels of several texts [text, pos]: {name: [text, layer, head, dim]}."""
-    of_texts = [norms_of(arm.model, row, site) for row in ids.to(arm.model.device)]
+    of_texts = [norms_of(arm.model, row, site, chunk) for row in ids.to(arm.model.device)]
     return {name: torch.stack([norms[name] for norms in of_texts]) for name in EDITED}
 
 
@@ -188,7 +192,7 @@ def losses(
     The loss of each text is kept under its name as it comes.
     """
     ids = ids.to(arm.model.device)
-    rows = rows or rows_that_fit(arm, ids.shape[1])
+    rows = rows or rows_that_fit(arm, ids.shape[1], how.get("chunk"))
     checked = False
 
     def measure(row: Tensor, masks: Masks) -> list[np.ndarray]:
@@ -207,10 +211,10 @@ def losses(
 
 
 def _check_that_nothing_replaced_changes_nothing(
-    model: torch.nn.Module, row: Tensor, tables: Masks, *, prompt: int = 0, **how
+    model: torch.nn.Module, row: Tensor, tables: Masks, *, prompt: int = 0, chunk: int | None = None, **how
 ) -> None:
-    prompt = min(prompt, len(row) // 2)
-    plain = score_after_prompt(model, row[None], prompt) if prompt else score(model, row[None])
+    prompt, how["chunk"] = min(prompt, len(row) // 2), min(chunk, len(row) // 2) if chunk else None
+    plain = score_after_prompt(model, row[None], prompt) if prompt else score(model, row[None], how["chunk"])
     empty = {name: torch.zeros_like(table[:1]) for name, table in tables.items()}
     baseline, _ = score_conditions(model, row, empty, 1, prompt=prompt, **how)
     if not torch.equal(plain, baseline):

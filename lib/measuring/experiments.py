@@ -82,7 +82,8 @@ class Experiment:
 
 
 def _norms(given: Given) -> xr.Dataset:
-    return measure_norms(*given.of("count"), site=given.site, progress=given.progress)
+    how = {"site": given.site, "chunk": given.settings.chunk}
+    return measure_norms(*given.of("count"), **how, progress=given.progress)
 
 
 def _disruption(given: Given) -> xr.Dataset:
@@ -94,6 +95,7 @@ def _disruption(given: Given) -> xr.Dataset:
         **given.massive(),
         seed=settings.seed,
         controls=settings.controls,
+        chunk=settings.chunk,
         progress=given.progress,
         keep=given.keep,
     )
@@ -101,7 +103,7 @@ def _disruption(given: Given) -> xr.Dataset:
 
 def _bands(given: Given) -> xr.Dataset:
     frequency = torch.from_numpy(given.earlier("norms")["frequency"].values)
-    how = {**given.massive(), "progress": given.progress, "keep": given.keep}
+    how = {**given.massive(), "chunk": given.settings.chunk, "progress": given.progress, "keep": given.keep}
     return measure_bands(*given.of("score"), given.counted(), frequency, **how)
 
 
@@ -112,6 +114,7 @@ def _specificity(given: Given) -> xr.Dataset:
         given.ids("count"),
         **given.massive(),
         seed=given.settings.seed,
+        chunk=given.settings.chunk,
         progress=given.progress,
         keep=given.keep,
     )

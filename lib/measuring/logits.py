@@ -25,18 +25,63 @@ _SPLIT: WeakSet[nn.Module] = WeakSet()
 
 @torch.inference_mode()
 def in_parts(
-    model: nn.Module, ids: Int[Tensor, "batch pos"], **inputs: object
+    model: nn.Module, ids: Int[Tensor, "batch pos"], *, chunk: int | None = None, **inputs: object
 ) -> Iterator[tuple[int, Float[Tensor, "batch part vocab"]]]:
-    """The first position and the logits of each part of one pass over `ids`; `inputs` are others of the model."""
-    if model in _SPLIT:
-        states = _states(model, ids, inputs)
-        for start in range(0, ids.shape[1], POSITIONS_AT_ONCE):
-            stop = start + POSITIONS_AT_ONCE
-            yield start, _logits(model, ids[:, start:stop], states, slice(start, stop))
-    else:
-        logits = model(input_ids=ids, **{"use_cache": False, **inputs}).logits
-        for start in range(0, ids.shape[1], POSITIONS_AT_ONCE):
-            yield start, logits[:, start : start + POSITIONS_AT_ONCE]
+    """The first position and the logits of each part of one pass over `ids`; `inputs` are others of the model.
+
+    With a `chunk`, so many positions go through the model at a time, and read the earlier ones from its KV cache.
+    Raises ValueError for a model that keeps no cache, where one is needed.
+    """
+    positions = ids.shape[1]
+    chunk = min(chunk or positions, positions)
+    inputs = {"use_cache": chunk < positions, **inputs}
+    for start in range(0, positions, chunk):
+        of_chunk = ids[:, start : start + chunk]
+        split = model in _SPLIT
+        read = _states(model, of_chunk, inputs) if split else model(input_ids=of_chunk, **inputs)
+        for at in range(0, of_chunk.shape[1], POSITIONS_AT_ONCE):
+            part = slice(at, at + POSITIONS_AT_ONCE)
+            yield start + at, _logits(model, of_chunk[:, part], read, part) if split else read.logits[:, part]
+        if start + chunk < positions:
+            inputs["past_key_values"] = cache_of(model, read)
+        del read  # its logits, before the next ones are made
+
+
+def cache_of(model: nn.Module, read: object) -> object:
+    """The KV cache of what a model has read. Raises ValueError if it keeps none."""
+    if (cache := getattr(read, "past_key_values", None)) is None:
+        raise ValueError(f"{type(model).__name__} keeps no KV cache, so nothing can be read after what it has read")
+    return cache
+
+
+@torch.inference_mode()
+def read_through(model: nn.Module, ids: Int[Tensor, "batch pos"], chunk: int | None = None) -> None:
+    """One pass over `ids` for those who look into the model: few logits, and `chunk` positions at a time."""
+    positions = ids.shape[1]
+    chunk = min(chunk or positions, positions)
+    inputs = {"use_cache": chunk < positions, **last_logits_only(model)}
+    for start in range(0, positions, chunk):
+        read = model(input_ids=ids[:, start : start + chunk], **inputs)
+        if start + chunk < positions:
+            inputs["past_key_values"] = cache_of(model, read)
+
+
+class New:
+    """Which of the states that a probe sees are of positions that it has not seen, where a text is read in chunks.
+
+    Attention receives the keys and values of earlier positions along with them, as far as the cache holds them.
+    """
+
+    def __init__(self, positions: int, chunk: int | None):
+        self.positions, self.chunk = positions, min(chunk or positions, positions)
+        self.seen: dict[object, int] = {}
+
+    def __call__(self, of: object, states: Float[Tensor, "batch pos *rest"]) -> tuple[int, Tensor]:
+        """The first new position, and the states [batch, new, ..] from it on. `of` says which states these are."""
+        start = self.seen.get(of, 0)
+        number = min(self.chunk, self.positions - start)
+        self.seen[of] = start + number
+        return start, states[:, states.shape[1] - number :]
 
 
 def last_logits_only(model: nn.Module) -> dict[str, int]:
@@ -99,7 +144,8 @@ def _states(model: nn.Module, ids: Tensor, inputs: dict) -> object:
 
 def _logits(model: nn.Module, ids: Tensor, states: object, part: slice) -> Tensor:
     """The logits that the model's own code makes of some of the states."""
-    of_part = type(states)(last_hidden_state=states.last_hidden_state[:, part])
+    # contiguous, because the product with a slice of several rows takes nearly twice as long
+    of_part = type(states)(last_hidden_state=states.last_hidden_state[:, part].contiguous())
     with _forwarding(_body(model), lambda *args, **kwargs: of_part):
         return model(input_ids=ids, use_cache=False).logits
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lib.definitions import IN_MODULES, OF_ACTIVATIONS, Activations, Name, activations, is_massive
 from lib.measuring.keeping import Keep, at_once
-from lib.measuring.norms import Progress, text_coordinates
+from lib.measuring.norms import Progress, rows_that_fit, text_coordinates
 from lib.measuring.scoring import in_batches, score
 from lib.models import Arm
 from lib.probing import Place, find_places, looking, visiting
@@ -25,8 +25,6 @@ from lib.texts import Text
 
 LAYER = 1
 """The layer that the study speaks of."""
-ROWS = 8
-"""Conditions that are tried at once."""
 
 
 def spike_layer(stream: xr.Dataset) -> int:
@@ -43,7 +41,7 @@ def measure_modules(
     stream: xr.Dataset,
     *,
     seed: int,
-    rows: int = ROWS,
+    rows: int | None = None,
     progress: Progress = lambda n: None,
     keep: Keep = at_once,
 ) -> xr.Dataset:
@@ -60,7 +58,7 @@ def measure_modules(
     massive = activations(stream)
     conditions = [c for c in IN_MODULES if massive or c not in OF_ACTIVATIONS]
     spike, number = spike_layer(stream), min(LAYER, len(find_places(model)) - 1)
-    proven = False
+    rows, proven = rows or rows_that_fit(arm, ids.shape[1]), False
 
     def measure(row: Tensor, text: Text) -> list[np.ndarray]:
         nonlocal rows, proven

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from lib.definitions import EDITED, NAMES, Name, Site
-from lib.measuring.scoring import in_batches, score
-from lib.models import Arm, check_ids, embedding_rows
+from lib.measuring.logits import New
+from lib.measuring.scoring import in_batches, losses_of_tokens
+from lib.models import Arm, check_ids, embedding_rows, turns_by_length
 from lib.probing import (
+    CannotRead,
     Geometry,
     Tap,
     frequencies,
@@ -30,6 +32,14 @@ from lib.texts import Text
 Progress = Callable[[float], None]
 """Called with the number of texts that were just measured; with a half where half of a text's passes are done."""
 POSITIONS_AT_ONCE = 128
+CHECKED, ALIKE = 64, {torch.float32: 1e-4, torch.float64: 1e-4}
+"""Tokens on which chunks are compared with a plain pass; how far they may differ, in mean norms or in the loss."""
+ALIKE_IN_HALF = 0.05
+"""The same where the model computes in half precision."""
+RESPONSE_TOKENS = 512
+"""Tokens of a text on which a model's response to positions is measured: it holds all of their logits."""
+AT_ONCE_ON_CPU = 2560
+"""Tokens that a processor reads at once: what it makes of more of them leaves its caches, which takes longer."""
 QUANTIZED = ("Params4bit", "Int8Params")
 """Classes of weights that bitsandbytes has quantized."""
 
@@ -41,18 +51,20 @@ def measure_norms(
     *,
     site: Site = "projection",
     rows: int | None = None,
+    chunk: int | None = None,
     progress: Progress = lambda n: None,
 ) -> xr.Dataset:
     """Experiment 1: the norm of every channel of Q, K and V in every layer and text, and the loss of every text.
 
     `ids` is [text, pos]. One forward pass gives both; hooks reduce the states to norms on the device. The first
-    position of a text is unlike all others in many models: `*_rest_norm` are the norms without it.
+    position of a text is unlike all others in many models: `*_rest_norm` are the norms without it. `token_nll` is the
+    loss of each token but the first one. With a `chunk`, so many positions are read at a time; see `check_chunks`.
     The record also holds properties of the model alone: the norms of the projections' rows, if it has projections; the
     radians per position by which each dim of query and key turns (`frequency`, see `lib.probing.rotation`); and its
     response to stretched positions (`position_change`, `position_noise`). Its attributes say at which `sites` the model
     can be read, and what else is `unreadable` in it.
     Raises ValueError for a model that has no such site, for a token that it does not know, and for texts that are
-    longer than its table of positions.
+    longer than its table of positions; CannotRead for one that cannot be read in chunks.
     """
     check_ids(ids, texts, embedding_rows(arm.model))
     if (held := positions_held(arm.model)) is not None and ids.shape[1] > held:
@@ -65,16 +77,20 @@ def measure_norms(
     norms, rest = (
         {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES} for _ in range(2)
     )
+    token_nll = torch.empty(len(texts), ids.shape[1] - 1, dtype=torch.float64)
+    if chunk is not None:
+        check_chunks(arm.model, ids[:1, :CHECKED], sizes, site, chunk)
 
     def run(start: int, stop: int) -> Tensor:
-        loss, by_name, without_first = norms_and_loss(arm.model, ids[start:stop], sizes, site)
+        read = norms_and_loss(arm.model, ids[start:stop], sizes, site, chunk)
         for name in NAMES:
-            norms[name][start:stop], rest[name][start:stop] = by_name[name], without_first[name]
+            norms[name][start:stop], rest[name][start:stop] = read.norms[name], read.rest[name]
+        token_nll[start:stop] = read.token_loss
         progress(stop - start)
-        return loss
+        return read.loss
 
-    nll, _ = in_batches(run, len(texts), rows or rows_that_fit(arm, ids.shape[1]))
-    response = position_response(arm.model, ids[:1])
+    nll, _ = in_batches(run, len(texts), rows or rows_that_fit(arm, ids.shape[1], chunk))
+    response = position_response(arm.model, ids[:1, :RESPONSE_TOKENS])
     return xr.Dataset(
         {
             **{f"{name}_norm": (("text", "layer", *_dims(name, sizes)), norms[name].numpy()) for name in NAMES},
@@ -82,6 +98,7 @@ def measure_norms(
             **{f"{name}_row_norm": (("layer", *_dims(name, sizes)), rows) for name, rows in _rows(arm).items()},
             "frequency": (("layer", "dim"), frequencies(arm.model).numpy(), {"units": "radians per position"}),
             "nll": ("text", nll.numpy(), {"units": "nats per token"}),
+            "token_nll": (("text", "predicted"), token_nll.numpy(), {"units": "nats"}),
             "position_change": response["change"],
             "position_noise": response["noise"],
         },
@@ -101,41 +118,86 @@ def _row_norms(tap: Tap) -> np.ndarray:
     return tap.read(row_norms(tap.module)[None, None])[0, 0].numpy()
 
 
-@torch.inference_mode()
+class Read(NamedTuple):
+    """What a pass over texts gives: the loss [text] and that of each token [text, predicted], norms by name
+    [text, layer, head, dim], and the same without the first position."""
+
+    loss: Tensor
+    token_loss: Tensor
+    norms: dict[Name, Tensor]
+    rest: dict[Name, Tensor]
+
+
 def norms_and_loss(
-    model: torch.nn.Module, ids: Tensor, sizes: Geometry, site: Site = "projection"
-) -> tuple[Tensor, dict[Name, Tensor], dict[Name, Tensor]]:
-    """One plain forward pass over `ids` [text, pos].
-
-    Returns the loss [text], norms {name: [text, layer, head, dim]}, and the same without the first position.
-    """
-    layers: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
-    rest: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
-
-    def visit(name: Name, layer: int, states: Tensor) -> None:
-        layers[name].append(channel_norms(states))
-        rest[name].append(channel_norms(states[:, 1:]))
-
-    with visiting(model, visit, site):
-        loss = score(model, ids)
-    all_positions, but_first = (
-        {name: torch.stack(norms, 1).cpu() for name, norms in found.items()} for found in (layers, rest)
-    )
-    return loss, all_positions, but_first
+    model: torch.nn.Module, ids: Tensor, sizes: Geometry, site: Site = "projection", chunk: int | None = None
+) -> Read:
+    """One forward pass over `ids` [text, pos], of `chunk` positions at a time if that is given."""
+    sums = Squares(sizes.layers, ids.shape[1], chunk)
+    with visiting(model, sums.visit, site):
+        losses = losses_of_tokens(model, ids, chunk)
+    return Read(losses.mean(), losses.each, *({name: of(name) for name in NAMES} for of in (sums.norms, sums.rest)))
 
 
-def rows_that_fit(arm: Arm, tokens: int) -> int:
+class Squares:
+    """Adds up the squares of states as they come: the norms of all positions, and of all but the first."""
+
+    def __init__(self, layers: int, positions: int, chunk: int | None = None):
+        self.layers, self.positions, self.new = layers, positions, New(positions, chunk)
+        self.every: dict[tuple[Name, int], Tensor | int] = {}
+        self.but_first: dict[tuple[Name, int], Tensor | int] = {}
+
+    def visit(self, name: Name, layer: int, states: Tensor) -> None:
+        start, states = self.new((name, layer), states)
+        rest = states if start else states[:, 1:]
+        for sums, of in ((self.every, states), (self.but_first, rest)):
+            sums[name, layer] = sums.get((name, layer), 0) + squares(of)
+
+    def norms(self, name: Name) -> Tensor:
+        """Norms of the channels over all positions [text, layer, head, dim]."""
+        return self._roots(self.every, name, self.positions)
+
+    def rest(self, name: Name) -> Tensor:
+        """The same over all positions but the first."""
+        return self._roots(self.but_first, name, self.positions - 1)
+
+    def _roots(self, sums: dict, name: Name, positions: int) -> Tensor:
+        return torch.stack([roots(sums[name, layer], positions) for layer in range(self.layers)], 1).cpu()
+
+
+def check_chunks(model: torch.nn.Module, ids: Tensor, sizes: Geometry, site: Site, chunk: int) -> None:
+    """Raise CannotRead unless a short text `ids` [1, pos] that is read in chunks has the norms of a plain pass."""
+    if kind := turns_by_length(model.config):
+        raise CannotRead(f"its rotation ({kind}) depends on the length of the whole text: leave out --chunk")
+    parts = max(1, min(chunk, ids.shape[1] // 3))
+    plain, read = (norms_and_loss(model, ids, sizes, site, each) for each in (None, parts))
+    apart = [(plain.loss - read.loss).abs() / plain.loss.abs()]
+    apart += [
+        (a[n] - b[n]).abs() / a[n].mean() for a, b in ((plain.norms, read.norms), (plain.rest, read.rest)) for n in a
+    ]
+    if not (found := max(float(of.max()) for of in apart)) <= ALIKE.get(model.dtype, ALIKE_IN_HALF):
+        raise CannotRead(
+            f"read {parts} tokens at a time, {type(model).__name__} gives other norms or losses than read at once, by "
+            f"{found:.2g} of them: leave out --chunk"
+        )
+
+
+def rows_that_fit(arm: Arm, tokens: int, chunk: int | None = None) -> int:
     """The number of rows of `tokens` tokens to try at once: half of the free memory over the estimated need of a row.
 
-    A batch that does not fit after all is halved, and no result depends on the number.
+    Of a text that is read in chunks, a row needs that of one chunk, and what the cache keeps of the text. A processor
+    reads AT_ONCE_ON_CPU tokens at most. A batch that does not fit after all is halved, and no result depends on the
+    number.
     """
     config = arm.model.config.get_text_config()
     given = getattr(config, "intermediate_size", None)
     sizes = [size for size in (given if isinstance(given, list) else [given]) if isinstance(size, int)]  # Gemma 3n
     width = config.vocab_size + 4 * max(sizes, default=4 * config.hidden_size)
-    need = tokens * width * arm.model.dtype.itemsize
-    free = torch.cuda.mem_get_info(arm.model.device)[0] if arm.model.device.type == "cuda" else 4 * 1024**3
-    return max(1, int(free / 2 / need))
+    kept = 0 if chunk is None else tokens * 2 * config.hidden_size * config.num_hidden_layers
+    need = (min(chunk or tokens, tokens) * width + kept) * arm.model.dtype.itemsize
+    on_gpu = arm.model.device.type == "cuda"
+    free = torch.cuda.mem_get_info(arm.model.device)[0] if on_gpu else 4 * 1024**3
+    fitting = int(free / 2 / need)
+    return max(1, fitting if on_gpu else min(fitting, AT_ONCE_ON_CPU // tokens))
 
 
 def _dims(name: Name, sizes: Geometry) -> tuple[str, str]:
@@ -161,9 +223,18 @@ def channel_norms(states: Float[Any, "*batch pos head dim"]) -> Float[Any, "*bat
         return channel_norms(torch.from_numpy(states)).numpy()
     if states.shape[-3] == 0:
         raise ValueError("the states have no positions: the text is empty after tokenizing")
+    return roots(squares(states), states.shape[-3])
+
+
+def squares(states: Float[Tensor, "*batch pos head dim"]) -> Float[Tensor, "*batch head dim"]:
+    """Sum of the squares of every channel over positions, in float32."""
     # some positions at a time, because widening copies; torch's vector_norm is eight times slower over this dimension
-    squares = sum(part.float().square().sum(-3) for part in states.split(POSITIONS_AT_ONCE, dim=-3))
-    norms = (squares / states.shape[-3]).sqrt()
+    return sum(part.float().square().sum(-3) for part in states.split(POSITIONS_AT_ONCE, dim=-3))
+
+
+def roots(sums: Float[Tensor, "*batch head dim"], positions: int) -> Float[Tensor, "*batch head dim"]:
+    """Root of the mean square of every channel. Raises ValueError like `channel_norms`."""
+    norms = (sums / positions).sqrt()
     if not torch.isfinite(norms).all():
         raise ValueError("a channel norm is not finite: the forward pass overflowed; try dtype=bfloat16 or float32")
     return norms

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from math import ceil
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
@@ -9,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lib.measuring.interventions import Masks, zeroing
-from lib.measuring.logits import POSITIONS_AT_ONCE, in_parts, last_logits_only
+from lib.measuring.logits import POSITIONS_AT_ONCE, cache_of, in_parts, last_logits_only
 from lib.probing import Visit, visiting
 
 FEW, BEGINNING = 4, 64
@@ -17,12 +18,16 @@ FEW, BEGINNING = 4, 64
 
 
 class Losses:
-    """Sums of the losses of several texts, taken in part by part. `tokens` is the number of predicted tokens."""
+    """The losses of several texts, taken in part by part. `tokens` is the number of predicted tokens of each.
+
+    `each` [text, predicted] are those of all tokens, float64.
+    """
 
     def __init__(self, texts: int, tokens: int):
         if tokens < 1:
             raise ValueError("a text needs at least two tokens to be scored")
         self.total, self.tokens = torch.zeros(texts, dtype=torch.float64), tokens
+        self.each, self.taken = torch.empty(texts, tokens, dtype=torch.float64), 0
 
     def add(self, logits: Float[Tensor, "batch pos vocab"], right: Int[Tensor, "batch pos"]) -> None:
         """Add the losses of some positions, in float64: logits that predict the tokens `right`."""
@@ -33,6 +38,8 @@ class Losses:
                 # cross_entropy in float32 loses a part of the sum over a large vocabulary: 4e-5 nats of 262,144 tokens
                 loss = predicted.logsumexp(-1).double() - predicted.gather(-1, wanted)[:, 0].double()
                 self.total[row] += loss.sum().cpu()
+                self.each[row, self.taken : self.taken + len(loss)] = loss.cpu()
+            self.taken += right[:, part].shape[1]
 
     def mean(self) -> Float[Tensor, " batch"]:
         """Nats per predicted token. Raises ValueError if a loss is not finite."""
@@ -51,14 +58,22 @@ def nll_per_text(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "bat
     return losses.mean()
 
 
+def score(model: nn.Module, ids: Int[Tensor, "batch pos"], chunk: int | None = None) -> Float[Tensor, " batch"]:
+    """NLL of each row, nats per token, without the logits of all positions at once; see `losses_of_tokens`."""
+    return losses_of_tokens(model, ids, chunk).mean()
+
+
 @torch.inference_mode()
-def score(model: nn.Module, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, " batch"]:
-    """NLL of each row, nats per token, without the logits of all positions at once."""
+def losses_of_tokens(model: nn.Module, ids: Int[Tensor, "batch pos"], chunk: int | None = None) -> Losses:
+    """The losses of each row's tokens, in one pass.
+
+    With a `chunk`, the pass reads so many positions at a time, and the earlier ones from the model's KV cache.
+    """
     losses = Losses(len(ids), ids.shape[1] - 1)
-    for start, logits in in_parts(model, ids):
+    for start, logits in in_parts(model, ids, chunk=chunk):
         right = ids[:, start + 1 : start + 1 + logits.shape[1]]
         losses.add(logits[:, : right.shape[1]], right)
-    return losses.mean()
+    return losses
 
 
 def gain_of_bos(model: nn.Module, ids: Int[Tensor, "batch pos"], bos: int) -> float | None:
@@ -92,12 +107,11 @@ def score_after_prompt(
         raise ValueError(f"a text of {ids.shape[1]} tokens cannot be split into a prompt of {prompt} and what follows")
     with reading():
         read = model(input_ids=ids[:, :prompt], use_cache=True, **last_logits_only(model))
-    if read.past_key_values is None:
-        raise ValueError(f"{type(model).__name__} keeps no KV cache, so nothing can be scored after a prompt")
+    cache = cache_of(model, read)
     losses = Losses(len(ids), ids.shape[1] - prompt)
     losses.add(read.logits[:, -1:], ids[:, prompt : prompt + 1])
     rest = ids[:, prompt:]
-    for start, logits in in_parts(model, rest, past_key_values=read.past_key_values, use_cache=True):
+    for start, logits in in_parts(model, rest, past_key_values=cache, use_cache=True):
         right = rest[:, start + 1 : start + 1 + logits.shape[1]]
         losses.add(logits[:, : right.shape[1]], right)
     return losses.mean()
@@ -112,11 +126,13 @@ def score_conditions(
     replacing: Callable[[Masks], Visit] = zeroing,
     site: str = "projection",
     prompt: int = 0,
+    chunk: int | None = None,
 ) -> tuple[Float[Tensor, " condition"], int]:
     """NLL of one text under every condition: the conditions are rows of a batch, each with its own replaced channels.
 
     `masks[name]` is bool [condition, layer, head, dim], and `replacing` says what is put there. With a `prompt`,
-    channels are replaced while these first tokens are read, and the tokens after them are scored. At most `rows`
+    channels are replaced while these first tokens are read, and the tokens after them are scored. With a `chunk`, so
+    many positions are read at a time, so that nothing may be put there that depends on the others. At most `rows`
     conditions run at a time, fewer when memory runs out; returns the losses and the number of rows that fitted.
     """
     count = len(next(iter(masks.values())))
@@ -128,26 +144,30 @@ def score_conditions(
         if prompt:
             return score_after_prompt(model, texts, prompt, lambda: visiting(model, visit, site))
         with visiting(model, visit, site):
-            return score(model, texts)
+            return score(model, texts, chunk)
 
     return in_batches(run, count, rows)
 
 
 def in_batches(run: Callable[[int, int], Tensor], count: int, rows: int) -> tuple[Tensor, int]:
-    """Concatenate `run(start, stop)` over `count` rows, at most `rows` at a time, halved when memory runs out."""
+    """Concatenate `run(start, stop)` over `count` rows, at most `rows` at a time, halved when memory runs out.
+
+    All batches are about as large: nine rows of which eight fit are five and four.
+    """
     done = []
     start = 0
     while start < count:
+        batch = ceil((count - start) / ceil((count - start) / rows))
         try:
-            done.append(run(start, min(start + rows, count)))
+            done.append(run(start, start + batch))
         except (RuntimeError, MemoryError) as error:
-            if rows == 1 or not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+            if batch == 1 or not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
             done.append(None)  # the failed pass holds its tensors until this block is left: try again after it
         if done[-1] is None:
             done.pop()
-            rows = (rows + 1) // 2
+            rows = (batch + 1) // 2
             torch.cuda.empty_cache()
         else:
-            start += rows
+            start += batch
     return torch.cat(done), rows

@@ -11,6 +11,7 @@ from lib.definitions import DRAWS, EDITED, REPLACED_BY, SELECTED, Name, Scope, c
 from lib.measuring.disruption import HEADS, loss_record, losses
 from lib.measuring.interventions import chosen_mask, equal_energy, filling, next_largest, zeroing
 from lib.measuring.keeping import Keep, at_once
+from lib.measuring.logits import New, read_through
 from lib.measuring.norms import Progress
 from lib.models import Arm
 from lib.probing import visiting
@@ -29,6 +30,7 @@ def measure_specificity(
     seed: int,
     site: str = "projection",
     rows: int | None = None,
+    chunk: int | None = None,
     progress: Progress = lambda n: None,
     keep: Keep = at_once,
 ) -> xr.Dataset:
@@ -46,7 +48,7 @@ def measure_specificity(
     tables = {name: selections(norms[name], chosen[name], name=name, seed=seed) for name in EDITED}
     on_device = {name: table.to(arm.model.device) for name, table in tables.items()}
     empty_first = {name: torch.cat([torch.zeros_like(table[:1]), table]) for name, table in on_device.items()}
-    means = means_of_texts(arm.model, counting.to(arm.model.device), site)
+    means = means_of_texts(arm.model, counting.to(arm.model.device), site, chunk)
     found = [
         losses(
             arm,
@@ -55,6 +57,7 @@ def measure_specificity(
             [tables_of] * len(ids),
             rows=rows,
             site=site,
+            chunk=chunk,
             replacing=replacing,
             progress=lambda n: progress(n / 2),
             keep=lambda name, measure, by=by: keep(f"{name}, {by}", measure),
@@ -88,17 +91,19 @@ def energy_share(
 
 @torch.inference_mode()
 def means_of_texts(
-    model: nn.Module, ids: Int[Tensor, "text pos"], site: str = "projection"
+    model: nn.Module, ids: Int[Tensor, "text pos"], site: str = "projection", chunk: int | None = None
 ) -> dict[Name, Float[Tensor, "layer head dim"]]:
     """Mean of each query and key channel over all positions of all texts [text, pos], computed in float64."""
     sums: dict[Name, dict[int, Tensor]] = {name: {} for name in EDITED}
+    for row in ids:
+        new = New(len(row), chunk)
 
-    def visit(name: Name, layer: int, states: Tensor) -> None:
-        if name in sums:
-            total = states.sum((0, 1), dtype=torch.float64)
-            sums[name][layer] = sums[name][layer] + total if layer in sums[name] else total
+        def visit(name: Name, layer: int, states: Tensor, new: New = new) -> None:
+            if name in sums:
+                _, states = new((name, layer), states)
+                total = states.sum((0, 1), dtype=torch.float64)
+                sums[name][layer] = sums[name][layer] + total if layer in sums[name] else total
 
-    with visiting(model, visit, site):
-        for row in ids:
-            model(input_ids=row[None], use_cache=False)
+        with visiting(model, visit, site):
+            read_through(model, row[None], chunk)
     return {name: torch.stack([layers[i].cpu() for i in sorted(layers)]) / ids.numel() for name, layers in sums.items()}

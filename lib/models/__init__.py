@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "hashing": ["fingerprint"],
         "loading": ["Arm", "default_dtype", "load"],
-        "rescaling": ["check_rescaling"],
+        "rescaling": ["check_rescaling", "turns_by_length"],
         "special_tokens": ["bos_id", "set_bos", "tokenizer_facts"],
         "tokens": [
             *("check_ids", "embedding_rows", "load_tokenizer", "rows_in_config", "signature", "tokenize"),

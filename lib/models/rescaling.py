@@ -8,6 +8,9 @@ from torch import nn
 from lib.checkpoints import first_sentence, scaling
 from lib.models.drope import NORMED, CannotChange
 
+OF_LENGTH = ("dynamic", "longrope")
+"""Kinds of rotation whose frequencies depend on how long the text is that is read."""
+
 
 class CannotRescale(CannotChange):
     """The model has no rotation, or its rotation is rescaled already."""
@@ -56,6 +59,15 @@ def _rescale(
         of_layer = text.per_layer_config[key] if key and text.is_heterogeneous else text
         values |= _rescaled(values, of_layer, kind, factor)
     return config
+
+
+def turns_by_length(config: transformers.PreTrainedConfig) -> str:
+    """The kind of a rotation whose frequencies depend on the length of the text; "" for one that does not."""
+    text = config.get_text_config()
+    parameters = getattr(text, "rope_parameters", None) or {}
+    keys = text.nested_rope_parameter_keys(parameters) if parameters else ()
+    sets = [parameters[key] for key in keys if parameters[key]] if keys else [parameters]
+    return next((kind for kind in map(_kind, sets) if kind in OF_LENGTH), "")
 
 
 def check_rescaling(config: Mapping, rope: str) -> None:

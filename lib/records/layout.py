@@ -88,6 +88,14 @@ NORMS = {
     },
     "frequency": FREQUENCY,
     "nll": Array("float64", (("text",),), -LOSS, LOSS, doc=NLL),
+    "token_nll": Array(
+        "float64",
+        (("text", "predicted"),),
+        -LOSS,
+        LOSS,
+        optional=True,
+        doc="loss of each token but the first one, in nats; since layout 3",
+    ),
     "position_change": Array(
         "float64", ((),), doc="how far logits move when positions are stretched, in their standard deviations"
     ),

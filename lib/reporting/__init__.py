@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "claims_csv": ["claims_csv"],
         "assemble": ["Run", "assemble", "decided", "settings_of"],
         "notes": ["notes", "without_bos"],
-        "scope": ["scope_lines"],
+        "scope": ["ONLY_TEXTS", "scope_lines"],
         "sentences": ["measured"],
         "tables": ["rule"],
     },

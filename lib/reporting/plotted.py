@@ -5,8 +5,19 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import xarray as xr
 
-from lib.definitions import ARMS, BANDS, EDITED, INPUTS, NAMES, SELECTED, Scope, uniform_share
-from lib.effects import Answers, Bands, Disruption, MassiveValues, Modules, Sinks, Specificity, Stream, lorenz
+from lib.definitions import ARMS, BANDS, EDITED, INPUTS, NAMES, RESCALED, SELECTED, Scope, uniform_share
+from lib.effects import (
+    Answers,
+    Bands,
+    Disruption,
+    MassiveValues,
+    Modules,
+    Positions,
+    Sinks,
+    Specificity,
+    Stream,
+    lorenz,
+)
 from lib.judging import NoSubject
 
 POINTS = 101
@@ -31,7 +42,8 @@ def numbers(
     arms have different numbers of channels, also `rates[tensor]` [text, layer], percent of them. Of `rope` and `drope`
     also `gini` [text] and `lorenz` [point] of query and key norms, `rotary_pairs` (massive channels of each rotary
     pair, fastest first, mean over texts; None for an arm that does not rotate) and `rank_agreement` [text, layer] of
-    weights and norms.
+    weights and norms. Of `rope` and its rescaled arms `loss_by_position`: the mean `loss` of runs of tokens, the middle
+    `position` of each, and the `trained_length`.
     A number that cannot be formed (the Gini coefficient of norms that are all zero) is None, and costs no other.
     """
     norms = records["norms"]
@@ -43,6 +55,7 @@ def numbers(
             "channels": {name: values.channels(name, arm) for name in NAMES},
             **({"rates": {name: values.layer_rates(arm, name).tolist() for name in NAMES}} if uneven else {}),
             "loss": record["nll"].values.tolist(),
+            **(_by_position(record) if arm in ("rope", *RESCALED) and "token_nll" in record else {}),
             **(_concentration(values, arm) if arm in ARMS else {}),
             **{name: of(records[name][arm], arm) for name, of in BESIDE_NORMS.items() if arm in records.get(name, {})},
         }
@@ -51,6 +64,13 @@ def numbers(
         both = MassiveValues({arm: norms[arm] for arm in ARMS}, threshold, scope)
         between = {name: _overlap(both, name) for name in EDITED}
     return {"arms": arms, "between": between}
+
+
+def _by_position(record: xr.Dataset) -> dict:
+    found = Positions({"rope": record})
+    middles, losses = found.course("rope")
+    told = {"position": middles.tolist(), "loss": rounded(losses), "trained_length": found.length}
+    return {"loss_by_position": told}
 
 
 def _concentration(values: MassiveValues, arm: str) -> dict:

@@ -7,7 +7,8 @@ from lib.definitions import MADE
 
 RUNS = 1
 """Every arm comes from one training run. Another run would give other weights, and how far it would is not known."""
-ONE_RUN = "one training run: not estimable beyond it"
+ONLY_TEXTS = "texts replicate the measurement, not the training"
+ONE_RUN = f"one run: {ONLY_TEXTS}"
 
 
 def scope(

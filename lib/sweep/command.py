@@ -75,7 +75,8 @@ def judge(grid: Grid) -> list[str]:
             faults.append(f"{cell.name}: {engines.last_line(ended.stdout)}")
     if len(documents) > 1:
         page, table = grid.out / "compare.html", grid.out / "compare.md"
-        compare.main([*map(str, documents), "--out", str(page), "--table", str(table)])
+        unit = ["--unit", "run"] if grid.of_training else []
+        compare.main([*map(str, documents), "--out", str(page), "--table", str(table), *unit])
     return faults
 
 

@@ -11,7 +11,7 @@ from lib.settings import OPTIONS
 
 MODELS = ("rope", "drope", "continued")
 """Options that hold model arguments, to which an axis of `dtype` is added."""
-OWN = ("each", "dtype", "out", "workers")
+OWN = ("each", "runs", "dtype", "out", "workers")
 """Keys of a grid that are no options of a run."""
 WORKERS = ("cpus", "gpus", "address")
 GROUPS = ("arms", "measuring", "choosing")
@@ -52,11 +52,15 @@ class Workers:
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of a sweep, the folder of its pages, and its workers."""
+    """The cells of a sweep, the folder of its pages, and its workers.
+
+    `of_training` says that the cells are runs of one recipe of training, which are judged together as well.
+    """
 
     cells: tuple[Cell, ...]
     out: Path
     workers: Workers
+    of_training: bool = False
 
 
 def read(path: Path) -> Grid:
@@ -72,15 +76,44 @@ def read(path: Path) -> Grid:
         if key not in known:
             raise ValueError(f"{path}: a grid has no {key!r}, {meant(key, known)}")
     _check_together(path, told)
-    axes = {key: _values(path, key, told[key]) for key in told if key not in ("out", "workers")}
+    axes = {key: _values(path, key, told[key]) for key in told if key not in ("out", "workers", "runs")}
     if "each" in axes:
         axes["drope"] = [str(args) for pattern in axes.pop("each") for args in _expanded(path, pattern)]
+    out, workers = Path(_text(path, told, "out", "sweep")), _workers(path, told)
+    if "runs" in told:
+        return Grid(_runs(path, told["runs"], axes), out, workers, of_training=True)
     cells = [_cell(dict(zip(axes, values, strict=True)), axes) for values in product(*axes.values())]
-    return Grid(tuple(_told_apart(path, cells)), Path(_text(path, told, "out", "sweep")), _workers(path, told))
+    return Grid(tuple(_told_apart(path, cells)), out, workers)
+
+
+def _runs(path: Path, runs: object, axes: Mapping[str, Sequence[str]]) -> tuple[Cell, ...]:
+    """A cell for each run of training: its models, and the options that all runs share."""
+    if several := next((key for key, values in axes.items() if len(values) > 1), None):
+        raise ValueError(f"{path}: runs and a list of {several} exclude each other: judge runs at one value")
+    shared = {key: value for key, (value,) in axes.items()}
+    if not isinstance(runs, list) or not all(isinstance(of, Mapping) for of in runs):
+        raise ValueError(f"{path}: runs are tables: write [[runs]] and below it rope, drope and continued")
+    cells = []
+    for number, of in enumerate(runs, 1):
+        for key in of:
+            if key not in (*MODELS, "name"):
+                raise ValueError(f"{path}: [[runs]] has no {key!r}, {meant(key, (*MODELS, 'name'))}")
+        if not {"rope", "drope"} <= set(of):
+            raise ValueError(f"{path}: run {number} needs rope and drope")
+        given = {key: _values(path, key, value) for key, value in of.items()}
+        if several := next((key for key, values in given.items() if len(values) > 1), None):
+            raise ValueError(f"{path}: run {number} has several values of {several}: give each run a table of its own")
+        name = of.get("name", f"run {number}")
+        cells.append(Cell(str(name), {**{key: given[key][0] for key in given if key != "name"}, **shared}))
+    if len({cell.name for cell in cells}) < len(cells):
+        raise ValueError(f"{path}: two runs have the same name")
+    return tuple(cells)
 
 
 def _check_together(path: Path, told: Mapping) -> None:
-    if not {"pair", "rope"} & set(told):
+    if "runs" in told and (twice := next((key for key in (*MODELS, "each", "dtype", "pair") if key in told), None)):
+        raise ValueError(f"{path}: runs and {twice} exclude each other: each run names its own models")
+    if not {"pair", "rope", "runs"} & set(told):
         raise ValueError(f"{path} names no model: give rope = ARGUMENTS or pair = NAME")
     if "each" in told and "drope" in told:
         raise ValueError(f"{path}: each and drope exclude each other: each makes a cell of every checkpoint")

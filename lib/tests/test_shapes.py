@@ -11,7 +11,7 @@ from beartype import beartype
 from fixtures.models.tiny import tiny_llama
 from lib.definitions import massive, rotary_pairs
 from lib.effects import concentration
-from lib.measuring import answers, interventions, norms, scoring, specificity
+from lib.measuring import answers, interventions, logits, norms, scoring, specificity
 from lib.probing import taps
 
 pytestmark = pytest.mark.cpu
@@ -55,6 +55,11 @@ RIGHT = {
     "both_bands": (partial(interventions.both_bands, massive=bools[0], frequency=frequency), states[0]),
     "nll_per_text": (partial(scoring.nll_per_text, ids=ids), torch.zeros(2, 5, 7)),
     "score": (partial(scoring.score, tiny_llama()), ids),
+    "losses_of_tokens in chunks": (partial(scoring.losses_of_tokens, tiny_llama(), chunk=2), ids),
+    "in_parts": (partial(logits.in_parts, tiny_llama()), ids),
+    "read_through": (partial(logits.read_through, tiny_llama(), chunk=2), ids),
+    "squares": (norms.squares, states),
+    "roots": (partial(norms.roots, positions=5), states),
     "gain_of_bos": (partial(scoring.gain_of_bos, tiny_llama(), bos=1), ids),
     "score_after_prompt": (partial(scoring.score_after_prompt, tiny_llama(), prompt=2), ids),
     "score_conditions": (partial(scoring.score_conditions, tiny_llama(), masks=tables, rows=2), ids[0]),
@@ -100,6 +105,11 @@ WRONG = {
     "nll_per_text of another length": (partial(scoring.nll_per_text, ids=ids), torch.zeros(2, 4, 7)),
     "nll_per_text of another batch": (partial(scoring.nll_per_text, ids=ids), torch.zeros(3, 5, 7)),
     "score of one text": (partial(scoring.score, tiny_llama()), ids[0]),
+    "losses_of_tokens of one text": (partial(scoring.losses_of_tokens, tiny_llama()), ids[0]),
+    "in_parts of one text": (partial(logits.in_parts, tiny_llama()), ids[0]),
+    "read_through of one text": (partial(logits.read_through, tiny_llama()), ids[0]),
+    "squares without heads": (norms.squares, torch.ones(5, 8)),
+    "roots of one head": (partial(norms.roots, positions=5), torch.ones(8)),
     "gain_of_bos of one text": (partial(scoring.gain_of_bos, tiny_llama(), bos=1), ids[0]),
     "score_after_prompt of one text": (partial(scoring.score_after_prompt, tiny_llama(), prompt=2), ids[0]),
     "score_conditions of a batch": (partial(scoring.score_conditions, tiny_llama(), masks=tables, rows=2), ids),
@@ -134,7 +144,7 @@ def test_a_wrong_shape_is_refused(call, argument):
 
 
 def test_every_shape_in_a_signature_is_checked_here():
-    modules = (massive, rotary_pairs, taps, norms, interventions, scoring, specificity, answers, concentration)
+    modules = (massive, rotary_pairs, taps, norms, interventions, logits, scoring, specificity, answers, concentration)
     shaped = {
         name
         for module in modules

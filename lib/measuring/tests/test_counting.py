@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cpu
 @pytest.mark.parametrize("name", NAMES)
 def test_the_mask_finds_exactly_the_planted_channel(tiny, ids, name):
     plant(tiny, name, layer=1, head=0, dim=5)
-    _, norms, _ = norms_and_loss(tiny, ids, geometry(tiny))
+    norms = norms_and_loss(tiny, ids, geometry(tiny)).norms
     assert massive_mask(norms[name]).nonzero().tolist() == [[text, 1, 0, 5] for text in range(2)]
 
 
@@ -44,7 +44,7 @@ def test_a_second_implementation_counts_the_same(kv_heads, ids):
     model = tiny_llama(kv_heads=kv_heads)
     for layer, name, dim, factor in PLANTED:
         plant(model, name, layer, head=0, dim=dim, factor=factor)
-    _, norms, _ = norms_and_loss(model, ids, geometry(model))
+    norms = norms_and_loss(model, ids, geometry(model)).norms
     ours = {name: massive_mask(norms[name]).sum((-2, -1)).tolist() for name in NAMES}
     assert ours == {name: second_count(model, ids, name) for name in NAMES}
     assert all(0 < np.sum(ours[name]) < np.size(ours[name]) * 2 for name in NAMES)

@@ -73,13 +73,13 @@ def test_an_empty_mask_is_tried_on_the_first_text_and_on_no_other(planted, ids, 
 
 def test_as_many_conditions_run_at_once_as_fit_with_texts_of_this_length(planted, ids, chosen, monkeypatch):
     asked = []
-    fit = lambda arm, length: asked.append(length) or 3  # noqa: E731
+    fit = lambda arm, length, chunk: asked.append(length) or 3  # noqa: E731
     monkeypatch.setattr("lib.measuring.disruption.rows_that_fit", fit)
     sizes = []
     planted.register_forward_pre_hook(lambda module, given, how: sizes.append(len(how["input_ids"])), with_kwargs=True)
-    measure_disruption(as_arm(planted), ids[:1], TEXTS[:1], chosen, controls=2, seed=0)
+    measure_disruption(as_arm(planted), ids[:1], TEXTS[:1], chosen, controls=4, seed=0)
     assert asked == [ids.shape[1]]
-    assert sizes[-2:] == [3, 1]  # four conditions
+    assert sizes[-2:] == [3, 3]
 
 
 def one_loss(model, ids, tables, condition):

@@ -9,7 +9,7 @@ from fixtures.models.architectures import SIZES, build, model_of
 from fixtures.models.tiny import as_arm, plant, tiny_llama
 from lib.definitions.words import NAMES
 from lib.measuring.disruption import measure_disruption
-from lib.measuring.norms import POSITIONS_AT_ONCE, _dims, channel_norms, measure_norms, rows_that_fit
+from lib.measuring.norms import AT_ONCE_ON_CPU, POSITIONS_AT_ONCE, _dims, channel_norms, measure_norms, rows_that_fit
 from lib.probing.rotation import position_response
 from lib.probing.taps import Geometry
 from lib.texts.reading import Text
@@ -104,18 +104,26 @@ def test_longer_texts_get_fewer_rows(arm):
 
 def test_rows_fill_half_of_the_memory_at_a_number_for_each_logit_and_four_for_each_inner_one(arm, monkeypatch):
     config = arm.model.config
-    config.vocab_size, config.intermediate_size, config.hidden_size = 1_000, 500, 100
-    assert rows_that_fit(arm, 64) == 2 * 1024**3 // (64 * 4 * (1_000 + 4 * 500))
+    config.vocab_size, config.intermediate_size, config.hidden_size = 500_000, 100_000, 50_000
+    assert rows_that_fit(arm, 64) == 2 * 1024**3 // (64 * 4 * (500_000 + 4 * 100_000))
     config.__dict__["intermediate_size"] = None  # its class allows it to no one
-    assert rows_that_fit(arm, 64) == 2 * 1024**3 // (64 * 4 * (1_000 + 4 * 4 * 100))
-    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (640_000, 7 * 640_000) if device == CUDA else None)
+    assert rows_that_fit(arm, 64) == 2 * 1024**3 // (64 * 4 * (500_000 + 4 * 4 * 50_000))
+    free = 64 * 10**9
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (free, 7 * free) if device == CUDA else None)
     on_gpu = SimpleNamespace(config=config, dtype=torch.float16, device=CUDA)
-    assert rows_that_fit(SimpleNamespace(model=on_gpu), 10) == 320_000 // (10 * 2 * 2_600)
+    assert rows_that_fit(SimpleNamespace(model=on_gpu), 10) == free // 2 // (10 * 2 * 1_300_000) > 1_000
+
+
+def test_a_processor_reads_no_more_at_once_than_its_caches_like_and_a_gpu_all_that_fits(arm, monkeypatch):
+    assert [rows_that_fit(arm, tokens) for tokens in (AT_ONCE_ON_CPU // 4, AT_ONCE_ON_CPU + 1)] == [4, 1]
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (2**33, 2**34))
+    on_gpu = SimpleNamespace(config=arm.model.config, dtype=torch.float16, device=CUDA)
+    assert rows_that_fit(SimpleNamespace(model=on_gpu), AT_ONCE_ON_CPU) > 4
 
 
 def test_as_many_texts_run_at_once_as_fit_with_this_length(arm, monkeypatch):
     asked = []
-    monkeypatch.setattr("lib.measuring.norms.rows_that_fit", lambda arm, tokens: asked.append(tokens) or 2)
+    monkeypatch.setattr("lib.measuring.norms.rows_that_fit", lambda arm, tokens, chunk: asked.append(tokens) or 2)
     measure_norms(arm, IDS, TEXTS)
     assert asked == [IDS.shape[1]]
 

@@ -109,6 +109,13 @@ def test_running_out_of_memory_halves_the_rows_and_changes_no_result(planted, id
     assert (sizes, rows) == ([5, 3, 2, 2, 1], 2)
 
 
+def test_batches_are_about_as_large():
+    sizes = []
+    in_batches(lambda start, stop: sizes.append(stop - start) or torch.arange(start, stop), 9, 8)
+    in_batches(lambda start, stop: sizes.append(stop - start) or torch.arange(start, stop), 10, 4)
+    assert sizes == [5, 4, 4, 3, 3]
+
+
 def test_memory_that_runs_out_late_loses_and_repeats_no_row():
     def run(start, stop):
         if start >= 3 and stop - start > 1:
@@ -131,8 +138,8 @@ def test_another_error_is_not_taken_for_lack_of_memory(planted, ids, tables, err
     geometry(planted)
     sizes = failing_above(planted, 0, error)
     with pytest.raises(type(error)):
-        score_conditions(planted, ids[0], tables, 4)
-    assert sizes == [4]
+        score_conditions(planted, ids[0], tables, 5)
+    assert sizes == [5]
 
 
 def test_scoring_needs_no_memory_for_gradients(ids):
@@ -156,7 +163,7 @@ def test_a_text_that_is_all_prompt_or_has_none_is_refused(ids, prompt):
 def test_a_model_that_keeps_no_cache_is_refused(ids):
     model = tiny_llama()
     model.register_forward_hook(lambda module, given, output: SimpleNamespace(past_key_values=None))
-    with pytest.raises(ValueError, match=r"^LlamaForCausalLM keeps no KV cache, so nothing can be scored after"):
+    with pytest.raises(ValueError, match=r"^LlamaForCausalLM keeps no KV cache, so nothing can be read after"):
         score_after_prompt(model, ids, 12)
 
 

@@ -148,7 +148,7 @@ def test_a_quantized_model_is_really_quantized_and_can_be_measured(folder, plain
     logits = run(loaded.model, ids)
     assert not torch.equal(logits, plain)
     assert (logits - plain).norm() < 0.5 * plain.norm()
-    _, norms, _ = norms_and_loss(loaded.model, ids, geometry(loaded.model))
+    norms = norms_and_loss(loaded.model, ids, geometry(loaded.model)).norms
     assert [norms[name].shape for name in NAMES] == [(2, 3, 4, 16), (2, 3, 2, 16), (2, 3, 2, 16)]
 
 
@@ -265,7 +265,7 @@ def test_a_probe_reads_the_projection_before_a_drope_norm_and_other_sites_after_
     layer, sizes = model.model.layers[0], geometry(model)
     query = layer.input_layernorm(model.model.embed_tokens(ids)) @ layer.self_attn.q_proj.weight.T
     by_hand = query if site == "projection" else layer.self_attn.q_norm(query)
-    _, norms, _ = norms_and_loss(model, ids, sizes, site)
+    norms = norms_and_loss(model, ids, sizes, site).norms
     torch.testing.assert_close(norms["query"][:, 0], channel_norms(by_hand.unflatten(-1, sizes.shape("query"))))
 
 

@@ -116,6 +116,9 @@ PICTURES = [
             ("trajectory",)),
     Picture("rescaled", "Rescaling and sites", "with_rescaled", series.rescaled,
             "Massive query and key channels of the RoPE arm and with its rotation rescaled, and their losses"),
+    Picture("loss_by_position", "Rescaling and sites", "by_position", series.loss_by_position,
+            "Loss of a text's tokens by position, in the RoPE arm and with its rotation rescaled, the trained "
+            "length marked"),
     Picture("sites", "Rescaling and sites", "both_sites", sites.sites,
             "Massive channels and rotary pairs of the RoPE arm, before its rotation and as attention receives them"),
     Picture("tasks", "Tasks", "rope_answers", tasks.tasks,

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.definitions import RESCALED, Name, label
-from lib.effects import MassiveValues, Recovery, Trajectory, lorenz
+from lib.effects import MassiveValues, Positions, Recovery, Trajectory, lorenz
 from lib.records import tokenizers
 from lib.reporting.figures.figures import (
     COLOURS,
@@ -21,6 +21,8 @@ from lib.reporting.figures.figures import (
 
 RECOVERED = 95
 """Percent of the loss that recalibration is said to bring back. Source: Gelberg et al. 2025."""
+OF_RESCALED = dict(zip(RESCALED, ("#d9822b", "#4d9a5b", "#9a4d8f", "#a8a032"), strict=True))
+"""Colours of the rescaled arms."""
 
 
 def counts_over_steps(
@@ -140,6 +142,22 @@ def rescaled(values: MassiveValues) -> Figure:
     axes.margins(y=0.15)
     axes.set_ylabel("massive values per text")
     axes.set_title("The same weights with the rotation rescaled")
+    legend(figure)
+    return figure
+
+
+def loss_by_position(found: Positions) -> Figure:
+    """Loss by position in the RoPE arm and in its rescaled arms: means over texts and runs of positions."""
+    figure, axes = canvas()
+    for arm in found.arms:
+        middles, losses = found.course(arm)
+        colour = COLOURS.get(arm) or OF_RESCALED[arm]
+        axes.plot(middles, losses, marker="o", markersize=2, linewidth=1, color=colour, label=found.label(arm))
+    if found.length is not None and found.length < middles[-1]:
+        axes.axvline(found.length, color="#444444", linestyle="--", linewidth=0.8, label="trained length")
+    axes.set_xlabel("position, tokens")
+    axes.set_ylabel("loss, nats per token")
+    axes.set_title("Loss by position")
     legend(figure)
     return figure
 

@@ -25,7 +25,7 @@ def test_a_verdict_speaks_of_the_weights_and_of_the_kinds_of_the_texts_that_its_
 def test_a_claim_about_training_speaks_of_one_training_run():
     found = scope(settings(), "score", training=True)
     assert found["runs"] == 1
-    assert found["sentence"].endswith(": 1 technical; one training run: not estimable beyond it.")
+    assert found["sentence"].endswith(": 1 technical; one run: texts replicate the measurement, not the training.")
 
 
 def test_weights_that_are_made_from_others_or_are_earlier_checkpoints_are_not_named():
@@ -37,7 +37,7 @@ def test_weights_that_are_made_from_others_or_are_earlier_checkpoints_are_not_na
     ("training", "said"),
     [
         (False, "Of the study's weights and texts."),
-        (True, "Of the study's weights and texts; one training run: not estimable beyond it."),
+        (True, "Of the study's weights and texts; one run: texts replicate the measurement, not the training."),
     ],
 )
 def test_an_audit_speaks_of_the_study(training, said):
@@ -60,7 +60,7 @@ def test_the_terminal_says_it_once_for_all_claims():
         "verdicts are of these weights and of texts of these kinds: 2 literary, 1 factual that are counted, "
         "1 technical that are scored"
     )
-    assert training == "Q1, R1: one training run: not estimable beyond it"
+    assert training == "Q1, R1: one run: texts replicate the measurement, not the training"
 
 
 def test_the_terminal_says_which_tasks_were_asked_if_any_were():

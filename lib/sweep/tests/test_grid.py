@@ -91,6 +91,20 @@ def test_workers_may_ask_for_gpus(grid):
     assert workers == Workers(4, 0.5, "auto")
 
 
+def test_runs_of_training_are_cells_with_models_of_their_own_that_are_judged_together(grid):
+    found = grid(
+        'threshold = 4\n[[runs]]\nname = "seed 0"\nrope = "a/rope"\ndrope = "a/drope/*"\ncontinued = "a/more"\n'
+        '[[runs]]\nrope = "b/rope"\ndrope = "b/drope/*"\n'
+    )
+    assert found.of_training
+    assert [cell.name for cell in found.cells] == ["seed 0", "run 2"]
+    first, second = ({**cell.options} for cell in found.cells)
+    assert first == {"rope": "a/rope", "drope": "a/drope/*", "continued": "a/more", "threshold": "4"}
+    assert second == {"rope": "b/rope", "drope": "b/drope/*", "threshold": "4"}
+    assert len(jobs_of(found.cells)) == 4
+    assert not grid('rope = "a"').of_training
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -107,6 +121,13 @@ def test_workers_may_ask_for_gpus(grid):
         ('rope = "a"\nclaims = " "', "claims must be a value or a list of values, not ' '"),
         ('rope = "a"\nthreshold = [4, 4]', "threshold has the same value twice"),
         ('rope = "a"\neach = "/nowhere/checkpoint-*"', "no folder fits '/nowhere/checkpoint-"),
+        ('rope = "a"\n[[runs]]\nrope = "b"\ndrope = "c"', "runs and rope exclude each other: each run names its own"),
+        ('threshold = [4, 5]\n[[runs]]\nrope = "b"\ndrope = "c"', "runs and a list of threshold exclude each other"),
+        ('[[runs]]\nrope = "b"', "run 1 needs rope and drope"),
+        ('[[runs]]\nrope = "b"\ndrope = ["c", "d"]', "run 1 has several values of drope"),
+        ('[[runs]]\nrope = "b"\ndrop = "c"', r"\[\[runs\]\] has no 'drop', did you mean 'drope'"),
+        ('[[runs]]\nname = "a"\nrope = "b"\ndrope = "c"\n' * 2, "two runs have the same name"),
+        ('runs = "seeds"', r"runs are tables: write \[\[runs\]\]"),
         ('rope = "a"\nout = 3', "out must be a text, not 3"),
         ('rope = "a"\nworkers = 3', "workers is a table"),
         ('rope = "a"\n[workers]\ncpu = 3', r"\[workers\] has no 'cpu', .*cpus"),

@@ -140,3 +140,25 @@ def test_a_checkpoint_that_cannot_be_measured_costs_no_other(home):
     stopped, judged = (json.loads((home / "out" / f"checkpoint-{step}.json").read_text()) for step in (1, 2))
     assert stopped["stopped"]
     assert (len(stopped["claims"]), len(judged["claims"])) == (0, 3)
+
+
+def test_runs_of_one_recipe_are_judged_together_with_the_run_as_the_unit(home):
+    for seed in range(3):
+        model = tiny_llama(seed=10 + seed)
+        for dim in range(3 + seed):
+            plant(model, "query", 1, 0, dim)
+        save(model, home / f"seed{seed}" / "rope")
+        save(drop_rope(tiny_llama(seed=20 + seed)), home / f"seed{seed}" / "checkpoint-9")
+    shared = "".join(
+        line + "\n" for line in (home / "grid.toml").read_text().splitlines() if not line.startswith(("rope", "each"))
+    )
+    runs = "".join(
+        f'[[runs]]\nname = "seed {seed}"\nrope = "seed{seed}/rope"\ndrope = "seed{seed}/checkpoint-9"\n'
+        for seed in range(3)
+    )
+    (home / "grid.toml").write_text(shared + runs)
+    code, output = finish(start(home, "--in-order"))
+    assert code == 0, output
+    assert "Q1, over runs: " in output
+    assert "<h2>Over runs of training</h2>" in (home / "out" / "compare.html").read_text()
+    assert len(list((home / "out").glob("seed_*.json"))) == 3

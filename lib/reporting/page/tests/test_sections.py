@@ -182,8 +182,11 @@ def details_of(values, **changes):
 def test_what_unfolds_says_what_the_verdict_speaks_of():
     plain, training = (details_of([1.0, 2.0, 3.0], training=training) for training in (False, True))
     assert "Scope Of these weights and texts of these kinds: 6 literary," in plain
-    assert "one training run" not in plain
-    assert re.search("Scope Of these weights and texts of .*; one training run: not estimable beyond it[.]", training)
+    assert "one run: " not in plain
+    assert re.search(
+        "Scope Of these weights and texts of .*; one run: texts replicate the measurement, not the training[.]",
+        training,
+    )
 
 
 def test_an_entry_of_an_older_document_has_no_scope():
