@@ -23,7 +23,7 @@ from lib.measuring.keeping import Keep, at_once
 from lib.measuring.logits import read_through
 from lib.measuring.norms import Progress, Squares, rows_that_fit, text_coordinates
 from lib.measuring.scoring import score, score_after_prompt, score_conditions
-from lib.models import Arm
+from lib.models import Arm, input_device
 from lib.probing import Visit, geometry, visiting
 from lib.texts import Text
 
@@ -89,7 +89,7 @@ def measure_disruption(
     Raises ValueError unless the baseline equals the plain forward pass: an empty mask must do nothing.
     """
     tables = {
-        name: condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(arm.model.device)
+        name: condition_masks(chosen[name], name=name, controls=controls, seed=seed).to(input_device(arm.model))
         for name in EDITED
     }
     how = {"site": site, "replacing": replacing, "chunk": chunk}
@@ -116,7 +116,7 @@ def measure_prompts(
     """
     prompt = protocol.prompt_tokens(ids.shape[1])
     chosen, tables = [], []
-    for row in ids.to(arm.model.device):
+    for row in ids.to(input_device(arm.model)):
         norms = norms_of(arm.model, row[:prompt], site)
         top, control = (
             {name: OF_HEADS[of](norms[name]) for name in EDITED} for of in (protocol.selection, protocol.control)
@@ -172,7 +172,7 @@ def norms_of(
 
 def norms_of_texts(arm: Arm, ids: Tensor, site: str = "projection", chunk: int | None = None) -> dict[Name, Tensor]:
     """Norms of the query and key channels of several texts [text, pos]: {name: [text, layer, head, dim]}."""
-    of_texts = [norms_of(arm.model, row, site, chunk) for row in ids.to(arm.model.device)]
+    of_texts = [norms_of(arm.model, row, site, chunk) for row in ids.to(input_device(arm.model))]
     return {name: torch.stack([norms[name] for norms in of_texts]) for name in EDITED}
 
 
@@ -191,7 +191,7 @@ def losses(
 
     The loss of each text is kept under its name as it comes.
     """
-    ids = ids.to(arm.model.device)
+    ids = ids.to(input_device(arm.model))
     rows = rows or rows_that_fit(arm, ids.shape[1], how.get("chunk"))
     checked = False
 

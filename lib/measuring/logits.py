@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lib.models import input_device
+
 POSITIONS_AT_ONCE = 128
 """Positions whose logits are held at a time."""
 TRIED = 24
@@ -107,7 +109,7 @@ def _is_split(model: nn.Module) -> bool:
     rows = model.get_input_embeddings().weight.shape[0]
     ids = torch.randint(rows, (1, TRIED), generator=torch.Generator().manual_seed(0))
     try:
-        ids = ids.to(model.device)
+        ids = ids.to(input_device(model))
         plain = model(input_ids=ids, use_cache=False).logits
         states = _states(model, ids, {})
         same = torch.equal(_logits(model, ids, states, slice(0, TRIED)), plain)

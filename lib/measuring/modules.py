@@ -19,7 +19,7 @@ from lib.definitions import IN_MODULES, OF_ACTIVATIONS, Activations, Name, activ
 from lib.measuring.keeping import Keep, at_once
 from lib.measuring.norms import Progress, rows_that_fit, text_coordinates
 from lib.measuring.scoring import in_batches, score
-from lib.models import Arm
+from lib.models import Arm, input_device
 from lib.probing import Place, find_places, looking, visiting
 from lib.texts import Text
 
@@ -54,7 +54,7 @@ def measure_modules(
     activations these three are left out. `replaced` [text] is the number of massive activations that were replaced.
     Raises ValueError unless a pass with empty edits equals a plain one to the last bit.
     """
-    model, ids = arm.model, ids.to(arm.model.device)
+    model, ids = arm.model, ids.to(input_device(arm.model))
     massive = activations(stream)
     conditions = [c for c in IN_MODULES if massive or c not in OF_ACTIVATIONS]
     spike, number = spike_layer(stream), min(LAYER, len(find_places(model)) - 1)

@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from lib.definitions import EDITED, NAMES, Name, Site
 from lib.measuring.logits import New
 from lib.measuring.scoring import in_batches, losses_of_tokens
-from lib.models import Arm, check_ids, embedding_rows, turns_by_length
+from lib.models import Arm, check_ids, embedding_rows, input_device, turns_by_length, weights_of
 from lib.probing import (
     CannotRead,
     Geometry,
@@ -73,7 +73,7 @@ def measure_norms(
             f"lower --max-tokens to {held}"
         )
     sizes = geometry(arm.model)
-    ids = ids.to(arm.model.device)
+    ids = ids.to(input_device(arm.model))
     norms, rest = (
         {name: torch.empty(len(texts), sizes.layers, *sizes.shape(name)) for name in NAMES} for _ in range(2)
     )
@@ -115,7 +115,8 @@ def _rows(arm: Arm) -> dict[Name, np.ndarray]:
 
 def _row_norms(tap: Tap) -> np.ndarray:
     """Norms of one projection's rows [head, dim]: they lie in the weight as the states lie in the output."""
-    return tap.read(row_norms(tap.module)[None, None])[0, 0].numpy()
+    with weights_of(tap.module):
+        return tap.read(row_norms(tap.module)[None, None])[0, 0].numpy()
 
 
 class Read(NamedTuple):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lib.measuring.interventions import Masks, zeroing
 from lib.measuring.logits import POSITIONS_AT_ONCE, cache_of, in_parts, last_logits_only
+from lib.models import input_device
 from lib.probing import Visit, visiting
 
 FEW, BEGINNING = 4, 64
@@ -81,7 +82,7 @@ def gain_of_bos(model: nn.Module, ids: Int[Tensor, "batch pos"], bos: int) -> fl
 
     The same tokens are predicted with and without it. None if the texts are too short for that.
     """
-    plain = ids[:FEW, : min(BEGINNING, ids.shape[1]) - 1].to(model.device)
+    plain = ids[:FEW, : min(BEGINNING, ids.shape[1]) - 1].to(input_device(model))
     if plain.shape[1] < 2:
         return None
     with_bos = torch.cat([torch.full_like(plain[:, :1], bos), plain], 1)

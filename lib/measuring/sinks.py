@@ -13,7 +13,7 @@ from torch import Tensor
 from lib.definitions import INPUTS, SINK_TOKENS, WHERE, Name, refuse_short
 from lib.measuring.norms import Progress, rows_that_fit, text_coordinates
 from lib.measuring.scoring import in_batches
-from lib.models import Arm, check_ids, embedding_rows
+from lib.models import Arm, check_ids, embedding_rows, input_device
 from lib.probing import CannotRead, geometry, visiting, weighing
 from lib.texts import Text
 
@@ -52,7 +52,7 @@ def measure_sinks(
     sizes = geometry(arm.model)
     shares = torch.zeros(len(INPUTS) * len(texts), sizes.layers, sizes.heads, dtype=torch.float64)
     norms = {name: torch.empty(len(shares), sizes.layers, sizes.kv_heads, 2) for name in KEPT}
-    flat = given.flatten(0, 1).to(arm.model.device)
+    flat = given.flatten(0, 1).to(input_device(arm.model))
 
     def run(start: int, stop: int) -> Tensor:
         shares[start:stop] = 0  # a pass that did not fit may have added something

@@ -13,7 +13,7 @@ from lib.measuring.interventions import chosen_mask, equal_energy, filling, next
 from lib.measuring.keeping import Keep, at_once
 from lib.measuring.logits import New, read_through
 from lib.measuring.norms import Progress
-from lib.models import Arm
+from lib.models import Arm, input_device
 from lib.probing import visiting
 from lib.texts import Text
 
@@ -46,9 +46,9 @@ def measure_specificity(
     norms = {name: pooled_norms(counted[name]) for name in EDITED}
     chosen = {name: chosen_mask(counted[name], threshold=threshold, scope=scope) for name in EDITED}
     tables = {name: selections(norms[name], chosen[name], name=name, seed=seed) for name in EDITED}
-    on_device = {name: table.to(arm.model.device) for name, table in tables.items()}
+    on_device = {name: table.to(input_device(arm.model)) for name, table in tables.items()}
     empty_first = {name: torch.cat([torch.zeros_like(table[:1]), table]) for name, table in on_device.items()}
-    means = means_of_texts(arm.model, counting.to(arm.model.device), site, chunk)
+    means = means_of_texts(arm.model, counting.to(input_device(arm.model)), site, chunk)
     found = [
         losses(
             arm,

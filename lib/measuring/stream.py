@@ -14,7 +14,7 @@ from torch import Tensor
 from lib.definitions import NAMES, PARTS, WHERE, Name
 from lib.measuring.norms import Progress, rows_that_fit, text_coordinates
 from lib.measuring.scoring import in_batches, score
-from lib.models import Arm, check_ids, embedding_rows
+from lib.models import Arm, check_ids, embedding_rows, input_device
 from lib.probing import Place, find_places, looking, visiting
 from lib.texts import Text
 
@@ -42,7 +42,7 @@ def measure_stream(
     does not know, and for states that are not finite.
     """
     check_ids(ids, texts, embedding_rows(arm.model))
-    layers, ids = len(find_places(arm.model)), ids.to(arm.model.device)
+    layers, ids = len(find_places(arm.model)), ids.to(input_device(arm.model))
     run_of, number = runs(ids.shape[1])
     found = {
         "stream_norm": torch.empty(len(texts), layers + 1, len(WHERE)),

@@ -24,7 +24,7 @@ from lib.measuring.interventions import (
 from lib.measuring.keeping import Keep, at_once
 from lib.measuring.norms import Progress, channel_norms
 from lib.measuring.scoring import in_batches
-from lib.models import Arm, check_ids, embedding_rows
+from lib.models import Arm, check_ids, embedding_rows, input_device
 from lib.probing import Visit, survey
 from lib.tasks import Item, Task
 
@@ -155,7 +155,7 @@ class Asking:
 
         The first row of `masks` replaces nothing. The conditions OF_PROMPT, if there are any, come after all rows.
         """
-        ids = torch.tensor(context, device=self.model.device)
+        ids = torch.tensor(context, device=input_device(self.model))
         given = len(next(iter(masks.values())))
         of_prompt = OfPrompt(range(given, given + len(OF_PROMPT))) if self.of_prompt else None
         count = given + len(OF_PROMPT) if of_prompt else given
@@ -173,7 +173,7 @@ class Asking:
     @torch.inference_mode()
     def prove_harmless(self, context: Sequence[int], choices: Sequence[Sequence[int]], drawn: Drawn) -> None:
         """Raise ValueError unless a pass with nothing replaced, by either way of replacing, equals a plain one."""
-        ids = torch.tensor(context, device=self.model.device)
+        ids = torch.tensor(context, device=input_device(self.model))
         plain, _ = score_choices(self.model, ids, choices, where=self.where)
         nothing = {name: torch.zeros_like(mask[None]) for name, mask in drawn.massive.items()}
         for replacing, site in ((zeroing, self.site), *(((averaging, ATTENTION),) if self.of_prompt else ())):

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "hashing": ["fingerprint"],
         "loading": ["Arm", "default_dtype", "load"],
+        "placement": ["input_device", "weights_of"],
         "rescaling": ["check_rescaling", "turns_by_length"],
         "special_tokens": ["bos_id", "set_bos", "tokenizer_facts"],
         "tokens": [

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lib.checkpoints import first_sentence
 from lib.definitions import NAMES, SITES, Name, Site
+from lib.models import input_device
 from lib.probing import taps
 from lib.probing.attention import receiving
 from lib.probing.taps import Geometry, Tap
@@ -88,7 +89,7 @@ def short_ids(model: nn.Module) -> Tensor:
         usable = embeddings.detach().ne(0).any(-1).nonzero()[:, 0].cpu()
     if not len(usable):
         raise ValueError(f"{type(model).__name__} cannot be measured: the embeddings of its first tokens are all zero")
-    return (usable[torch.arange(12) % len(usable)] + 1)[None].to(model.device)
+    return (usable[torch.arange(12) % len(usable)] + 1)[None].to(input_device(model))
 
 
 def _survey(model: nn.Module) -> Anatomy:
