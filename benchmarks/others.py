@@ -74,7 +74,8 @@ class InTransformerLens(Other):
 
         folder = Path(mkdtemp())
         model.save_pretrained(folder)
-        self.model = TransformerBridge.boot_transformers(str(folder), hf_model=model, tokenizer=tokenizer(folder))
+        save_tokenizer(folder)
+        self.model = TransformerBridge.boot_transformers(str(folder), hf_model=model, device="cpu")
         self.layers = len(model.model.layers)
 
     @torch.no_grad()
@@ -101,7 +102,7 @@ class InTransformerLens(Other):
         return f"blocks.{layer}.attn.hook_{letter}"
 
 
-def tokenizer(folder: Path):
+def save_tokenizer(folder: Path) -> None:
     """A tokenizer, because a bridge asks for one; the texts are random tokens."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
@@ -112,7 +113,6 @@ def tokenizer(folder: Path):
         tokenizer_object=Tokenizer(words), bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
     )
     made.save_pretrained(folder)
-    return made
 
 
 OTHERS = {"nnsight": InNnsight, "transformer_lens": InTransformerLens}

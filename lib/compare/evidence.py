@@ -13,7 +13,7 @@ from lib.reporting import documents
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "evidence"
-PARTS = ("tasks", "stream")
+PARTS = ("tasks", "stream", "positions")
 """Folders of runs that judge some families alone, of models of which the other claims were judged before."""
 RECALIBRATION = FOLDER / "recalibration" / "smollm2-135m.json"
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "evidence.md"

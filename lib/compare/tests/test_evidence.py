@@ -29,11 +29,16 @@ def test_evidence_is_of_full_runs_that_were_not_stopped_and_left_nothing_out():
         assert run["command"].startswith("pytest claims/ --pair ")
 
 
-FAMILIES = {"tasks": {"tasks"}, "stream": {"activations", "sinks", "modules"}}
+FAMILIES = {
+    "tasks": {"tasks"},
+    "stream": {"activations", "sinks", "modules"},
+    "positions": {"beyond the trained length"},
+}
 """The families that each folder of runs is about."""
 MODELS = {
     "tasks": ["gemma3-270m", "recalibration", "smollm2-135m"],
     "stream": ["recalibration", "smollm2-135m"],
+    "positions": ["smollm2-135m"],
 }
 """The runs in each of them."""
 BESIDE = {("stream", "recalibration"): {"R5"}}

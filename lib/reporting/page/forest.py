@@ -13,6 +13,8 @@ EDGE = 10
 """Pixels left and right of the axis' ends, for arrows."""
 REACH = 3
 """A published figure further away than so many spans of all the rest is an arrow at the edge."""
+LEAST = 1e-300
+"""Numbers that differ by less are drawn in one place: a part of the difference is no number any more."""
 LETTER, LONGEST = 6.2, 34
 """Pixels that a letter of a row's label takes, and letters of the longest label; a longer one is cut."""
 KEY = {
@@ -98,7 +100,7 @@ class _Scale:
 
     def __init__(self, numbers: Sequence[float]):
         self.low, self.high = min(numbers), max(numbers)
-        span = self.high - self.low or abs(self.low) or 1.0
+        span = next((of for of in (self.high - self.low, abs(self.low)) if of > LEAST), 1.0)
         self.low, self.high = self.low - 0.08 * span, self.high + 0.08 * span
 
     def widen_for(self, number: float | None) -> None:

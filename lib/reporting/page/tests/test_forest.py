@@ -1,7 +1,7 @@
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lib.judging.verdicts import assess, undecided
@@ -25,6 +25,7 @@ def x_of(svg, name, attribute, which=0):
     return float(elements(svg, name)[which][attribute])
 
 
+@example([0.0, 5e-324, 5e-324], 5e-324, None)
 @given(st.lists(number, min_size=3, max_size=6), number, st.none() | number)
 def test_nothing_is_drawn_outside_of_the_picture(values, limit, published):
     svg = forest([judged(values, limits=(limit,))], published=published)
