@@ -185,7 +185,12 @@ def test_conditions_are_edited_where_they_are_said_to_be(tiny, ids, site):
 class Needy(torch.nn.Module):
     """Predicts the next number, and by how much depends on whether the first token is 0."""
 
-    device = torch.device("cpu")
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(1, 1)
+
+    def get_input_embeddings(self):
+        return self.embedding
 
     def forward(self, input_ids, use_cache):
         sure = torch.where(input_ids[:, :1] == 0, 5.0, 2.0)
