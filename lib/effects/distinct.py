@@ -11,7 +11,6 @@ from lib.definitions import NAMES
 from lib.effects.answers import Answers
 from lib.effects.counts import MassiveValues
 from lib.effects.losses import Losses
-from lib.effects.positions import Positions
 from lib.effects.recovery import Recovery
 from lib.effects.sinks import Sinks
 from lib.effects.stream import Stream
@@ -45,7 +44,7 @@ def _records(subject: object) -> Iterator[xr.Dataset]:
     if isinstance(subject, Trajectory):
         for part in filter(None, (subject.start, *subject.values, *subject.disruptions)):
             yield from part.records.values()
-    elif isinstance(subject, (Answers, MassiveValues, Losses, Positions, Recovery, Sinks, Stream)):
+    elif isinstance(subject, (Answers, MassiveValues, Losses, Recovery, Sinks, Stream)):
         yield from subject.records.values()
 
 

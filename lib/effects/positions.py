@@ -1,14 +1,12 @@
 """The loss of a text by position: within the length that a model was trained to read, and beyond it."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
-from lib.effects.losses import OTHER_TOKENS
+from lib.effects.losses import Losses
 from lib.judging import NoSubject
-from lib.records import label_of, tokenizers, trained_length
+from lib.records import trained_length
 
 FEWEST = 16
 """Tokens beyond the trained length that a text must have: a mean over fewer says little of it."""
@@ -17,22 +15,13 @@ RUNS = 48
 
 
 @dataclass(frozen=True)
-class Positions:
+class Positions(Losses):
     """Losses of the tokens of counting texts in the RoPE arm, and in others with the same weights.
 
     Reads records of experiment 1. `trained` is the trained length of the RoPE arm, if its record does not tell.
     """
 
-    records: Mapping[str, xr.Dataset]
     trained: int | None = None
-
-    @property
-    def arms(self) -> Sequence[str]:
-        return tuple(self.records)
-
-    def label(self, arm: str) -> str:
-        """The arm's name for readers."""
-        return label_of(self.records[arm], arm)
 
     @property
     def length(self) -> int | None:
@@ -50,8 +39,7 @@ class Positions:
 
     def need_beyond(self) -> None:
         """Raise NoSubject unless the texts go on beyond the trained length, and the arms read the same tokens."""
-        if len(tokenizers(self.records.values())) > 1:
-            raise NoSubject(OTHER_TOKENS)
+        self.need_same_tokens()
         if self.length is None:
             raise NoSubject("the config of the rope arm does not tell how long a text it was trained to read")
         read = self.losses("rope").shape[1] + 1
