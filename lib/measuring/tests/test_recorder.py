@@ -1,5 +1,5 @@
 """What a recorder decides by itself: which records it wants, waits for and looks for. Whole runs of it are in
-`fixtures/tests/test_measured.py`."""
+`fixtures/tests/measured`."""
 
 from types import SimpleNamespace
 
