@@ -78,12 +78,14 @@ def read(path: Path) -> Grid:
     _check_together(path, told)
     axes = {key: _values(path, key, told[key]) for key in told if key not in ("out", "workers", "runs")}
     if "each" in axes:
-        axes["drope"] = [str(args) for pattern in axes.pop("each") for args in _expanded(path, pattern)]
+        found = [str(args) for pattern in axes.pop("each") for args in _expanded(path, pattern)]
+        axes["drope"] = list(dict.fromkeys(found))  # what fits two patterns is one checkpoint
     out, workers = Path(_text(path, told, "out", "sweep")), _workers(path, told)
     if "runs" in told:
         return Grid(_runs(path, told["runs"], axes), out, workers, of_training=True)
-    cells = [_cell(dict(zip(axes, values, strict=True)), axes) for values in product(*axes.values())]
-    return Grid(tuple(_told_apart(path, cells)), out, workers)
+    short = {name: _short(values) for name, values in axes.items() if name in MODELS}
+    cells = [_cell(dict(zip(axes, values, strict=True)), axes, short) for values in product(*axes.values())]
+    return Grid(tuple(cells), out, workers)
 
 
 def _runs(path: Path, runs: object, axes: Mapping[str, Sequence[str]]) -> tuple[Cell, ...]:
@@ -127,7 +129,7 @@ def _values(path: Path, key: str, value: object) -> list[str]:
     if not values or not all(isinstance(one, str | int | float) and str(one).strip() for one in values):
         raise ValueError(f"{path}: {key} must be a value or a list of values, not {value!r}")
     texts = [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
-    if len(set(texts)) < len(texts):
+    if len({text.rstrip("/") for text in texts}) < len(texts):
         raise ValueError(f"{path}: {key} has the same value twice")
     return texts
 
@@ -139,30 +141,24 @@ def _expanded(path: Path, pattern: str) -> Sequence[object]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _cell(chosen: dict[str, str], axes: Mapping[str, Sequence[str]]) -> Cell:
+def _cell(chosen: dict[str, str], axes: Mapping[str, Sequence[str]], short: Mapping[str, Mapping[str, str]]) -> Cell:
     """A cell, called by its values on the axes that have several."""
     dtype = chosen.pop("dtype", None)
     options = {name: f"{value},dtype={dtype}" if dtype and name in MODELS else value for name, value in chosen.items()}
     several = [name for name, values in axes.items() if len(values) > 1]
     named = {**chosen, **({"dtype": dtype} if dtype else {})}
-    parts = [_short(named[name]) if name in MODELS else f"{name}={named[name]}" for name in several]
+    parts = [short[name][named[name]] if name in MODELS else f"{name}={named[name]}" for name in several]
     return Cell(", ".join(parts) or "run", options)
 
 
-def _short(args: str) -> str:
-    return args.rstrip("/").rpartition("/")[2]
-
-
-def _told_apart(path: Path, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells, those with equal names by number: checkpoint-64 of several runs."""
-    names = [cell.name for cell in cells]
-    seen: dict[str, int] = {}
-    for name in names:
-        seen[name] = names.count(name)
-    return [
-        Cell(f"{cell.name} ({number})" if seen[cell.name] > 1 else cell.name, cell.options)
-        for number, cell in enumerate(cells, 1)
-    ]
+def _short(args: Sequence[str]) -> dict[str, str]:
+    """Each model by the fewest last parts of its path that tell all apart: checkpoint-64, or a/checkpoint-64."""
+    paths = {one: one.rstrip("/").split("/") for one in args}
+    for depth in range(1, max(map(len, paths.values())) + 1):
+        names = {one: "/".join(parts[-depth:]) for one, parts in paths.items()}
+        if len(set(names.values())) == len(names):
+            break
+    return names
 
 
 def _workers(path: Path, told: Mapping) -> Workers:

@@ -52,9 +52,16 @@ def test_every_checkpoint_of_a_pattern_is_a_cell_in_the_order_of_its_number(grid
     assert [cell.name for cell in found.cells] == ["checkpoint-20", "checkpoint-500", "checkpoint-1000"]
 
 
-def test_cells_of_equal_names_are_told_apart(grid):
+def test_checkpoints_with_the_same_number_are_called_by_the_folders_that_tell_them_apart(grid):
     names = [cell.name for cell in grid('rope = "m"\ndrope = ["a/checkpoint-1", "b/checkpoint-1", "b/last"]').cells]
-    assert names == ["checkpoint-1 (1)", "checkpoint-1 (2)", "last"]
+    assert names == ["a/checkpoint-1", "b/checkpoint-1", "b/last"]
+    names = [cell.name for cell in grid('rope = "m"\ndrope = ["x/a/c-1/run", "x/b/c-1/run", "run"]').cells]
+    assert names == ["a/c-1/run", "b/c-1/run", "run"]
+
+
+def test_a_checkpoint_that_fits_two_patterns_is_one_cell(grid, checkpoints):
+    found = grid(f'rope = "org/model"\neach = ["{checkpoints}", "{checkpoints.parent}/*-20"]')
+    assert [cell.name for cell in found.cells] == ["checkpoint-20", "checkpoint-500", "checkpoint-1000"]
 
 
 def test_a_control_is_measured_by_one_job_and_each_treatment_by_one_after_it(grid, checkpoints):
@@ -120,6 +127,7 @@ def test_runs_of_training_are_cells_with_models_of_their_own_that_are_judged_tog
         ('rope = "a"\nthreshold = [[4]]', "threshold must be a value or a list of values"),
         ('rope = "a"\nclaims = " "', "claims must be a value or a list of values, not ' '"),
         ('rope = "a"\nthreshold = [4, 4]', "threshold has the same value twice"),
+        ('rope = "a"\ndrope = ["b/c", "b/c/"]', "drope has the same value twice"),
         ('rope = "a"\neach = "/nowhere/checkpoint-*"', "no folder fits '/nowhere/checkpoint-"),
         ('rope = "a"\n[[runs]]\nrope = "b"\ndrope = "c"', "runs and rope exclude each other: each run names its own"),
         ('threshold = [4, 5]\n[[runs]]\nrope = "b"\ndrope = "c"', "runs and a list of threshold exclude each other"),
