@@ -13,7 +13,7 @@ Runs = Mapping[str, dict]
 """Documents by the name of their run."""
 FEWEST = 3
 """So many runs decide something: two numbers hardly tell a variance."""
-NUMBERS = {0: "no run", 1: "one run", 2: "two runs"}
+NUMBERS = {1: "one run", 2: "two runs"}
 RULES = {
     "<=": Assessment.at_most,
     "<": Assessment.below,
@@ -64,6 +64,8 @@ def _why(entry: dict | None) -> str:
 
 
 def _judged(judgements: Sequence[dict]) -> Judgement:
+    if not judgements:
+        return undecided("no run gave an estimate")
     if len(judgements) < FEWEST:
         return undecided(f"{NUMBERS[len(judgements)]}: {ONLY_TEXTS}")
     of_runs = [of["parts"] or [of] for of in judgements]

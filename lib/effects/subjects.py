@@ -3,7 +3,7 @@
 A subject is made from the records of a reader: those of a run that measures, or of one that is over.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -121,6 +121,7 @@ def _with_dropped(reader: Reader) -> MassiveValues:
 def _with_continued(reader: Reader) -> MassiveValues:
     if "continued" not in reader.settings.arms:
         raise Missing("no arm was trained on with its rotation: give one with --continued")
+    reader.get("norms", "continued")  # before the treatment's, which another worker of a sweep may measure
     return _values(reader, rope="rope", drope="drope", continued="continued")
 
 
@@ -187,6 +188,8 @@ def _trained_steps(reader: Reader) -> dict[str, int | None]:
 
 def _trajectory(reader: Reader, *, losses: bool = False) -> Trajectory:
     """The checkpoints that can be measured. Raises Missing when they are too few for a trend."""
+    _need_checkpoints(reader.settings.steps)
+    start = None if losses else _start(reader)  # before the checkpoints, which another worker of a sweep may measure
     steps, values, disruptions = [], [], []
     for arm, step in reader.settings.steps.items():
         try:
@@ -199,11 +202,14 @@ def _trajectory(reader: Reader, *, losses: bool = False) -> Trajectory:
         steps.append(step)
         values.append(counts)
         disruptions += [Disruption(records)] if losses else []
+    _need_checkpoints(steps)
+    tokens = tokens_per_step(reader.settings.arms["drope"])
+    return Trajectory(tuple(steps), tuple(values), tuple(disruptions), tokens, start)
+
+
+def _need_checkpoints(steps: Sized) -> None:
     if len(steps) < ENOUGH:
         raise Missing(f"a trend needs {ENOUGH} checkpoints, there are {len(steps)}: give a series to --drope")
-    tokens = tokens_per_step(reader.settings.arms["drope"])
-    start = None if losses else _start(reader)
-    return Trajectory(tuple(steps), tuple(values), tuple(disruptions), tokens, start)
 
 
 def _start(reader: Reader) -> MassiveValues | None:

@@ -64,6 +64,14 @@ def test_a_run_that_gave_no_estimate_is_named_with_its_reason_and_counts_for_not
     assert line.endswith("supported; seed-3: a trend needs 3 checkpoints; seed-4: not asked")
 
 
+def test_runs_of_which_none_gave_an_estimate_decide_nothing():
+    of = {
+        f"seed-{i}": document(entry("R3", None, verdict="error", training=True, reason="no record")) for i in range(3)
+    }
+    (found,) = over_runs(of)
+    assert (found.judgement.verdict, found.judgement.reason) == ("inconclusive", "no run gave an estimate")
+
+
 def test_every_part_of_a_claim_is_judged_over_the_runs():
     (found,) = over_runs(runs(*(both(at, 0.1 * at) for at in (-5, -6, -5.5))))
     assert [part.label for part in found.judgement.parts] == ["falls", "stays"]

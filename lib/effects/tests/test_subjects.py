@@ -1,3 +1,4 @@
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,6 +135,27 @@ def test_a_subject_needs_a_treatment_exactly_when_it_reads_one(row):
     read = set()
     row.make(Noting(lambda experiment: TAKEN.get(experiment, {}), RUN))
     assert row.treatment == bool(read & {*STEPS})
+
+
+def others_read(row, elsewhere):
+    """The arms but the treatment that a subject reads when arms `elsewhere` are measured by another worker."""
+
+    class Noting(Records):
+        def get(self, experiment, arm, site=None):
+            if arm in elsewhere:
+                raise Missing(f"the {arm} arm is measured by another run")
+            read.add(arm)
+            return super().get(experiment, arm, site)
+
+    read = set()
+    with suppress(Missing):
+        row.make(Noting(lambda experiment: TAKEN.get(experiment, {}), RUN))
+    return read - {*STEPS}
+
+
+@pytest.mark.parametrize("row", [row for row in MADE if not row.parameters], ids=lambda row: row.name)
+def test_a_worker_that_measures_no_treatment_reads_all_other_arms_of_a_subject(row):
+    assert others_read(row, elsewhere=STEPS) == others_read(row, elsewhere=())
 
 
 def test_counts_losses_and_what_is_recovered_are_judged_at_every_checkpoint():

@@ -149,16 +149,20 @@ def test_runs_of_one_recipe_are_judged_together_with_the_run_as_the_unit(home):
             plant(model, "query", 1, 0, dim)
         save(model, home / f"seed{seed}" / "rope")
         save(drop_rope(tiny_llama(seed=20 + seed)), home / f"seed{seed}" / "checkpoint-9")
+        save(tiny_llama(seed=30 + seed), home / f"seed{seed}" / "continued" / "checkpoint-9")
     shared = "".join(
         line + "\n" for line in (home / "grid.toml").read_text().splitlines() if not line.startswith(("rope", "each"))
     )
     runs = "".join(
         f'[[runs]]\nname = "seed {seed}"\nrope = "seed{seed}/rope"\ndrope = "seed{seed}/checkpoint-9"\n'
+        f'continued = "seed{seed}/continued/checkpoint-9"\n'
         for seed in range(3)
     )
-    (home / "grid.toml").write_text(shared + runs)
+    (home / "grid.toml").write_text(shared.replace("Q1,D1", "Q1,R3") + runs)
     code, output = finish(start(home, "--in-order"))
     assert code == 0, output
     assert "Q1, over runs: " in output
     assert "<h2>Over runs of training</h2>" in (home / "out" / "compare.html").read_text()
-    assert len(list((home / "out").glob("seed_*.json"))) == 3
+    documents = [json.loads(path.read_text()) for path in (home / "out").glob("seed_*.json")]
+    assert [[entry["id"] for entry in document["claims"]] for document in documents] == [["Q1", "R3"]] * 3
+    assert not [entry for document in documents for entry in document["claims"] if entry["verdict"] == "error"]
