@@ -2,13 +2,15 @@
 
 import os
 import platform
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
+from page import renewed
 from workload import COUNTED, random_arm
 
 from lib.definitions import EDITED
@@ -19,8 +21,6 @@ from lib.probing import geometry
 
 TABLES = pytest.StashKey[dict[str, list[str]]]()
 PAGE = Path(__file__).parents[1] / "BENCHMARKS.md"
-COMMAND = 'pytest benchmarks -m "" --benchmark-only --page'
-START, END = f"<!-- made by {COMMAND} -->\n", "<!-- end -->\n"
 LIBRARIES = ("torch", "transformers", "pytest-benchmark")
 
 
@@ -60,23 +60,21 @@ def report(request) -> Callable[..., None]:
 
 def pytest_terminal_summary(terminalreporter, config):
     if tables := config.stash.get(TABLES, {}):
+        made = machine(config.invocation_params.args)
         text = "\n\n".join("\n".join([f"### {title}", "", *rows]) for title, rows in tables.items())
-        made = f"{machine()}\n\n{text}\n"
-        terminalreporter.write_line(f"\n{made}")
+        terminalreporter.write_line(f"\n{made}\n\n{text}\n")
         if config.getoption("--page"):
-            page = PAGE.read_text(encoding="utf-8")
-            PAGE.write_text(f"{page.split(START)[0]}{START}{made}{END}{page.split(END)[1]}", encoding="utf-8")
+            PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), tables, made), encoding="utf-8")
 
 
-def machine() -> str:
+def machine(arguments: Sequence[str]) -> str:
     """The command, the day, the machine and the versions of a run."""
     found = Path("/proc/cpuinfo").read_text().split("model name\t: ")[1:] if Path("/proc/cpuinfo").is_file() else []
     processor = found[0].splitlines()[0] if found else platform.processor()
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return (
-        f"`{COMMAND}`, {datetime.now(UTC):%Y-%m-%d}, {processor}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, {libraries}."
-    )
+    gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
+    libraries = [f"{name} {version(name)}" for name in LIBRARIES]
+    of_machine = [processor, f"{os.cpu_count()} cores", *gpu, f"Python {platform.python_version()}", *libraries]
+    return f"`pytest {shlex.join(arguments)}`, {datetime.now(UTC):%Y-%m-%d}, {', '.join(of_machine)}."
 
 
 def _row(cells) -> str:

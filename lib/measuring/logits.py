@@ -14,6 +14,7 @@ from weakref import WeakSet
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from transformers.cache_utils import DynamicLayer
 
 from lib.models import input_device
 
@@ -45,7 +46,7 @@ def in_parts(
             part = slice(at, at + POSITIONS_AT_ONCE)
             yield start + at, _logits(model, of_chunk[:, part], read, part) if split else read.logits[:, part]
         if start + chunk < positions:
-            inputs["past_key_values"] = cache_of(model, read)
+            inputs["past_key_values"] = with_room(cache_of(model, read), positions)
         del read  # its logits, before the next ones are made
 
 
@@ -65,7 +66,39 @@ def read_through(model: nn.Module, ids: Int[Tensor, "batch pos"], chunk: int | N
     for start in range(0, positions, chunk):
         read = model(input_ids=ids[:, start : start + chunk], **inputs)
         if start + chunk < positions:
-            inputs["past_key_values"] = cache_of(model, read)
+            inputs["past_key_values"] = with_room(cache_of(model, read), positions)
+
+
+def with_room(cache: object, positions: int) -> object:
+    """The cache of the first chunk, whose layers have room for all positions where they would grow with each chunk."""
+    layers = getattr(cache, "layers", ())
+    for index, layer in enumerate(layers):
+        if type(layer) is DynamicLayer and layer.get_seq_length():  # others hold a window, or a state of their own
+            layers[index] = Roomy(layer, positions)
+    return cache
+
+
+class Roomy(DynamicLayer):
+    """A layer of a KV cache [batch, head, pos, dim] that lies in one place, with room for a whole text.
+
+    A layer that grows is copied for each chunk, and leaves gaps in the memory that none of its later sizes fits.
+    """
+
+    def __init__(self, held: DynamicLayer, positions: int):
+        super().__init__()
+        self.dtype, self.device, self.is_initialized = held.dtype, held.device, True
+        self.rooms = [of.new_empty(*of.shape[:-2], positions, of.shape[-1]) for of in (held.keys, held.values)]
+        self.keys, self.values = (room[..., :0, :] for room in self.rooms)
+        self.update(held.keys, held.values)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+        """Put the states behind those that are held. Returns all."""
+        start = self.keys.shape[-2]
+        stop = start + key_states.shape[-2]
+        for room, states in zip(self.rooms, (key_states, value_states), strict=True):
+            room[..., start:stop, :] = states
+        self.keys, self.values = (room[..., :stop, :] for room in self.rooms)
+        return self.keys, self.values
 
 
 class New:
