@@ -13,7 +13,7 @@ from lib.reporting import documents
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "evidence"
-PARTS = ("tasks", "stream", "positions", "beyond")
+PARTS = ("tasks", "stream", "positions")
 """Folders of runs that judge some families alone, of models of which the other claims were judged before."""
 RECALIBRATION = FOLDER / "recalibration" / "smollm2-135m.json"
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "evidence.md"
@@ -29,14 +29,12 @@ def runs(folder: Path = FOLDER) -> dict[str, dict]:
 def short(found: Mapping[str, dict], *parts: Mapping[str, dict]) -> str:
     """The README's table: a row for each claim, in its cells the verdict and estimate for each of its parameters.
 
-    Runs of `parts` add claims to those of the model with the same name. A claim that two of them judged is told by the
-    later one, which had texts that can decide it.
+    Runs of `parts` add claims to those of the model with the same name.
     """
     entries = {}
     for name, document in found.items():
         judged = [document, *(part[name] for part in parts if name in part)]
-        by_id = {entry["id"]: entry for of in judged for entry in of["claims"] if entry["label"] is None}
-        entries[name] = list(by_id.values())
+        entries[name] = [entry for of in judged for entry in of["claims"] if entry["label"] is None]
     claims: dict[str, list[dict]] = {}
     for entry in (entry for of_run in entries.values() for entry in of_run):
         claims.setdefault(entry["id"].partition("[")[0], []).append(entry)

@@ -33,14 +33,12 @@ FAMILIES = {
     "tasks": {"tasks"},
     "stream": {"activations", "sinks", "modules"},
     "positions": {"beyond the trained length"},
-    "beyond": {"beyond the trained length"},
 }
 """The families that each folder of runs is about."""
 MODELS = {
     "tasks": ["gemma3-270m", "recalibration", "smollm2-135m"],
     "stream": ["recalibration", "smollm2-135m"],
     "positions": ["gemma3-270m", "smollm2-135m"],
-    "beyond": ["smollm2-135m"],
 }
 """The runs in each of them."""
 BESIDE = {("stream", "recalibration"): {"R5"}}
