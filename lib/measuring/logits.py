@@ -46,7 +46,7 @@ def in_parts(
             part = slice(at, at + POSITIONS_AT_ONCE)
             yield start + at, _logits(model, of_chunk[:, part], read, part) if split else read.logits[:, part]
         if start + chunk < positions:
-            inputs["past_key_values"] = with_room(cache_of(model, read), positions)
+            inputs["past_key_values"] = preallocate(cache_of(model, read), positions)
         del read  # its logits, before the next ones are made
 
 
@@ -66,19 +66,19 @@ def read_through(model: nn.Module, ids: Int[Tensor, "batch pos"], chunk: int | N
     for start in range(0, positions, chunk):
         read = model(input_ids=ids[:, start : start + chunk], **inputs)
         if start + chunk < positions:
-            inputs["past_key_values"] = with_room(cache_of(model, read), positions)
+            inputs["past_key_values"] = preallocate(cache_of(model, read), positions)
 
 
-def with_room(cache: object, positions: int) -> object:
+def preallocate(cache: object, positions: int) -> object:
     """The cache of the first chunk, whose layers have room for all positions where they would grow with each chunk."""
     layers = getattr(cache, "layers", ())
     for index, layer in enumerate(layers):
         if type(layer) is DynamicLayer and layer.get_seq_length():  # others hold a window, or a state of their own
-            layers[index] = Roomy(layer, positions)
+            layers[index] = Preallocated(layer, positions)
     return cache
 
 
-class Roomy(DynamicLayer):
+class Preallocated(DynamicLayer):
     """A layer of a KV cache [batch, head, pos, dim] that lies in one place, with room for a whole text.
 
     A layer that grows is copied for each chunk, and leaves gaps in the memory that none of its later sizes fits.

@@ -12,7 +12,7 @@ from fixtures.models.tiny import as_arm, plant, tiny_llama
 from lib.definitions import EDITED, NAMES, PROTOCOLS
 from lib.measuring.disruption import measure_bands, measure_protocol, norms_of
 from lib.measuring.interventions import filling, zeroing
-from lib.measuring.logits import New, read_through, try_parts, with_room
+from lib.measuring.logits import New, preallocate, read_through, try_parts
 from lib.measuring.norms import check_chunks, measure_norms, norms_and_loss, rows_that_fit
 from lib.measuring.scoring import score, score_conditions
 from lib.measuring.specificity import means_of_texts
@@ -183,15 +183,17 @@ def test_a_pass_holds_a_chunk_and_reads_every_position_once(model):
 
 def test_the_cache_of_a_text_lies_in_one_place_and_holds_what_a_growing_one_would(model):
     with torch.inference_mode():
-        grown, roomy = (model(input_ids=IDS[:, :15], use_cache=True).past_key_values for _ in range(2))
-        with_room(roomy, 40)
-        places = [layer.keys.data_ptr() for layer in roomy.layers]
+        grown, preallocated = (model(input_ids=IDS[:, :15], use_cache=True).past_key_values for _ in range(2))
+        preallocate(preallocated, 40)
+        places = [layer.keys.data_ptr() for layer in preallocated.layers]
         for start in (15, 30):
-            read = [model(input_ids=IDS[:, start : start + 15], past_key_values=c).logits for c in (grown, roomy)]
+            read = [
+                model(input_ids=IDS[:, start : start + 15], past_key_values=c).logits for c in (grown, preallocated)
+            ]
             torch.testing.assert_close(*read)
-    assert [layer.get_seq_length() for layer in roomy.layers] == [40] * 3
-    assert [layer.keys.data_ptr() for layer in roomy.layers] == places
-    for one, other in zip(grown.layers, roomy.layers, strict=True):
+    assert [layer.get_seq_length() for layer in preallocated.layers] == [40] * 3
+    assert [layer.keys.data_ptr() for layer in preallocated.layers] == places
+    for one, other in zip(grown.layers, preallocated.layers, strict=True):
         torch.testing.assert_close((one.keys, one.values), (other.keys, other.values))
 
 
